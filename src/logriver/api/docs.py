@@ -1,0 +1,136 @@
+"""`/docs`: the calls described, with Swagger's page served from here so that it works offline; `/openapi.json`."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.responses import FileResponse, HTMLResponse, Response
+
+from logriver.api import answers
+
+_ASSETS = Path(__file__).parent / "docs_assets"
+_SCRIPT, _STYLE = "swagger-ui-bundle.js", "swagger-ui.css"
+
+_PAGE = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Logriver API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/docs/{_STYLE}">
+</head>
+<body>
+<div id="calls"></div>
+<script src="/docs/{_SCRIPT}"></script>
+<script>SwaggerUIBundle({{url: "/openapi.json", dom_id: "#calls", deepLinking: true}})</script>
+</body>
+</html>
+"""
+
+
+def router(app: FastAPI) -> APIRouter:
+    """The routes that describe `app` and the ways in beside it."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/docs")
+    async def get_docs() -> Response:
+        return HTMLResponse(_PAGE)
+
+    @routes.get(f"/docs/{_SCRIPT}")
+    async def get_script() -> Response:
+        return FileResponse(_ASSETS / _SCRIPT, media_type="text/javascript")
+
+    @routes.get(f"/docs/{_STYLE}")
+    async def get_style() -> Response:
+        return FileResponse(_ASSETS / _STYLE, media_type="text/css")
+
+    @routes.get("/openapi.json")
+    async def get_description() -> Response:
+        return answers.json(_description(app))
+
+    return routes
+
+
+def _description(app: FastAPI) -> dict[str, Any]:
+    described = app.openapi()
+    paths = described["paths"]
+    # The ways in are plain ASGI, which FastAPI does not see.
+    return {**described, "paths": {**paths, **_WAYS_IN}}
+
+
+def _way_in(summary: str, answers_by_status: dict[str, str], parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "post": {
+            "tags": ["ingest"],
+            "summary": summary,
+            "parameters": parameters,
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {"schema": {}, "example": _EXAMPLE},
+                    "application/x-ndjson": {"schema": {"type": "string"}},
+                },
+            },
+            "responses": {status: {"description": meaning} for status, meaning in answers_by_status.items()},
+        }
+    }
+
+
+_EXAMPLE = {
+    "level": "error",
+    "message": "Failed to connect to DB",
+    "resourceId": "server-1234",
+    "timestamp": "2023-09-15T08:00:00Z",
+    "traceId": "abc-xyz-123",
+    "spanId": "span-456",
+    "commit": "5e5342f",
+    "metadata": {"parentResourceId": "server-0987"},
+}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "the same key with the same body is stored once",
+}
+_ENCODING = {
+    "name": "Content-Encoding",
+    "in": "header",
+    "schema": {"type": "string", "enum": ["gzip", "zstd"]},
+    "description": "how the body is compressed",
+}
+_WAIT = {
+    "name": "wait",
+    "in": "query",
+    "schema": {"type": "string", "enum": ["searchable"]},
+    "description": "answer only when the records can be found, or after 10 s",
+}
+_REFUSALS = {
+    "413": "the body or a record is too large",
+    "415": "an unknown Content-Encoding",
+    "429": "too much is waiting; `Retry-After` says when to come back",
+    "503": "the disk does not take it now; `Retry-After` says when to come back",
+}
+_WAYS_IN = {
+    "/api/v1/logs": _way_in(
+        "Send logs: an object, an array, NDJSON, or objects one after the other",
+        {
+            "200": "on disk: how many were accepted and rejected, with reasons",
+            "400": "nothing was acceptable",
+            "409": "a file range that does not go on where the held bytes end",
+            "422": "the idempotency key came before with another body",
+            **_REFUSALS,
+        },
+        [_KEY, _ENCODING, _WAIT],
+    ),
+    "/": _way_in(
+        "Send logs, all or nothing, as the log ingestor took them",
+        {"200": "on disk", "400": "reasons for each field", **_REFUSALS},
+        [_ENCODING],
+    ),
+    "/logs/ingest/": _way_in(
+        "Send logs as LogIngestor took them",
+        {"200": "on disk", "400": "nothing was acceptable", **_REFUSALS},
+        [_ENCODING],
+    ),
+}

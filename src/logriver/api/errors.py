@@ -1,0 +1,72 @@
+"""The one place where an error becomes an answer: `{"error":{"code","message","position","hint"}}` with its status.
+
+The customer statistics answer `{"detail": ..}` instead, as the earlier system did.
+"""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from logriver.api import answers
+from logriver.errors import LogriverError, Overloaded
+
+_EARLIER_CALLS = "/customers/"
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` answer errors this way."""
+    app.add_exception_handler(LogriverError, _raised)
+    app.add_exception_handler(HTTPException, _refused_by_router)
+    app.add_exception_handler(RequestValidationError, _wrong_parameter)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _raised(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LogriverError)
+    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Overloaded) else {}
+    return _answer(request, error.status, error.code, error.message, error.position, error.hint, headers)
+
+
+async def _refused_by_router(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = str(error.detail).lower()
+    if error.status_code == 404:
+        message = f"nothing has the address {request.url.path[:100]!r}"
+    code = _CODES.get(error.status_code, "bad_request")
+    return _answer(request, error.status_code, code, message, headers=error.headers or {})
+
+
+async def _wrong_parameter(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    problem = error.errors()[0]
+    name, value = problem["loc"][-1], str(problem.get("input"))[:60]
+    status = 422 if request.url.path.startswith(_EARLIER_CALLS) else 400
+    return _answer(request, status, "bad_request", f"parameter {name!r}: {problem['msg'].lower()}, got {value!r}")
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """What nobody foresaw; the server logs it with its traceback, the caller is not shown its inside."""
+    return _answer(request, 500, "internal", "something went wrong in the server; its own log says what")
+
+
+def _answer(
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    position: int | None = None,
+    hint: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    if request.url.path.startswith(_EARLIER_CALLS):
+        content: dict[str, object] = {"detail": message}
+    else:
+        content = {"error": {"code": code, "message": message, "position": position, "hint": hint}}
+    answer = answers.json(content, status)
+    answer.headers.update(headers or {})
+    return answer

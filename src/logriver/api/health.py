@@ -1,0 +1,24 @@
+"""`/health` (the process answers) and `/ready` (it can do its work, or why not)."""
+
+from collections.abc import Callable, Sequence
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from logriver.api import answers
+
+
+def router(ready: Callable[[], Sequence[str]]) -> APIRouter:
+    """The routes; `ready` as in `Services`."""
+    routes = APIRouter(tags=["health"])
+
+    @routes.get("/health", summary="200 as long as the process answers")
+    async def get_health() -> Response:
+        return answers.json({"status": "ok"})
+
+    @routes.get("/ready", summary="200 when records can be taken and stored, else 503 with the reasons")
+    async def get_ready() -> Response:
+        problems = list(ready())
+        return answers.json({"ready": not problems, "problems": problems}, 503 if problems else 200)
+
+    return routes

@@ -1,0 +1,43 @@
+"""The parameters of a call that can be asked by GET and by POST: from the address, a JSON object or a form."""
+
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.requests import Request
+
+from logriver.errors import BadRequest, TooLarge
+
+MAX_BODY_BYTES = 100_000
+
+_decode = msgspec.json.Decoder(dict[str, str | int | float | bool | None]).decode
+
+
+async def read(request: Request) -> dict[str, str]:
+    """All parameters as text; the body's win over the address's. Raises `BadRequest`, `TooLarge`."""
+    given = dict(request.query_params)
+    if request.method == "POST":
+        given |= _from_body(await _body(request))
+    return given
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLarge(f"the parameters of a search have at most {MAX_BODY_BYTES} bytes")
+    return body.strip()
+
+
+def _from_body(body: bytes) -> dict[str, str]:
+    try:
+        if not body.startswith(b"{"):
+            return dict(parse_qsl(body.decode(), keep_blank_values=True))
+        values = _decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+        raise BadRequest(f"the body is neither a JSON object of parameters nor a form: {error}") from None
+    return {name: _text(value) for name, value in values.items() if value is not None}
+
+
+def _text(value: str | int | float | bool | None) -> str:
+    return value if isinstance(value, str) else str(value).lower()

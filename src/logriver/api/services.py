@@ -1,0 +1,23 @@
+"""What the routes need, given by the composition root."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from logriver.settings import Settings
+from logriver.store.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The running server, as far as an answer needs it. The callables are cheap and never block.
+
+    `mark` is the visible mark. `status` gives every key of the status call but `stored`. `ready` gives the reasons why
+    the server is not ready, empty when it is. `sources` gives one object for each followed file.
+    """
+
+    settings: Settings
+    store: Store
+    mark: Callable[[], int]
+    status: Callable[[], Mapping[str, object]]
+    ready: Callable[[], Sequence[str]]
+    sources: Callable[[], Sequence[Mapping[str, object]]]

@@ -1,0 +1,28 @@
+"""`/api/v1/status` and `/api/v1/sources`: what the server holds and follows."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from logriver.api import answers
+from logriver.search.status import Status
+
+
+def router(
+    status: Status,
+    snapshot: Callable[[], Mapping[str, object]],
+    sources: Callable[[], Sequence[Mapping[str, object]]],
+) -> APIRouter:
+    """The routes; `snapshot` and `sources` as in `Services`."""
+    routes = APIRouter(tags=["status"])
+
+    @routes.get("/api/v1/status", summary="Records stored, waiting and lost, rates and problems")
+    async def get_status() -> Response:
+        return answers.json({"stored": await status.stored(), **snapshot()})
+
+    @routes.get("/api/v1/sources", summary="Followed files: bytes held, gaps, lag")
+    async def get_sources() -> Response:
+        return answers.json({"sources": sources()})
+
+    return routes

@@ -1,0 +1,57 @@
+"""The command line: one file a command, each with a function `run`.
+
+A command's module is imported when that command is called, so `logriver --version` and `--help` stay fast and the base
+package works without the engine.
+"""
+
+import importlib
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from logriver import __version__
+
+COMMANDS = {
+    "serve": "Run the server: receive, follow, store and search logs.",
+    "send": "Send lines or JSON from a file or a pipe to a server.",
+    "search": "Search a server's logs.",
+    "generate": "Make log lines, into a file or a server.",
+    "demo": "Show the whole flow on this machine, with a generator and fresh data.",
+}
+
+
+def main() -> None:
+    """The entry point of `logriver` and of `python -m logriver`."""
+    _command_line(sys.argv[1:])(prog_name="logriver")
+
+
+def _command_line(arguments: list[str]) -> typer.Typer:
+    """Every command by name and summary, with options only for the one that `arguments` begin with."""
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+    app.callback(help="A log platform in one process.")(_options)
+    # A shell that completes words names no command in the arguments and needs the options of all.
+    wanted = list(COMMANDS) if "_LOGRIVER_COMPLETE" in os.environ else arguments[:1]
+    for name, summary in COMMANDS.items():
+        run = importlib.import_module(f"logriver.cli.{name}").run if name in wanted else _only_listed
+        app.command(name, help=summary)(run)
+    return app
+
+
+def _only_listed() -> None:
+    """Stands for a command in the list of `--help`; a command that is called is always loaded."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"logriver {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """The options that come before a command."""

@@ -1,0 +1,100 @@
+"""`logriver send`: lines or JSON from a pipe or a file to a server."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from logriver.cli import output
+from logriver.cli.client import LOCAL_SERVER, ServerOption
+from logriver.cli.delivery import Delivery
+from logriver.cli.interrupt import stop_on_interrupt
+from logriver.cli.pipe import MAX_LINE_BYTES, Pipe
+from logriver.errors import BadRequest, Unavailable
+
+BATCH_BYTES = 1_000_000
+LINGER_SECONDS = 0.5
+
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def run(
+    file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="what to send; - is the standard input")] = "-",
+    server: ServerOption = LOCAL_SERVER,
+    service: Annotated[str, typer.Option(help="service of the records that name none")] = "",
+    retry_for: Annotated[str, typer.Option(help="how long to try while the server is away or overloaded")] = "60s",
+) -> None:
+    """Exit codes: 0 all accepted, 1 something was rejected or not sent, 2 a wrong option."""
+    retry_seconds = output.duration_seconds(retry_for)
+    descriptor = _open(file)
+    stop = stop_on_interrupt()
+    problem = ""
+    try:
+        with Delivery(server, retry_seconds) as delivery:
+            problem = _send_all(Pipe(descriptor, BATCH_BYTES, LINGER_SECONDS), delivery, service, stop)
+    except BadRequest as error:
+        output.fail(error.message, hint=error.hint, code=2)
+    _report(delivery, problem)
+
+
+def document(line: bytes, service: str = "") -> bytes:
+    """The record that is sent for a line: a JSON object as it came, anything else as its message.
+
+    `service` is added where the object does not name one.
+    """
+    if line.lstrip()[:1] != b"{" or (names := _names(line)) is None:
+        record = {"message": line.decode(errors="replace")}
+        return msgspec.json.encode(record | {"service": service} if service else record) + b"\n"
+    if not service or "service" in names or "service.name" in names:
+        return line + b"\n"
+    # Inserted as text, so that every other value keeps the spelling it came with.
+    added = b'{"service":' + msgspec.json.encode(service) + (b"," if names else b"")
+    return line.replace(b"{", added, 1) + b"\n"
+
+
+def _names(line: bytes) -> set[str] | None:
+    """The keys of a line that is a JSON object, None where it is not."""
+    try:
+        return set(_OBJECT.decode(line))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _open(file: str) -> int:
+    if file == "-":
+        return sys.stdin.fileno()
+    try:
+        return os.open(Path(file), os.O_RDONLY)
+    except OSError as error:
+        output.fail(f"{file[:200]!r} cannot be read: {error.strerror}")
+
+
+def _send_all(pipe: Pipe, delivery: Delivery, service: str, stop: threading.Event) -> str:
+    """Send until the input ends; gives back why that did not work, empty if it did."""
+    try:
+        for lines in pipe.batches(stop):
+            for number in lines.too_long:
+                delivery.refuse(number, f"line longer than {MAX_LINE_BYTES // 1_000_000} MB")
+            if lines.texts:
+                delivery.post([document(text, service) for text in lines.texts], lines.numbers)
+    except Unavailable as error:
+        return f"{error.message}; nothing is confirmed from line {lines.numbers[0]} on"
+    except OSError as error:
+        return f"the input cannot be read: {error.strerror}"
+    except KeyboardInterrupt:
+        return "interrupted before everything was sent"
+    return ""
+
+
+def _report(delivery: Delivery, problem: str) -> None:
+    for number, reason in delivery.reasons:
+        typer.echo(f"line {number}: {reason}", err=True)
+    typer.echo(f"accepted {delivery.accepted}, rejected {delivery.rejected}", err=True)
+    if problem:
+        output.fail(problem)
+    if delivery.rejected:
+        raise typer.Exit(1)

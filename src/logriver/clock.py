@@ -1,0 +1,112 @@
+"""Reading the clock, and times as text and numbers to nanoseconds and back.
+
+A time is an `int`: nanoseconds since 1970-01-01T00:00:00Z, between `MIN_TIME_NS` and `MAX_TIME_NS` (what the column
+`timestamp DateTime64(9)` can hold).
+"""
+
+import re
+import time
+from datetime import UTC, date, datetime
+
+SECOND_NS = 1_000_000_000
+MIN_TIME_NS = -2_208_988_800 * SECOND_NS
+"""1900-01-01T00:00:00Z, the first time that DateTime64 holds."""
+MAX_TIME_NS = 9_223_372_036 * SECOND_NS
+"""2262-04-11T23:47:16Z, the last whole second of a signed 64-bit count of nanoseconds."""
+
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_RFC_3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?)? ?([Zz]|UTC|[+-]\d\d:?\d\d|[+-]\d\d)?",
+    re.ASCII,
+)
+
+
+def now_ns() -> int:
+    """The wall clock, in nanoseconds since the epoch."""
+    return time.time_ns()
+
+
+def monotonic() -> float:
+    """Seconds of a clock that never jumps, for measuring how long something takes."""
+    return time.monotonic()
+
+
+def check_range(time_ns: int) -> int:
+    """Give `time_ns` back if the table can hold it, else raise `ValueError` with the reason."""
+    if not MIN_TIME_NS <= time_ns <= MAX_TIME_NS:
+        raise ValueError("time is outside 1900-01-01 to 2262-04-11T23:47:16Z")
+    return time_ns
+
+
+def from_number(number: int | float) -> int:
+    """Epoch number to nanoseconds: below 1e11 seconds, below 1e14 ms, below 1e17 us, else ns (by magnitude).
+
+    Raises `ValueError` outside of the accepted times.
+    """
+    size = abs(number)
+    if size < 1e11:
+        scale = SECOND_NS
+    elif size < 1e14:
+        scale = 1_000_000
+    elif size < 1e17:
+        scale = 1_000
+    else:
+        scale = 1
+    if isinstance(number, int):
+        return check_range(number * scale)
+    whole = int(number // 1)
+    return check_range(whole * scale + round((number - whole) * scale))
+
+
+def days_ns(year: int, month: int, day: int) -> int:
+    """Nanoseconds from the epoch to the start of that day in UTC; `ValueError` where there is no such day."""
+    return (date(year, month, day).toordinal() - _EPOCH_DAY) * 86_400 * SECOND_NS
+
+
+def from_text(text: str, utc_offset_seconds: int = 0) -> int:
+    """RFC 3339 (a blank instead of `T`, a comma, a missing time or zone allowed) to nanoseconds.
+
+    A text without a zone is read as `utc_offset_seconds` east of UTC. Digits after the ninth are cut off. A leap
+    second (`:60`) is the second after it. Raises `ValueError` with the reason.
+    """
+    found = _RFC_3339.fullmatch(text)
+    if not found:
+        raise ValueError(f"not a time: {text[:60]!r}")
+    year, month, day, hour, minute, second, fraction, zone = found.groups()
+    seconds = clock_seconds(int(hour or 0), int(minute or 0), int(second or 0))
+    nanos = int((fraction or "0").ljust(9, "0")[:9])
+    offset = utc_offset_seconds if zone is None else zone_seconds(zone)
+    return check_range(days_ns(int(year), int(month), int(day)) + (seconds - offset) * SECOND_NS + nanos)
+
+
+def clock_seconds(hour: int, minute: int, second: int) -> int:
+    """Seconds since midnight; `ValueError` where no clock shows that."""
+    if hour > 23 or minute > 59 or second > 60:
+        raise ValueError(f"not a time of day: {hour:02}:{minute:02}:{second:02}")
+    return hour * 3600 + minute * 60 + second
+
+
+def zone_seconds(zone: str) -> int:
+    """`Z`, `UTC`, `+02:00`, `+0200` or `+02` to seconds east of UTC; `ValueError` beyond 24 hours."""
+    if zone[0] not in "+-":
+        return 0
+    hours, minutes = int(zone[1:3]), int(zone[-2:]) if len(zone) > 3 else 0
+    if hours > 23 or minutes > 59:
+        raise ValueError(f"not a time zone: {zone!r}")
+    seconds = hours * 3600 + minutes * 60
+    return -seconds if zone[0] == "-" else seconds
+
+
+def to_text(time_ns: int) -> str:
+    """Nanoseconds to RFC 3339 with `Z`, with as many digits after the point as needed."""
+    seconds, nanos = divmod(time_ns, SECOND_NS)
+    days, rest = divmod(seconds, 86_400)
+    day = date.fromordinal(days + _EPOCH_DAY)
+    text = f"{day.isoformat()}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return f"{text}.{nanos:09}".rstrip("0") + "Z" if nanos else text + "Z"
+
+
+def local_offset_seconds(time_ns: int) -> int:
+    """How far east of UTC this machine's zone was at that time, in seconds."""
+    offset = datetime.fromtimestamp(time_ns // SECOND_NS, UTC).astimezone().utcoffset()
+    return int(offset.total_seconds()) if offset else 0

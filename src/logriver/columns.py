@@ -1,0 +1,107 @@
+"""The log table, declared once: its columns, the names they come under, and what levels mean.
+
+`store/ddl.py` makes the table from it, `query/sql.py` writes conditions on it, the decoders in `protocols/` fill it.
+"""
+
+from dataclasses import dataclass
+
+TABLE = "logs"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table.
+
+    `type` is ClickHouse's. `aliases` are the names under which a record may bring the value, the first that is there
+    wins. `carried` is the type the value has in a queued row (section "Rows" below), empty for what the writer adds.
+    `read` is the expression that turns the carried value into the column's.
+    """
+
+    name: str
+    type: str
+    aliases: tuple[str, ...] = ()
+    carried: str = ""
+    read: str = ""
+
+
+WORD = "LowCardinality(String)"
+
+COLUMNS = (
+    Column(
+        "timestamp",
+        "DateTime64(9, 'UTC')",
+        ("timestamp", "@timestamp", "time", "ts"),
+        "Int64",
+        "fromUnixTimestamp64Nano(timestamp, 'UTC')",
+    ),
+    Column("level", WORD, ("level", "severity", "lvl", "log.level"), "String"),
+    Column(
+        "message",
+        "String",
+        ("message", "msg", "body", "log", "text", "event", "MESSAGE", "@m", "@mt", "short_message"),
+        "String",
+    ),
+    Column("service", WORD, ("service", "service.name"), "String"),
+    Column("host", WORD, ("host", "hostname", "host.name"), "String"),
+    Column("trace_id", "String", ("trace_id", "traceId", "trace.id"), "String"),
+    Column("span_id", "String", ("span_id", "spanId", "span.id"), "String"),
+    Column("attributes", "String", (), "String"),
+    Column("_level", WORD, (), "String"),
+    Column("_offset", "UInt64", (), "UInt64"),
+    Column("_source", WORD, (), "String"),
+    Column("_received", "DateTime64(9, 'UTC')", (), "Int64", "fromUnixTimestamp64Nano(_received, 'UTC')"),
+    Column("_node", WORD),
+    Column("_seq", "UInt64"),
+    Column("_slice", "UInt32"),
+)
+
+# Rows. Between decoder and engine a record is one line of ClickHouse's TabSeparated format with the carried columns in
+# the order above. A decoder writes all but the last two; `_source` and `_received` are the same for a whole batch, are
+# kept once in its header, and are joined to each line when the block is cut.
+ROW_COLUMNS = tuple(column for column in COLUMNS if column.carried)
+DECODED_COLUMNS = ROW_COLUMNS[:-2]
+
+ALIASES = {alias: column.name for column in COLUMNS for alias in column.aliases}
+"""Alias to column, for the columns that a record can fill."""
+
+GIVEN_BACK = ("timestamp", "level", "message", "service", "host", "trace_id", "span_id", "_source", "_received")
+"""The columns of an answer, in its order, before `_id` and the other fields."""
+
+RESERVED = frozenset(ALIASES) | {column.name for column in COLUMNS} | {"_id"}
+"""Names that an answer uses itself: a left-over field of such a name is given back as `attributes.<name>`."""
+
+LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
+
+_LEVEL_WORDS = {
+    "warning": "warn",
+    "err": "error",
+    "crit": "fatal",
+    "critical": "fatal",
+    "alert": "fatal",
+    "emerg": "fatal",
+    "panic": "fatal",
+    "notice": "info",
+    "information": "info",
+}
+_PINO = {10: "trace", 20: "debug", 30: "info", 40: "warn", 50: "error", 60: "fatal"}
+
+
+def level_of(sent: str) -> str:
+    """The meaning of a level's spelling: one of `LEVELS`, or the spelling in lower case where it has none."""
+    word = sent.strip().lower()
+    if word in _LEVEL_WORDS:
+        return _LEVEL_WORDS[word]
+    if len(word) == 2 and word.isdigit():
+        return _PINO.get(int(word), word)
+    return word
+
+
+def level_of_number(number: int | float) -> str:
+    """The meaning of a number sent as level where the protocol says nothing: pino's tens, else its digits."""
+    return _PINO[int(number)] if number in _PINO else str(number)
+
+
+OTEL_LEVELS = dict(zip(range(1, 25), (level for level in LEVELS for _ in range(4)), strict=True))
+"""OpenTelemetry's severity numbers: four to a level."""
+SYSLOG_LEVELS = dict(enumerate(("fatal", "fatal", "fatal", "error", "warn", "info", "info", "debug")))
+"""Syslog's severities, RFC 5424 section 6.2.1."""

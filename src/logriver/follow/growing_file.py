@@ -1,0 +1,182 @@
+"""One generation of one file, open for reading: the whole lines after what is held, and nothing else.
+
+Blocking; called from threads, one at a time. A `Mark` is a place in the file together with what proves that the bytes
+before it are still the same: it moves only when its user says that the bytes up to the new one are on disk elsewhere.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import google_crc32c
+
+from logriver.protocols.lines import MAX_REFUSED_BYTES, too_long
+from logriver.record import Generation, Held, Refused
+
+HEAD_BYTES = 1024
+TAIL_BYTES = 256
+CHUNK_BYTES = 1_000_000
+
+
+class NotTheSame(Exception):
+    """The file no longer begins with the bytes that are held: it was truncated or written anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The bytes 0 to `end` of a file: their CRC32C and the last 256 of them."""
+
+    end: int = 0
+    crc: int = 0
+    tail: bytes = b""
+
+    def after(self, more: bytes) -> "Mark":
+        """The mark behind `more`, which follows this one."""
+        tail = more[-TAIL_BYTES:] if len(more) >= TAIL_BYTES else (self.tail + more)[-TAIL_BYTES:]
+        return Mark(self.end + len(more), google_crc32c.extend(self.crc, more), tail)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole lines from `start` to the mark `after`; of a line that is too long only the refusal."""
+
+    start: int
+    after: Mark
+    lines: bytes
+    too_long: Refused | None = None
+
+
+@dataclass(slots=True)
+class _LongLine:
+    """A line over the limit, of which the end was not seen yet: its beginning, and how far it was read."""
+
+    start: int
+    beginning: bytes
+    read: Mark
+
+
+class GrowingFile:
+    """Reads on from `mark`."""
+
+    def __init__(self, path: Path, max_line_bytes: int) -> None:
+        """Open the file. Raises `OSError`."""
+        self.path = path
+        self.mark = Mark()
+        self._max_line_bytes = max_line_bytes
+        self._file = path.open("rb", buffering=0)
+        # Closing waits for the read under way, whose descriptor could be another file's by then.
+        self._in_use = Lock()
+        self._long_line: _LongLine | None = None
+
+    def close(self) -> None:
+        """Close the file; a read under way is finished first."""
+        with self._in_use:
+            self._file.close()
+
+    def stat(self) -> os.stat_result:
+        """What the file system says about the open file, whatever its path is now."""
+        with self._in_use:
+            return os.fstat(self._file.fileno())
+
+    def head(self, length: int) -> bytes:
+        """The first bytes of the file."""
+        return self._read(0, length)
+
+    def identify(self, follower: str, known: list[Held]) -> tuple[Generation, Held | None] | None:
+        """Which generation this is, and what is held of it; None while there is not one whole line to tell.
+
+        A known one is recognised by the first bytes that it was seen with.
+        """
+        head, status = self.head(HEAD_BYTES), self.stat()
+        for held in known:
+            generation = held.generation
+            if (
+                len(head) >= generation.head_length
+                and head_hash(head[: generation.head_length]) == generation.head_hash
+            ):
+                return generation, held
+        if b"\n" not in head and len(head) < HEAD_BYTES:
+            return None
+        return Generation(follower, status.st_dev, status.st_ino, len(head), head_hash(head)), None
+
+    def go_to(self, end: int) -> None:
+        """Put the mark at `end` by reading everything before it. Raises `NotTheSame` if the file is shorter."""
+        self.move_to(self._mark_at(end))
+
+    def old_lines(self, size: int) -> Chunk:
+        """The whole lines within the first `size` bytes, as a chunk that covers them and has none of them."""
+        end = size
+        while end > 0:
+            start = max(0, end - CHUNK_BYTES)
+            newline = self._read(start, end - start).rfind(b"\n")
+            if newline >= 0:
+                return Chunk(0, self._mark_at(start + newline + 1), b"")
+            end = start
+        return Chunk(0, Mark(), b"")
+
+    def next_chunk(self) -> Chunk | None:
+        """The whole lines after the mark, about 1 MB of them; None while there are none.
+
+        Raises `NotTheSame` if the bytes before the mark are not what they were.
+        """
+        if self._long_line:
+            return self._end_of(self._long_line)
+        length = CHUNK_BYTES
+        while True:
+            fresh = self._read_after(self.mark, length)
+            newline = fresh.rfind(b"\n")
+            if newline >= 0:
+                lines = fresh[: newline + 1]
+                return Chunk(self.mark.end, self.mark.after(lines), lines)
+            if len(fresh) > self._max_line_bytes:
+                self._long_line = _LongLine(self.mark.end, fresh[:MAX_REFUSED_BYTES], self.mark.after(fresh))
+                return self._end_of(self._long_line)
+            if len(fresh) < length:
+                return None
+            length = self._max_line_bytes + 1
+
+    def move_to(self, mark: Mark) -> None:
+        """Everything before `mark`, which came from a chunk, is held now."""
+        self.mark, self._long_line = mark, None
+
+    def _mark_at(self, end: int) -> Mark:
+        mark = Mark()
+        while mark.end < end:
+            piece = self._read(mark.end, min(CHUNK_BYTES, end - mark.end))
+            if not piece:
+                raise NotTheSame(f"{mark.end} bytes long, {end} bytes of it are held")
+            mark = mark.after(piece)
+        return mark
+
+    def _end_of(self, line: _LongLine) -> Chunk | None:
+        """Read on to the end of a line that is too long, in constant memory."""
+        while True:
+            fresh = self._read_after(line.read, CHUNK_BYTES)
+            if not fresh:
+                return None
+            newline = fresh.find(b"\n")
+            if newline >= 0:
+                after = line.read.after(fresh[: newline + 1])
+                size = after.end - 1 - line.start
+                refusal = too_long(1, line.start, size, self._max_line_bytes, line.beginning)
+                return Chunk(line.start, after, b"", refusal)
+            line.read = line.read.after(fresh)
+
+    def _read_after(self, mark: Mark, length: int) -> bytes:
+        """Up to `length` bytes after the mark, read together with the bytes before it, which must be the same."""
+        before = len(mark.tail)
+        data = self._read(mark.end - before, before + length)
+        if data[:before] != mark.tail:
+            raise NotTheSame(f"the bytes before byte {mark.end} have changed" if len(data) >= before else "truncated")
+        return data[before:]
+
+    def _read(self, start: int, length: int) -> bytes:
+        with self._in_use:
+            return os.pread(self._file.fileno(), length, start)
+
+
+def head_hash(head: bytes) -> str:
+    """The hash by which the first bytes of a generation are known."""
+    return hashlib.blake2b(head, digest_size=16).hexdigest()

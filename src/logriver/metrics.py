@@ -1,0 +1,46 @@
+"""Every metric, declared once with its meaning and unit; `GET /metrics` shows them.
+
+Counters end in `_total`, times in `_seconds`, sizes in `_bytes`. The hot path counts per batch or per group commit,
+never per record.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+
+
+def _counter(name: str, meaning: str, *labels: str) -> Counter:
+    return Counter(f"logriver_{name}", meaning, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, meaning: str) -> Gauge:
+    return Gauge(f"logriver_{name}", meaning, registry=REGISTRY)
+
+
+def _histogram(name: str, meaning: str, *buckets: float) -> Histogram:
+    return Histogram(f"logriver_{name}", meaning, buckets=buckets, registry=REGISTRY)
+
+
+accepted = _counter("records_accepted", "records on disk and acknowledged", "way")
+rejected = _counter("records_rejected", "records refused; the sender was told, or they became dead letters", "way")
+duplicate_batches = _counter("duplicate_batches", "batches recognised as sent before and not stored again")
+turned_away = _counter("requests_turned_away", "requests answered 429 or 503", "reason")
+
+log_bytes = _counter("queue_written_bytes", "bytes written to the log")
+log_syncs = _counter("queue_syncs", "fdatasync calls on the log")
+sync_seconds = _histogram("queue_sync_seconds", "time of one group commit", 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2)
+sync_failures = _counter("queue_sync_failures", "group commits that failed; their senders were told")
+damaged_records = _counter("queue_damaged_records", "numbers lost to damaged segments, recorded as holes")
+backlog_bytes = _gauge("queue_backlog_bytes", "log not yet in the store")
+
+stored = _counter("records_stored", "records put into the store and verified")
+blocks = _counter("blocks_stored", "blocks put into the store and verified")
+block_seconds = _histogram("block_seconds", "time to insert and verify one block", 0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
+insert_failures = _counter("insert_failures", "inserts that failed and are tried again", "code")
+dead_letters = _counter("dead_letters", "records that became dead letters")
+dead_letters_removed = _counter("dead_letters_removed", "dead letters removed because their limit was reached")
+keys_expired = _counter("keys_expired_by_count", "idempotency keys forgotten early because a million were newer")
+
+queries = _counter("queries", "queries answered", "call")
+query_seconds = _histogram("query_seconds", "time of one query", 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)
+followed_bytes = _counter("followed_bytes", "bytes of followed files on disk")

@@ -1,0 +1,179 @@
+"""The backlog: what is durable in the log and not yet stored, which of it is taken, and the visible mark.
+
+Writers take runs in order and finish them out of order. The mark is the highest number below which every number is
+done; whoever waits for a number to be searchable waits for the mark. For any thread.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from logriver import clock, metrics
+from logriver.queue.base import DeadLetter, Piece, Run
+from logriver.queue.wal_segment import RecordHeader, Span, records
+
+_JOIN_BYTES = 1_000_000
+
+
+@dataclass(slots=True)
+class _Waiting:
+    span: Span
+    since: float
+
+
+class Backlog:
+    """Starts behind `mark`. Numbers up to `doubtful` were in the log before this start: they may be stored already."""
+
+    def __init__(self, mark: int, doubtful: int) -> None:
+        self.mark = mark
+        self.bytes = 0
+        self._doubtful = doubtful
+        self._spans: deque[_Waiting] = deque()
+        self._untaken_records = 0
+        self._untaken_bytes = 0
+        self._done: dict[int, int] = {}
+        self._taken_since: dict[int, float] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._listeners: list[Callable[[int], None]] = []
+
+    @contextmanager
+    def listening(self, listener: Callable[[int], None]) -> Iterator[None]:
+        """Call `listener(mark)`, on a writer's thread, whenever the mark moves inside of this block."""
+        with self._changed:
+            self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._listeners.remove(listener)
+
+    def add(self, spans: list[Span]) -> None:
+        """Durable records, behind all that were added before."""
+        now = clock.monotonic()
+        with self._changed:
+            for span in spans:
+                self.bytes += span.end - span.start
+                self._untaken_bytes += span.end - span.start
+                self._untaken_records += span.last_seq - span.first_seq + 1
+                if not (self._spans and self._spans[-1].span.extend(span, _JOIN_BYTES)):
+                    self._spans.append(_Waiting(span, now))
+            self._changed.notify()
+        metrics.backlog_bytes.set(self.bytes)
+
+    def skip(self, first_seq: int, last_seq: int) -> None:
+        """A hole: these numbers are done without a record."""
+        self._finish(first_seq, last_seq, 0)
+
+    def close(self) -> None:
+        """No more is added: `take` gives what is left at once, then None."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def oldest_seconds(self) -> float:
+        """How long the oldest durable and unfinished record has been waiting; 0 if there is none."""
+        with self._changed:
+            waiting = [*self._taken_since.values(), *(w.since for w in list(self._spans)[:1])]
+        return clock.monotonic() - min(waiting) if waiting else 0.0
+
+    def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
+        """See `Queue.take`."""
+        taken = self._take_spans(max_records, max_bytes, linger_seconds)
+        return _read(taken, self._doubtful) if taken else None
+
+    def _take_spans(self, max_records: int, max_bytes: int, linger_seconds: float) -> list[Span]:
+        with self._changed:
+            while not self._closed:
+                enough = self._untaken_records >= max_records or self._untaken_bytes >= max_bytes
+                if self._spans and enough:
+                    break
+                rest = self._spans[0].since + linger_seconds - clock.monotonic() if self._spans else None
+                if rest is not None and rest <= 0:
+                    break
+                self._changed.wait(rest)
+            taken: list[Span] = []
+            count = size = 0
+            while self._spans and count < max_records and size < max_bytes:
+                waiting = self._spans.popleft()
+                if not taken:
+                    self._taken_since[waiting.span.first_seq] = waiting.since
+                elif taken[-1].last_seq + 1 != waiting.span.first_seq:
+                    self._spans.appendleft(waiting)
+                    break
+                taken.append(waiting.span)
+                count += waiting.span.last_seq - waiting.span.first_seq + 1
+                size += waiting.span.end - waiting.span.start
+            self._untaken_records -= count
+            self._untaken_bytes -= size
+            if self._spans:
+                self._changed.notify()
+            return taken
+
+    def acknowledge(self, run: Run) -> None:
+        """See `Queue.acknowledge`."""
+        self._finish(run.first_seq, run.last_seq, run.bytes)
+
+    def _finish(self, first_seq: int, last_seq: int, size: int) -> None:
+        with self._changed:
+            self.bytes -= size
+            self._taken_since.pop(first_seq, None)
+            self._done[first_seq] = last_seq
+            before = self.mark
+            while self.mark + 1 in self._done:
+                self.mark = self._done.pop(self.mark + 1)
+            mark = self.mark
+            listeners = list(self._listeners) if mark > before else []
+        metrics.backlog_bytes.set(self.bytes)
+        for listener in listeners:
+            listener(mark)
+
+
+def _read(spans: list[Span], doubtful: int) -> Run:
+    """Read spans with contiguous numbers from the log, checking every byte."""
+    size = sum(span.end - span.start for span in spans)
+    run = Run(spans[0].first_seq, spans[-1].last_seq, size, spans[0].first_seq <= doubtful)
+    rows: list[bytes] = []
+    first_seq = count = 0
+    for span in spans:
+        expected = span.first_seq
+        for header, body, letters in records(_read_bytes(span)):
+            if header.first_seq > expected:
+                run.damaged.append((expected, header.first_seq - 1))
+            if rows and first_seq + count != header.first_seq:
+                run.pieces.append(Piece(first_seq, count, b"".join(rows)))
+                rows, count = [], 0
+            if header.rows:
+                if not rows:
+                    first_seq = header.first_seq
+                rows.append(_joined(header, body))
+                count += header.rows
+            for number, letter in enumerate(letters, header.first_seq + header.rows):
+                run.letters.append(DeadLetter(number, letter.reason, letter.raw, header.source, header.received_ns))
+            expected = header.last_seq + 1
+        if expected <= span.last_seq:
+            run.damaged.append((expected, span.last_seq))
+    if rows:
+        run.pieces.append(Piece(first_seq, count, b"".join(rows)))
+    return run
+
+
+def _joined(header: RecordHeader, rows: bytes) -> bytes:
+    """Rows with what the header says of all of them (`columns.py`: `_source`, `_received`)."""
+    source = header.source.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+    return rows.replace(b"\n", f"\t{source}\t{header.received_ns}\n".encode())
+
+
+def _read_bytes(span: Span) -> bytes:
+    file = os.open(span.path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pieces, at = [], span.start
+        while at < span.end and (piece := os.pread(file, span.end - at, at)):
+            pieces.append(piece)
+            at += len(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(file)

@@ -1,0 +1,67 @@
+"""What the writer needs of a queue; what senders need is `record.Sink`. The log in `wal.py` is both.
+
+Readers see only what is fsynced. Numbers are handed out once; the queue keeps which of them are done.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that was taken and cannot be stored, under the number it took."""
+
+    seq: int
+    reason: str
+    raw: bytes
+    source: str
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Contiguous numbers: the row i of `rows` (complete, see `columns.py`) has the number `first_seq` + i."""
+
+    first_seq: int
+    count: int
+    rows: bytes
+
+
+@dataclass(slots=True)
+class Run:
+    """A range of numbers handed to one writer: `pieces` to store, dead letters to bury, and what was lost.
+
+    `damaged` are ranges (first, last) that the log has but cannot read any more. `in_doubt` says that some of it may
+    be stored already (a restart came between).
+    """
+
+    first_seq: int
+    last_seq: int
+    bytes: int
+    in_doubt: bool
+    pieces: list[Piece] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    damaged: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Queue(Protocol):
+    """The writer's side. Called from the writer's threads."""
+
+    def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
+        """The next run, in order; waits until so much is there or the oldest is `linger_seconds` old.
+
+        None once the queue is closed and empty.
+        """
+        ...
+
+    def acknowledge(self, run: Run) -> None:
+        """Every number of the run is stored, a dead letter on disk, or a recorded hole."""
+        ...
+
+    def bury(self, letters: list[DeadLetter]) -> None:
+        """Put dead letters on disk; on return they are durable. Burying one again changes nothing."""
+        ...
+
+    def buried(self, first_seq: int, last_seq: int) -> set[int]:
+        """The numbers in the range that are dead letters on disk."""
+        ...

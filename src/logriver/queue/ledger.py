@@ -1,0 +1,65 @@
+"""The ledger: which bytes of which file are on disk, for every generation that a follower has seen.
+
+The only checkpoint of followers. A range is taken only if it starts where the ledger ends (compare and append), so a
+chunk that is sent twice, or by two followers of the same name, is stored once.
+"""
+
+from logriver.errors import RangeConflict
+from logriver.record import FileRange, Held
+
+
+class Ledger:
+    """In memory, filled from the last snapshot and the log's headers. Guarded by the log's lock."""
+
+    def __init__(self, held: list[Held]) -> None:
+        self._held = {entry.generation.id: entry for entry in held}
+        self._appending: dict[str, int] = {}
+        self._changed: dict[str, Held] = {}
+
+    def begin(self, range: FileRange) -> None:
+        """A range is about to be written. Raises `RangeConflict` unless it continues what is held or being written."""
+        key = range.generation.id
+        durable = self._held[key].end if key in self._held else 0
+        if range.start != self._appending.get(key, durable):
+            raise RangeConflict(f"range of {range.path[-200:]!r} starts at byte {range.start}", held_end=durable)
+        self._appending[key] = range.end
+
+    def failed(self, range: FileRange) -> None:
+        """What was begun is not on disk."""
+        self._appending.pop(range.generation.id, None)
+
+    def apply(self, range: FileRange) -> None:
+        """The range is on disk. Applying an older one again changes nothing."""
+        key = range.generation.id
+        if self._appending.get(key) == range.end:
+            del self._appending[key]
+        known = self._held.pop(key, None)
+        if known is not None and known.end >= range.end:
+            self._held[key] = known
+            return
+        entry = Held(range.generation, range.path, range.end, range.crc, range.tail)
+        # Taken out and put in again: the order is that of the last change.
+        self._held[key] = self._changed[key] = entry
+
+    def known(self, follower: str, device: int, inode: int) -> list[Held]:
+        """See `Sink.known`."""
+        place = (follower, device, inode)
+        found = [
+            entry
+            for entry in self._held.values()
+            if (entry.generation.follower, entry.generation.device, entry.generation.inode) == place
+        ]
+        return found[::-1]
+
+    def entries(self) -> list[Held]:
+        """Every generation, the last changed last."""
+        return list(self._held.values())
+
+    def changed(self) -> list[Held]:
+        """What changed since this was called before, for a snapshot."""
+        changed, self._changed = list(self._changed.values()), {}
+        return changed
+
+    def not_saved(self, entries: list[Held]) -> None:
+        """Entries that `changed` gave and that could not be saved."""
+        self._changed = {entry.generation.id: entry for entry in entries} | self._changed

@@ -1,0 +1,410 @@
+"""The queue on a write-ahead log: a sink for whoever receives, a queue for the writer.
+
+One thread writes. Batches that arrive while it syncs form the next group, which shares one `fdatasync`; their answers
+leave after it. What the log means byte by byte is in `wal_segment.py`, reading it at start in `recovery.py`, what is
+waiting in `backlog.py`, what outlives the segments in `state.py`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from logriver import clock, metrics
+from logriver.errors import KeyReused, Overloaded, Unavailable
+from logriver.queue.backlog import Backlog
+from logriver.queue.base import DeadLetter, Run
+from logriver.queue.ledger import Ledger
+from logriver.queue.recovery import recover, segment_path
+from logriver.queue.state import KEY_LIFE_NS, Hole, KnownKey, Snapshot, State
+from logriver.queue.wal_segment import (
+    FILE_HEADER_BYTES,
+    NO_END,
+    Letter,
+    RecordHeader,
+    SegmentWriter,
+    Span,
+    encode_record,
+)
+from logriver.record import MAX_SEQ, Batch, Held, Receipt
+
+_SPAN_BYTES = 8_000_000
+_SNAPSHOT_SECONDS = 5.0
+_TICK_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A batch on its way to the disk."""
+
+    batch: Batch
+    header: RecordHeader
+    buffers: list[bytes]
+    size: int
+    answer: asyncio.Future[Receipt]
+
+    def resolve(self, error: Exception | None) -> None:
+        """Give the answer, on the event loop."""
+        if self.answer.cancelled():
+            return
+        if error is not None:
+            self.answer.set_exception(error)
+            return
+        accepted = self.header.rows + self.header.dead
+        self.answer.set_result(Receipt(self.header.rows, self.header.rejected, self.header.last_seq if accepted else 0))
+
+
+class Wal:
+    """See the module. `put` and `known` are called on one event loop, the rest on any thread."""
+
+    def __init__(
+        self, directory: Path, node: str, state: State, stored_seq: int, segment_bytes: int, max_backlog_bytes: int
+    ) -> None:
+        """Recover what is in `directory`. Raises `OSError`."""
+        directory.mkdir(exist_ok=True)
+        self._directory = directory
+        self._node = node
+        self._state = state
+        self._segment_bytes = segment_bytes
+        self._max_backlog_bytes = max_backlog_bytes
+        found = recover(directory, state, stored_seq)
+        self.problems = found.problems
+        self.backlog = Backlog(found.mark, found.last_seq)
+        self._ledger = Ledger(state.ledger())
+        self._keys: dict[bytes, KnownKey] = {}
+        self._keys_being_saved: dict[bytes, KnownKey] = {}
+        self._holes: list[Hole] = []
+        self._lock = threading.Lock()
+        self._next_seq = found.last_seq + 1
+        self._durable_seq = found.last_seq
+        self._last_received_ns = 0
+        self._finished = found.segments
+        self._next_number = found.next_number
+        self._previous_end = NO_END
+        self._segment: SegmentWriter | None = None
+        for header in found.headers:
+            self._remember(header)
+        for hole in found.holes:
+            self._record_hole(hole)
+        self.backlog.add(found.spans)
+        self._pending: list[_Entry] = []
+        self._pending_bytes = 0
+        self._attempts: dict[bytes, asyncio.Task[Receipt]] = {}
+        self._work = threading.Condition(self._lock)
+        self._closing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._threads: list[threading.Thread] = []
+        self._stopped = threading.Event()
+
+    @property
+    def mark(self) -> int:
+        """The visible mark: searches read up to it."""
+        return self.backlog.mark
+
+    @property
+    def waiting(self) -> int:
+        """Numbers that are durable and not yet below the mark."""
+        return max(0, self._durable_seq - self.backlog.mark)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to write. Answers are given on `loop`."""
+        self._loop = loop
+        for run in (self._write_forever, self._keep_forever):
+            thread = threading.Thread(target=run, name=f"queue{run.__name__}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    # The sink.
+
+    async def put(self, batch: Batch) -> Receipt:
+        """See `Sink.put`."""
+        if self._closing:
+            raise Unavailable("the server is stopping", retry_after_seconds=5)
+        if batch.key is None:
+            return await self._append(batch)
+        return await self._once(batch.key.scope, batch)
+
+    async def known(self, follower: str, device: int, inode: int) -> list[Held]:
+        """See `Sink.known`."""
+        with self._lock:
+            return self._ledger.known(follower, device, inode)
+
+    def sources(self) -> list[Held]:
+        """The ledger, for showing it."""
+        with self._lock:
+            return self._ledger.entries()
+
+    async def wait_searchable(self, seq: int, timeout_seconds: float) -> bool:
+        """See `Sink.wait_searchable`."""
+        reached = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def listen(mark: int) -> None:
+            if mark >= seq:
+                loop.call_soon_threadsafe(reached.set)
+
+        with self.backlog.listening(listen):
+            if self.mark >= seq:
+                return True
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reached.wait(), timeout_seconds)
+        return self.mark >= seq
+
+    async def _once(self, scope: bytes, batch: Batch) -> Receipt:
+        """Append a batch with a key unless that key is known; an equal one that is on its way is waited for."""
+        while scope in self._attempts:
+            await asyncio.wait([self._attempts[scope]])
+        attempt = asyncio.create_task(self._append_unless_known(scope, batch))
+        self._attempts[scope] = attempt
+        attempt.add_done_callback(lambda _: self._attempts.pop(scope))
+        # The caller may go away; what it sent may be on disk all the same, so the key stays taken until that is known.
+        return await asyncio.shield(attempt)
+
+    async def _append_unless_known(self, scope: bytes, batch: Batch) -> Receipt:
+        with self._lock:
+            known = self._keys.get(scope) or self._keys_being_saved.get(scope)
+        known = known or await asyncio.to_thread(self._state.key, scope)
+        if known is None or known.received_ns < clock.now_ns() - KEY_LIFE_NS:
+            return await self._append(batch)
+        if batch.key is not None and known.content != batch.key.content:
+            raise KeyReused("this idempotency key came before with other content", hint="use a new key for a new body")
+        metrics.duplicate_batches.inc()
+        return Receipt(known.accepted, known.rejected, duplicate=True)
+
+    def _append(self, batch: Batch) -> "asyncio.Future[Receipt]":
+        answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        with self._lock:
+            self._check_room()
+            if batch.range is not None:
+                self._ledger.begin(batch.range)
+            entry = self._entry(batch, answer)
+            self._pending.append(entry)
+            self._pending_bytes += entry.size
+            self._work.notify_all()
+        return answer
+
+    def _check_room(self) -> None:
+        if self.backlog.bytes + self._pending_bytes > self._max_backlog_bytes:
+            metrics.turned_away.labels(reason="backlog").inc()
+            raise Overloaded(
+                f"{self.backlog.bytes} bytes are waiting to be stored", hint="send slower; nothing was kept"
+            )
+        if self._next_seq >= MAX_SEQ:
+            raise Unavailable("the numbers of this node are used up")
+
+    def _entry(self, batch: Batch, answer: "asyncio.Future[Receipt]") -> _Entry:
+        decoded = batch.decoded
+        self._last_received_ns = max(self._last_received_ns, clock.now_ns())
+        header = RecordHeader(
+            self._next_seq,
+            decoded.count,
+            len(batch.dead),
+            sum(map(len, decoded.rows)),
+            self._last_received_ns,
+            batch.source,
+            batch.key.scope if batch.key else b"",
+            batch.key.content if batch.key else b"",
+            batch.rejected,
+            batch.range,
+            batch.replays,
+        )
+        self._next_seq = header.last_seq + 1
+        letters = [Letter(refused.reason, refused.raw) for refused in batch.dead]
+        buffers = encode_record(header, decoded.rows, letters)
+        return _Entry(batch, header, buffers, sum(map(len, buffers)), answer)
+
+    # The writing thread.
+
+    def _write_forever(self) -> None:
+        while True:
+            with self._work:
+                while not self._pending and not self._closing:
+                    self._work.wait()
+                entries, self._pending = self._pending, []
+            if not entries:
+                return
+            try:
+                self._write(entries)
+            except OSError as error:
+                self._give_up(entries, error)
+            with self._lock:
+                self._pending_bytes -= sum(entry.size for entry in entries)
+
+    def _write(self, entries: list[_Entry]) -> None:
+        segment = self._segment or self._open_segment(entries[0].header.first_seq)
+        spans: list[Span] = []
+        at = segment.size
+        for entry in entries:
+            header = entry.header
+            span = Span(segment.path, at, at + entry.size, header.first_seq, header.last_seq)
+            at = span.end
+            if header.last_seq >= header.first_seq and not (spans and spans[-1].extend(span, _SPAN_BYTES)):
+                spans.append(span)
+        headers = [entry.header for entry in entries if entry.header.remembered]
+        started = clock.monotonic()
+        segment.append([buffer for entry in entries for buffer in entry.buffers], spans, headers)
+        metrics.sync_seconds.observe(clock.monotonic() - started)
+        metrics.log_syncs.inc()
+        metrics.log_bytes.inc(at - segment.size)
+        with self._lock:
+            for header in headers:
+                self._remember(header)
+            self._durable_seq = entries[-1].header.last_seq
+        self.backlog.add(spans)
+        self._answer(entries, None)
+        if segment.size >= self._segment_bytes:
+            self._rotate(segment)
+
+    def _open_segment(self, first_seq: int) -> SegmentWriter:
+        path = segment_path(self._directory, self._next_number)
+        segment = SegmentWriter(path, self._node, self._next_number, first_seq, self._previous_end)
+        self._segment = segment
+        self._next_number += 1
+        self._previous_end = NO_END
+        return segment
+
+    def _rotate(self, segment: SegmentWriter) -> None:
+        self._segment = None
+        try:
+            segment.seal()
+        except OSError as error:
+            # All of its records are durable; without an index recovery reads them one by one.
+            self._previous_end = segment.size
+            log.warning(
+                "segment could not be sealed", extra={"fields": {"segment": str(segment.path), "error": str(error)}}
+            )
+        with self._lock:
+            self._finished.append((segment.path, segment.last_seq))
+
+    def _give_up(self, entries: list[_Entry], error: OSError) -> None:
+        """A write or sync failed: nothing of the group counts, its numbers become a hole, its senders are told."""
+        metrics.sync_failures.inc()
+        first_seq, last_seq = entries[0].header.first_seq, entries[-1].header.last_seq
+        reason = f"the log could not be written: {error.strerror or error}"
+        log.error(reason, extra={"fields": {"first_seq": first_seq, "last_seq": last_seq}})
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            self._previous_end = segment.size
+            with contextlib.suppress(OSError):
+                segment.abandon()
+        # Before the answers leave, so that recovery cannot bring back what they say is lost.
+        with contextlib.suppress(OSError):
+            self._open_segment(last_seq + 1)
+        with self._lock:
+            if segment is not None:
+                self._finished.append((segment.path, segment.last_seq))
+            for entry in entries:
+                if entry.header.range is not None:
+                    self._ledger.failed(entry.header.range)
+            if last_seq >= first_seq:
+                self._record_hole(Hole(first_seq, last_seq, reason))
+                self._durable_seq = max(self._durable_seq, last_seq)
+        self._answer(entries, Unavailable(reason, retry_after_seconds=5))
+
+    def _answer(self, entries: list[_Entry], error: Exception | None) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(_resolve_all, entries, error)
+
+    def _remember(self, header: RecordHeader) -> None:
+        if header.key_scope:
+            known = KnownKey(header.key_content, header.rows, header.rejected, header.received_ns)
+            self._keys[header.key_scope] = known
+        if header.range is not None:
+            self._ledger.apply(header.range)
+
+    def _record_hole(self, hole: Hole) -> None:
+        self._holes.append(hole)
+        self.backlog.skip(hole.first_seq, hole.last_seq)
+
+    # The queue.
+
+    def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
+        """See `Queue.take`."""
+        run = self.backlog.take(max_records, max_bytes, linger_seconds)
+        for first_seq, last_seq in run.damaged if run else ():
+            reason = "damaged in the log"
+            log.error(reason, extra={"fields": {"first_seq": first_seq, "last_seq": last_seq}})
+            metrics.damaged_records.inc(last_seq - first_seq + 1)
+            self.problems.append(f"{last_seq - first_seq + 1} records were damaged in the log and are lost")
+            with self._lock:
+                self._holes.append(Hole(first_seq, last_seq, reason))
+        return run
+
+    def acknowledge(self, run: Run) -> None:
+        """See `Queue.acknowledge`."""
+        self.backlog.acknowledge(run)
+
+    def bury(self, letters: list[DeadLetter]) -> None:
+        """See `Queue.bury`."""
+        self._state.bury(letters)
+        metrics.dead_letters.inc(len(letters))
+
+    def buried(self, first_seq: int, last_seq: int) -> set[int]:
+        """See `Queue.buried`."""
+        return self._state.buried(first_seq, last_seq)
+
+    # The keeping thread.
+
+    def _keep_forever(self) -> None:
+        last = clock.monotonic()
+        while not self._stopped.wait(_TICK_SECONDS):
+            with self._lock:
+                removable = any(last_seq <= self.mark for _, last_seq in self._finished)
+            if removable or clock.monotonic() - last >= _SNAPSHOT_SECONDS:
+                self._snapshot()
+                last = clock.monotonic()
+
+    def _snapshot(self) -> None:
+        """Make a snapshot durable, then remove the segments that it covers."""
+        with self._lock:
+            self._keys_being_saved, self._keys = self._keys, {}
+            holes, self._holes = self._holes, []
+            held = self._ledger.changed()
+            snapshot = Snapshot(self.mark, self._next_seq - 1, self._keys_being_saved, held, holes)
+            covered = [entry for entry in self._finished if entry[1] <= snapshot.mark]
+        try:
+            self._state.save(snapshot, clock.now_ns())
+            for path, _ in covered:
+                path.unlink(missing_ok=True)
+        except (sqlite3.Error, OSError) as error:
+            # The segments stay, so nothing is lost; the next snapshot takes it along.
+            log.error("snapshot failed, trying again", extra={"fields": {"error": str(error)}})
+            with self._lock:
+                self._keys = self._keys_being_saved | self._keys
+                self._holes = holes + self._holes
+                self._ledger.not_saved(held)
+            return
+        with self._lock:
+            self._keys_being_saved = {}
+            self._finished = [entry for entry in self._finished if entry not in covered]
+
+    def stop_receiving(self) -> None:
+        """Refuse new batches and wait until those that were taken are durable."""
+        with self._work:
+            self._closing = True
+            self._work.notify_all()
+        if self._threads:
+            self._threads[0].join()
+        self.backlog.close()
+
+    def close(self) -> None:
+        """Make a last snapshot; to be called when the writers have finished."""
+        self._stopped.set()
+        if self._threads:
+            self._threads[1].join()
+        segment, self._segment = self._segment, None
+        if segment is not None and segment.size > FILE_HEADER_BYTES:
+            self._rotate(segment)
+        elif segment is not None:
+            self._finished.append((segment.path, segment.last_seq))
+        self._snapshot()
+
+
+def _resolve_all(entries: list[_Entry], error: Exception | None) -> None:
+    for entry in entries:
+        entry.resolve(error)

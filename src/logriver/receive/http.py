@@ -1,0 +1,164 @@
+"""The ways in over HTTP, as plain ASGI: body to batch to sink to answer.
+
+`POST /api/v1/logs` is our own. `POST /` (log ingestor) and `POST /logs/ingest/` (LogIngestor) are the calls of two
+earlier systems, whose users must not notice a difference. Small bodies are decoded where they arrive; large ones on a
+thread of their own, so that the event loop answers others meanwhile.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from logriver import clock, metrics
+from logriver.errors import BadBody, BadRequest, LogriverError, Overloaded
+from logriver.protocols.json_body import decode_body
+from logriver.protocols.json_lines import JsonLines
+from logriver.receive import earlier
+from logriver.receive.body import ClientGone, Receive, Scope, header, read_body
+from logriver.receive.inflate import inflate
+from logriver.receive.inflight import Inflight, Reservation
+from logriver.record import Batch, BatchKey, Decoded, Receipt, Sink
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_SMALL_BODY_BYTES = 16 * 1024
+_SHOWN_ERRORS = 100
+_MAX_KEY_LENGTH = 256
+_SEARCHABLE_SECONDS = 10.0
+
+_encode = msgspec.json.Encoder().encode
+_accepted = metrics.accepted.labels(way="http")
+_rejected = metrics.rejected.labels(way="http")
+log = logging.getLogger(__name__)
+
+
+class Receiver:
+    """An ASGI application for the three calls in `PATHS`."""
+
+    PATHS = ("/api/v1/logs", "/", "/logs/ingest/", "/logs/ingest")
+
+    def __init__(
+        self, sink: Sink, *, max_body_bytes: int, max_record_bytes: int, max_inflight_bytes: int, body_timeout: float
+    ) -> None:
+        self._sink = sink
+        self._max_body_bytes = max_body_bytes
+        self._body_timeout = body_timeout
+        self._inflight = Inflight(max_inflight_bytes)
+        self._here = JsonLines(max_record_bytes)
+        self._elsewhere = JsonLines(max_record_bytes)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever it brings."""
+        path = scope["path"]
+        with Reservation(self._inflight) as reservation:
+            try:
+                body = await read_body(scope, receive, reservation, self._max_body_bytes, self._body_timeout)
+                if path == "/api/v1/logs":
+                    status, answer = await self._logs(scope, body, reservation)
+                else:
+                    status, answer = await self._earlier(scope, body, reservation)
+                headers = _NO_HEADERS
+            except ClientGone:
+                return
+            except LogriverError as error:
+                status, answer, headers = _refusal(path, error)
+            except Exception:
+                log.exception("request failed")
+                status, answer, headers = _refusal(path, LogriverError("something went wrong in the server"))
+        await _send(send, status, answer, headers)
+
+    async def _logs(self, scope: Scope, body: bytes, reservation: Reservation) -> tuple[int, bytes]:
+        key_text = header(scope, b"idempotency-key")
+        decoded, key = await self._decode(scope, body, reservation, key_text)
+        rejected = len(decoded.refused)
+        if not decoded.count and rejected:
+            _rejected.inc(rejected)
+            first = decoded.refused[0]
+            error = BadBody(f"none of {rejected} records is acceptable; line {first.line}: {first.reason}")
+            return 400, _encode({"error": error.answer(), **_counts(0, decoded)})
+        receipt = Receipt(0)
+        if decoded.count:
+            receipt = await self._sink.put(Batch(decoded, "http", key, rejected=rejected))
+        _count(receipt)
+        answer = _counts(receipt.accepted, decoded) | {"duplicate": receipt.duplicate}
+        if b"wait=searchable" in scope["query_string"].split(b"&"):
+            answer["searchable"] = await self._sink.wait_searchable(receipt.last_seq, _SEARCHABLE_SECONDS)
+        return 200, _encode(answer)
+
+    async def _decode(
+        self, scope: Scope, body: bytes, reservation: Reservation, key_text: str
+    ) -> tuple[Decoded, BatchKey | None]:
+        encoding = header(scope, b"content-encoding").lower()
+        if len(key_text) > _MAX_KEY_LENGTH:
+            raise BadRequest(f"the idempotency key is longer than {_MAX_KEY_LENGTH} characters")
+        if len(body) <= _SMALL_BODY_BYTES and not encoding and not key_text:
+            return decode_body(body, self._here, clock.now_ns()), None
+
+        def work() -> tuple[Decoded, BatchKey | None]:
+            inflated = inflate(body, encoding, self._max_body_bytes, lambda size: reservation.grow_to(len(body) + size))
+            key = _batch_key(key_text, inflated) if key_text else None
+            return decode_body(inflated, self._elsewhere, clock.now_ns()), key
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _earlier(self, scope: Scope, body: bytes, reservation: Reservation) -> tuple[int, bytes]:
+        """The calls of the earlier systems: all or nothing."""
+        encoding = header(scope, b"content-encoding").lower()
+        loop = asyncio.get_running_loop()
+
+        def work() -> tuple[object, Decoded]:
+            inflated = inflate(body, encoding, self._max_body_bytes, lambda size: reservation.grow_to(len(body) + size))
+            is_ingestor = scope["path"] == "/"
+            problems = earlier.problems(inflated) if is_ingestor else None
+            decoded = Decoded() if problems else decode_body(inflated, self._elsewhere, clock.now_ns())
+            return problems, decoded
+
+        problems, decoded = await loop.run_in_executor(self._thread, work)
+        if problems:
+            return 400, _encode(problems)
+        if decoded.refused:
+            first = decoded.refused[0]
+            raise BadBody(f"record {first.line}: {first.reason}; nothing was stored")
+        receipt = await self._sink.put(Batch(decoded, "http")) if decoded.count else Receipt(0)
+        _count(receipt)
+        return 200, earlier.ACCEPTED if scope["path"] == "/" else earlier.UPDATED
+
+
+_NO_HEADERS: list[tuple[bytes, bytes]] = []
+
+
+def _batch_key(text: str, body: bytes) -> BatchKey:
+    scope = hashlib.blake2b(text.encode("latin-1"), digest_size=16).digest()
+    return BatchKey(scope, hashlib.blake2b(body, digest_size=16).digest())
+
+
+def _counts(accepted: int, decoded: Decoded) -> dict[str, object]:
+    errors = [{"line": refused.line, "reason": refused.reason} for refused in decoded.refused[:_SHOWN_ERRORS]]
+    return {"accepted": accepted, "rejected": len(decoded.refused), "errors": errors}
+
+
+def _count(receipt: Receipt) -> None:
+    if not receipt.duplicate:
+        _accepted.inc(receipt.accepted)
+        _rejected.inc(receipt.rejected)
+
+
+def _refusal(path: str, error: LogriverError) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    headers = _NO_HEADERS
+    if isinstance(error, Overloaded):
+        headers = [(b"retry-after", str(error.retry_after_seconds).encode())]
+    if path.startswith("/logs/ingest"):
+        return error.status, _encode({"status": False, "message": error.message}), headers
+    return error.status, _encode({"error": error.answer()}), headers
+
+
+async def _send(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,4 @@
+"""Searching: one question a file, each from parsed words to rows, up to the visible mark.
+
+`api/` calls it. It never knows the queue or a protocol.
+"""

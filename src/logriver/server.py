@@ -1,0 +1,243 @@
+"""The server, put together: the only place that chooses what implements an interface.
+
+Started in the order of a line's way backwards, store first, so that nothing is received that has nowhere to go; stopped
+in the order of the way, so that what was received is stored.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from logriver import clock
+from logriver.api.app import create_api
+from logriver.api.services import Services
+from logriver.columns import TABLE
+from logriver.errors import SettingsError
+from logriver.follow.follower import Follower
+from logriver.queue.state import State
+from logriver.queue.wal import Wal
+from logriver.receive.http import Receiver
+from logriver.settings import Settings
+from logriver.store.directory import DataDirectory, open_directory
+from logriver.store.embedded import Embedded
+from logriver.store.memory import engine_memory_bytes
+from logriver.telemetry.rates import Rate
+from logriver.write.writer import Writer
+
+_LEAST_SLICE_BYTES = 16_000_000
+_SLICES_ON_DISK = 32
+_DISK_SHARE = 0.8
+_DRAIN_SECONDS = 60.0
+_KEEP_ALIVE_SECONDS = 75
+_CONNECTIONS_WAITING = 4096
+# Beyond this a stall is a problem that people are told about.
+_STALLED_SECONDS = 30.0
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain and return.
+
+    Raises `SettingsError`, `DataDirectoryError`, `OSError` (the address is taken, the disk fails).
+    """
+    host, port = _loopback(settings.listen)
+    directory = open_directory(settings.data)
+    try:
+        listener = _listen(host, port)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_Server(settings, directory).serve(listener))
+    finally:
+        directory.close()
+
+
+class _Server:
+    def __init__(self, settings: Settings, directory: DataDirectory) -> None:
+        self._settings = settings
+        path, node = directory.path, directory.node
+        slice_bytes = max(_LEAST_SLICE_BYTES, int(shutil.disk_usage(path).total * _DISK_SHARE / _SLICES_ON_DISK))
+        self._store = Embedded(path, node, engine_memory_bytes(settings.max_memory_bytes), slice_bytes)
+        self._state = State(path / "state.db", settings.max_dead_letter_bytes)
+        self._queue = Wal(
+            path / "log",
+            node,
+            self._state,
+            _stored_seq(self._store, node),
+            settings.segment_bytes,
+            settings.max_backlog_bytes,
+        )
+        self._writer = Writer(
+            self._queue,
+            self._store,
+            node,
+            slice_bytes,
+            block_records=settings.block_records,
+            block_bytes=settings.block_bytes,
+            block_seconds=settings.block_seconds,
+        )
+        self._follower = Follower(
+            self._queue,
+            settings.follow,
+            name=settings.name or socket.gethostname(),
+            max_record_bytes=settings.max_record_bytes,
+            from_end=settings.from_end,
+        )
+        self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
+        self._storing = Rate(lambda: self._queue.mark)
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Start everything, serve, stop everything."""
+        self._queue.start(asyncio.get_running_loop())
+        self._writer.start(self._settings.workers)
+        web = _Web(self._app())
+        tasks = [asyncio.create_task(self._follower.run()), asyncio.create_task(self._sample())]
+        host, port = listener.getsockname()[:2]
+        sys.stdout.write(f"logriver listens on http://{f'[{host}]' if ':' in host else host}:{port}\n")
+        sys.stdout.flush()
+        try:
+            await web.serve([listener])
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(self._drain)
+
+    def _drain(self) -> None:
+        self._queue.stop_receiving()
+        if not self._writer.join(_DRAIN_SECONDS):
+            log.warning("stopping with a backlog, it is in the log and goes on at the next start")
+        self._queue.close()
+        self._state.close()
+        self._store.close()
+
+    def _app(self) -> "_App":
+        settings = self._settings
+        receiver = Receiver(
+            self._queue,
+            max_body_bytes=settings.max_body_bytes,
+            max_record_bytes=settings.max_record_bytes,
+            max_inflight_bytes=settings.max_inflight_bytes,
+            body_timeout=settings.body_timeout,
+        )
+        services = Services(
+            settings, self._store, lambda: self._queue.mark, self._status, self._problems, self._sources
+        )
+        return _App(receiver, create_api(services))
+
+    def _status(self) -> Mapping[str, object]:
+        return {
+            "waiting": self._queue.waiting,
+            "oldest_waiting_seconds": round(self._queue.backlog.oldest_seconds(), 3),
+            "dead_letters": self._state.dead_letters,
+            "removed_by_retention": 0,
+            "accepted_per_second": self._accepting.per_second(),
+            "stored_per_second": self._storing.per_second(),
+            "problems": [*self._problems(), *self._queue.problems],
+        }
+
+    def _problems(self) -> list[str]:
+        problems = self._writer.problems
+        stalled = self._queue.backlog.oldest_seconds()
+        if stalled > _STALLED_SECONDS and not problems:
+            problems.append(f"the oldest record has been waiting to be stored for {stalled:.0f} s")
+        return problems
+
+    def _sources(self) -> list[dict[str, object]]:
+        return [
+            {**asdict(status), "lag_bytes": status.lag_bytes, "last_event": _event_time(status.last_event_ns)}
+            for status in self._follower.sources()
+        ]
+
+    async def _sample(self) -> None:
+        while True:
+            self._accepting.sample()
+            self._storing.sample()
+            await asyncio.sleep(1)
+
+
+class _App:
+    """One address for everything: the ways in as plain ASGI, all else through FastAPI."""
+
+    def __init__(self, receiver: Receiver, api: ASGIApp) -> None:
+        self._receiver = receiver
+        self._api = api
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in Receiver.PATHS:
+            await self._receiver(scope, receive, send)
+        else:
+            await self._api(scope, receive, send)
+
+
+class _Web(uvicorn.Server):
+    """Uvicorn, stopped by SIGTERM and SIGINT without raising them again: the process ends by itself, with 0."""
+
+    def __init__(self, app: _App) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="websockets-sansio",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=10,
+                backlog=_CONNECTIONS_WAITING,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def _stored_seq(store: Embedded, node: str) -> int:
+    """The highest number in the store."""
+    return int(str(store.query(f"SELECT max(_seq) FROM {TABLE} WHERE _node = '{node}'").rows[0][0]))
+
+
+def _event_time(time_ns: int) -> str | None:
+    return clock.to_text(time_ns) if time_ns else None
+
+
+def _loopback(listen: str) -> tuple[str, int]:
+    """Host and port of an address on this machine. Raises `SettingsError` for any other."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+        number = int(port)
+    except ValueError:
+        raise SettingsError(f"setting 'listen': {listen[:60]!r} is not an address and a port") from None
+    if not address.is_loopback:
+        raise SettingsError(f"setting 'listen': {listen[:60]!r} is not on this machine", hint="use 127.0.0.1 or ::1")
+    return str(address), number
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,124 @@
+"""Every setting, declared once with unit and help: flag > environment `LOGRIVER_*` > config file > default.
+
+The commands take their help texts from here, `docs/settings.md` is checked against it.
+"""
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from logriver.errors import SettingsError
+
+ENV_PREFIX = "LOGRIVER_"
+MB = 1_000_000
+
+
+def default_data() -> Path:
+    """`$XDG_DATA_HOME/logriver`, by default `~/.local/share/logriver`."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "logriver"
+
+
+def _also(name: str, environment: str) -> AliasChoices:
+    """The setting's own names and a variable that users of an earlier stream processor have set."""
+    return AliasChoices(name, f"{ENV_PREFIX}{name}".upper(), environment)
+
+
+class Settings(BaseSettings):
+    """The server's settings. Sizes are bytes, times are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True, populate_by_name=True)
+
+    listen: str = Field("127.0.0.1:3000", description="address and port for everything; loopback only")
+    data: Path = Field(default_factory=default_data, description="data directory")
+    follow: list[str] = Field([], description="follow a growing file: [FORMAT=]PATH")
+    from_end: bool = Field(False, description="start at the end of followed files that were never seen")
+    log_file: Path | None = Field(None, description="write the own log here instead of stderr")
+    name: str = Field("", description="name as a follower of files; the host name when empty")
+    promote: list[str] = Field([], description="fields that get a column of their own, at most 8")
+
+    max_body_bytes: int = Field(64 * MB, gt=0, description="largest body, inflated")
+    max_record_bytes: int = Field(2 * MB, gt=0, description="largest single record")
+    max_inflight_bytes: int = Field(128 * MB, gt=0, description="bodies being received at one time")
+    body_timeout: float = Field(30.0, gt=0, description="time a body has to arrive")
+    max_backlog_bytes: int = Field(2_000 * MB, gt=0, description="log waiting to be stored; beyond it answers are 429")
+    max_dead_letter_bytes: int = Field(100 * MB, gt=0, description="dead letters kept; beyond it the oldest go")
+    max_memory_bytes: int = Field(0, ge=0, description="the engine's memory; 0 is a share of what the machine gives")
+    segment_bytes: int = Field(64 * MB, gt=0, description="size at which a segment of the log is sealed")
+
+    workers: int = Field(
+        2, gt=0, le=16, validation_alias=_also("workers", "WORKERS"), description="writers to the store at one time"
+    )
+    block_records: int = Field(
+        100_000,
+        gt=0,
+        validation_alias=_also("block_records", "STREAM_MAX_SIZE"),
+        description="hand a block to the store after so many records",
+    )
+    block_seconds: float = Field(
+        0.25,
+        gt=0,
+        validation_alias=_also("block_seconds", "STREAM_MAX_WAIT_TIME_IN_SECONDS"),
+        description="hand a block to the store after so long",
+    )
+    block_bytes: int = Field(32 * MB, gt=0, description="hand a block to the store after so many bytes")
+    query_timeout: float = Field(30.0, gt=0, description="longest time for one query")
+    max_queries: int = Field(8, gt=0, description="queries running at one time")
+    config: Path | None = Field(None, description="config file (TOML), its keys are these names")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then environment, then the config file that one of those names."""
+        named = init_settings().get("config") or os.environ.get(f"{ENV_PREFIX}CONFIG")
+        if not named:
+            return init_settings, env_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(named))
+
+
+def load(**flags: Any) -> Settings:
+    """The settings, given the flags that were used (None is not used).
+
+    Raises `SettingsError` for a value that cannot be used and for an unknown key, naming the nearest known one.
+    """
+    _check_environment()
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentence(dict(problem)) for problem in error.errors())) from None
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"config file cannot be read: {error}") from None
+
+
+def nearest(name: str) -> str:
+    """`, did you mean 'x'?` for a name that is close to a setting's, else an empty string."""
+    close = difflib.get_close_matches(name.lower(), Settings.model_fields, n=1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+# Variables with our prefix that are not settings of the server.
+_OTHER_VARIABLES = {"SERVER"}
+
+
+def _check_environment() -> None:
+    for variable in os.environ:
+        name = variable.removeprefix(ENV_PREFIX)
+        if name != variable and name not in _OTHER_VARIABLES and name.lower() not in Settings.model_fields:
+            raise SettingsError(f"unknown environment variable {variable!r}{nearest(name)}")
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}{nearest(name)}"
+    return f"setting {name!r}: {problem['msg']}, got {str(problem['input'])[:60]!r}"

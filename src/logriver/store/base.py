@@ -1,0 +1,82 @@
+"""What a store is: the engine behind the writer and the search, embedded now, a ClickHouse cluster later.
+
+Called from threads; every method may block. The SQL above this interface is the same for both.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+Param = str | int | float | list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A contiguous run of numbers for one slice: `rows` (see `columns.py`, `_source` and `_received` joined) in order.
+
+    Row number i has `_seq` `first_seq` + i. One block becomes one part of the table.
+    """
+
+    rows: bytes
+    first_seq: int
+    count: int
+    slice: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one query may use."""
+
+    seconds: float = 30.0
+    memory_bytes: int = 0
+    result_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows of a query and what it cost."""
+
+    columns: tuple[str, ...]
+    rows: list[list[object]]
+    rows_read: int
+    bytes_read: int
+    elapsed_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SliceSize:
+    """A slice of the table as it is on disk."""
+
+    slice: int
+    rows: int
+    bytes: int
+
+
+class Store(Protocol):
+    """Five methods; everything else is SQL."""
+
+    def insert(self, block: Block) -> None:
+        """Put a block into the table, durable on return. Some of it may be there after an exception.
+
+        Raises `DataRefused` if the engine cannot parse the rows, `StoreError` for anything else (try again).
+        """
+        ...
+
+    def query(self, sql: str, params: Mapping[str, Param] | None = None, limits: Limits = Limits()) -> Answer:
+        """Run a SELECT with `{name:Type}` parameters.
+
+        Raises `QueryTooExpensive` when a limit is met, `StoreError` otherwise.
+        """
+        ...
+
+    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Iterator[bytes]:
+        """Run a SELECT and give its output in `format` piece by piece, in constant memory."""
+        ...
+
+    def slices(self) -> list[SliceSize]:
+        """The slices that exist, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is running and let the directory go."""
+        ...

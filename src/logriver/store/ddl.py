@@ -1,0 +1,63 @@
+"""The table, from `columns.py`: the same statements for the embedded engine and for a node of a cluster.
+
+Sort key: `timestamp` first, so that the newest 50 are read from the end of the parts. Indexes: words of the message in
+one text index (on the folded expression itself, because a preprocessor in the index gives no matches on parts without
+it), a bloom filter for `trace_id`, ranges of `_seq` for verification and paging. Everything is fsynced, merges too.
+"""
+
+from logriver.columns import COLUMNS, ROW_COLUMNS, TABLE
+
+_TEXTS = ("message", "attributes", "trace_id", "span_id")
+# Numbers that grow row by row have small differences. ZSTD halves random hexadecimal ids, which LZ4 leaves as they are.
+_CODECS = {"_seq": "Delta, ZSTD(1)", "timestamp": "Delta, ZSTD(1)"} | dict.fromkeys(_TEXTS, "ZSTD(1)")
+
+_INDEXES = (
+    "INDEX ix_message lowerUTF8(message) TYPE text(tokenizer = splitByNonAlpha)",
+    "INDEX ix_trace_id trace_id TYPE bloom_filter(0.01)",
+    "INDEX ix_seq _seq TYPE minmax",
+    "INDEX ix_timestamp timestamp TYPE minmax",
+)
+
+_DURABLE = {
+    "fsync_after_insert": 1,
+    "fsync_part_directory": 1,
+    "min_rows_to_fsync_after_merge": 1,
+    "min_compressed_bytes_to_fsync_after_merge": 1,
+}
+
+# Parts that were merged away would otherwise stay for minutes and fill a small disk.
+_TIDY = {
+    "old_parts_lifetime": 1,
+    "cleanup_delay_period": 1,
+    "max_cleanup_delay_period": 2,
+    "cleanup_delay_period_random_add": 0,
+}
+
+
+def create_table(slice_bytes: int) -> str:
+    """`CREATE TABLE` for the log table; merges stop at the size of a slice."""
+    columns = ",\n  ".join(_column(column.name, column.type) for column in COLUMNS)
+    indexes = ",\n  ".join(_INDEXES)
+    settings = _DURABLE | _TIDY | {"max_bytes_to_merge_at_max_space_in_pool": slice_bytes}
+    return (
+        f"CREATE TABLE IF NOT EXISTS {TABLE} (\n  {columns},\n  {indexes}\n)\n"
+        f"ENGINE = MergeTree PARTITION BY _slice ORDER BY (timestamp, _node, _seq)\n"
+        f"SETTINGS {', '.join(f'{name} = {value}' for name, value in settings.items())}"
+    )
+
+
+def insert_select(source: str, node: str, first_seq: str, slice: int) -> str:
+    """`INSERT` of carried rows from the table expression `source`; `first_seq` is the expression for `_seq`."""
+    names = ", ".join(column.name for column in COLUMNS)
+    carried = ", ".join(column.read or column.name for column in ROW_COLUMNS)
+    return f"INSERT INTO {TABLE} ({names}) SELECT {carried}, '{node}', {first_seq}, {slice} FROM {source}"
+
+
+def carried_structure() -> str:
+    """The structure of a queued row, for table functions."""
+    return ", ".join(f"{column.name} {column.carried}" for column in ROW_COLUMNS)
+
+
+def _column(name: str, type: str) -> str:
+    codec = _CODECS.get(name)
+    return f"{name} {type} CODEC({codec})" if codec else f"{name} {type}"

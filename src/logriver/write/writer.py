@@ -1,0 +1,155 @@
+"""The writer: runs from the queue become blocks in the store, verified, then acknowledged.
+
+The numbers are the truth. The engine's own deduplication is not used: stopped at the wrong moment it answers OK to a
+block that it does not have. So every block is counted by its numbers after the insert, and after any doubt (a restart,
+an exception) the writer asks first which numbers are there and inserts only the others. Splitting and repeating are
+therefore free. Only an error that says the data cannot be parsed is the data's fault; that row becomes a dead letter.
+Any other is tried again for as long as it takes.
+"""
+
+import logging
+import sqlite3
+import threading
+
+from logriver import clock, metrics
+from logriver.columns import TABLE
+from logriver.errors import DataRefused, StoreError
+from logriver.queue.base import DeadLetter, Piece, Queue, Run
+from logriver.store.base import Block, Store
+from logriver.write.slices import Slices
+
+_FIRST_BACKOFF_SECONDS = 0.2
+_LAST_BACKOFF_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Writer:
+    """Some threads that empty a queue into a store."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        store: Store,
+        node: str,
+        slice_bytes: int,
+        *,
+        block_records: int,
+        block_bytes: int,
+        block_seconds: float,
+    ) -> None:
+        self._queue = queue
+        self._store = store
+        self._node = node
+        self._slices = Slices(store, slice_bytes)
+        self._block = (block_records, block_bytes, block_seconds)
+        self._threads: list[threading.Thread] = []
+        self._give_up = threading.Event()
+        self._troubles: dict[str, str] = {}
+
+    @property
+    def problems(self) -> list[str]:
+        """What keeps blocks from being stored now."""
+        return sorted(set(self._troubles.values()))
+
+    def start(self, workers: int) -> None:
+        """Begin to write, `workers` blocks at one time."""
+        for number in range(workers):
+            thread = threading.Thread(target=self._work, name=f"writer-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def join(self, timeout_seconds: float) -> bool:
+        """Wait until the closed queue is empty; after the timeout leave the rest in the log. True if it is empty."""
+        deadline = clock.monotonic() + timeout_seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - clock.monotonic()))
+        emptied = not any(thread.is_alive() for thread in self._threads)
+        self._give_up.set()
+        for thread in self._threads:
+            thread.join()
+        return emptied
+
+    def _work(self) -> None:
+        while not self._give_up.is_set():
+            run = self._queue.take(*self._block)
+            if run is None or not self._store_run(run):
+                return
+            self._queue.acknowledge(run)
+
+    def _store_run(self, run: Run) -> bool:
+        """Store all of a run, however often it takes. False if the writer was told to give up."""
+        backoff = _FIRST_BACKOFF_SECONDS
+        name = threading.current_thread().name
+        in_doubt = run.in_doubt
+        while not self._give_up.is_set():
+            try:
+                if run.letters:
+                    self._queue.bury(run.letters)
+                for piece in run.pieces:
+                    self._store_piece(piece, in_doubt)
+                self._troubles.pop(name, None)
+                return True
+            except (StoreError, OSError, sqlite3.Error) as error:
+                in_doubt = True
+                self._report(name, error)
+                self._give_up.wait(backoff)
+                backoff = min(backoff * 2, _LAST_BACKOFF_SECONDS)
+        return False
+
+    def _report(self, name: str, error: Exception) -> None:
+        code = error.engine_code if isinstance(error, StoreError) else 0
+        metrics.insert_failures.labels(code=str(code)).inc()
+        self._troubles[name] = f"blocks cannot be stored, trying again: {str(error)[:200]}"
+        log.warning("block could not be stored, trying again", extra={"fields": {"code": code, "error": str(error)}})
+
+    def _store_piece(self, piece: Piece, in_doubt: bool) -> None:
+        started = clock.monotonic()
+        missing = self._missing(piece) if in_doubt else [piece]
+        for part in missing:
+            self._insert(part)
+        expected = piece.count - len(self._queue.buried(piece.first_seq, piece.first_seq + piece.count - 1))
+        found = self._count(piece)
+        if found != expected:
+            raise StoreError(f"{found} of {expected} records from number {piece.first_seq} on arrived in the store")
+        metrics.block_seconds.observe(clock.monotonic() - started)
+        metrics.blocks.inc()
+        metrics.stored.inc(piece.count)
+
+    def _insert(self, piece: Piece) -> None:
+        try:
+            place = self._slices.next(len(piece.rows))
+            self._store.insert(Block(piece.rows, piece.first_seq, piece.count, place))
+        except DataRefused as error:
+            raw = piece.rows.split(b"\n")[error.row]
+            seq = piece.first_seq + error.row
+            log.error("record cannot be stored", extra={"fields": {"seq": seq, "reason": error.message}})
+            self._queue.bury([DeadLetter(seq, f"the engine refused it: {error.message}", raw, "", clock.now_ns())])
+            for part in self._missing(piece):
+                self._insert(part)
+
+    def _count(self, piece: Piece) -> int:
+        answer = self._store.query(f"SELECT count() FROM {TABLE} WHERE {self._held_condition(piece)}")
+        return int(str(answer.rows[0][0]))
+
+    def _missing(self, piece: Piece) -> list[Piece]:
+        """The parts of a piece that are neither stored nor dead letters."""
+        answer = self._store.query(f"SELECT _seq FROM {TABLE} WHERE {self._held_condition(piece)}")
+        held = {int(str(seq)) for (seq,) in answer.rows}
+        held |= self._queue.buried(piece.first_seq, piece.first_seq + piece.count - 1)
+        if not held:
+            return [piece]
+        lines = piece.rows.split(b"\n")
+        parts: list[Piece] = []
+        first = 0
+        for place in range(piece.count + 1):
+            if place == piece.count or piece.first_seq + place in held:
+                if place > first:
+                    rows = b"\n".join([*lines[first:place], b""])
+                    parts.append(Piece(piece.first_seq + first, place - first, rows))
+                first = place + 1
+        return parts
+
+    def _held_condition(self, piece: Piece) -> str:
+        last_seq = piece.first_seq + piece.count - 1
+        return f"_seq BETWEEN {piece.first_seq} AND {last_seq} AND _node = '{self._node}'"
