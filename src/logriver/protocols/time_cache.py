@@ -8,40 +8,52 @@ not remembered.
 from logriver import clock
 
 _MAX_REMEMBERED = 50_000
+# `.123Z`: there are a thousand of these; longer fractions hardly ever come twice.
+_MAX_ENDING = 5
 
 
 class TimeCache:
-    """Remembers parts of times as digits of nanoseconds: `2023-09-15T08:00:00` as ten, what follows it as nine."""
+    """Remembers whole seconds as digits, by their text with its zone, and the short endings of times in UTC."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, str] = {}
+        self._seconds_utc: dict[str, str] = {}
         self._endings: dict[str, str] = {}
 
     def digits(self, texts: list[str]) -> list[str]:
         """Times to nanoseconds in decimal digits. Raises `ValueError` with the reason for the first that is none."""
-        seconds, endings = self._seconds, self._endings
+        seconds, endings = self._seconds_utc, self._endings
         try:
             return [seconds[text[:19]] + endings[text[19:]] for text in texts]
         except KeyError:
-            return [str(self._parse(text)) for text in texts]
+            return [self._digits(text) for text in texts]
 
     def time_ns(self, text: str) -> int:
         """One time to nanoseconds. Raises `ValueError` with the reason."""
-        try:
-            return int(self._seconds[text[:19]] + self._endings[text[19:]])
-        except KeyError:
-            return self._parse(text)
+        return int(self._digits(text))
 
-    def _parse(self, text: str) -> int:
+    def _digits(self, text: str) -> str:
+        zone = text[-1:] if text.endswith("Z") else text[-6:] if text[-6:-5] in ("+", "-") else ""
+        fraction = text[19 : len(text) - len(zone)]
+        if fraction and not (fraction[0] == "." and fraction[1:10].isdecimal() and fraction.isascii()):
+            return str(clock.from_text(text))
+        seconds = self._seconds.get(text[:19] + zone)
+        if seconds is None or len(fraction) > 10:
+            return str(self._parse(text, zone))
+        nanos = fraction[1:].ljust(9, "0")
+        if zone == "Z" and len(fraction) < _MAX_ENDING:
+            self._remember(self._endings, fraction + zone, nanos)
+        return seconds + nanos
+
+    def _parse(self, text: str, zone: str) -> int:
         time_ns = clock.from_text(text)
-        second, ending = text[:19], text[19:]
-        # Only whole seconds of ten digits in UTC can be put together from parts (from 2001-09-09 on).
-        if time_ns < 10**18 or second[16:17] != ":":
-            return time_ns
-        at_utc = clock.from_text(second)
-        if 0 <= time_ns - at_utc < clock.SECOND_NS and at_utc < clock.MAX_TIME_NS:
-            self._remember(self._seconds, second, str(at_utc // clock.SECOND_NS))
-            self._remember(self._endings, ending, f"{time_ns - at_utc:09}")
+        seconds = time_ns // clock.SECOND_NS
+        # Only whole seconds of ten digits can be put together from parts (from 2001-09-09 on); the last second that
+        # the table holds has no parts.
+        if time_ns >= 10**18 and seconds * clock.SECOND_NS < clock.MAX_TIME_NS and len(text) >= 19 + len(zone):
+            self._remember(self._seconds, text[:19] + zone, str(seconds))
+            if zone == "Z":
+                self._remember(self._seconds_utc, text[:19], str(seconds))
         return time_ns
 
     def _remember(self, parts: dict[str, str], text: str, digits: str) -> None:

@@ -14,7 +14,12 @@ class Status:
         self._mark = mark
 
     async def stored(self) -> int:
-        """Records that a search can find now: those up to the visible mark."""
-        sql = f"SELECT count() FROM {TABLE} WHERE _seq <= {{mark:UInt64}}"
+        """Records that a search can find now: those up to the visible mark.
+
+        All that are there less those above the mark: the first is in the parts' headers, the second in the newest
+        parts, so the count does not read what is old.
+        """
+        above = f"SELECT count() FROM {TABLE} WHERE _seq > {{mark:UInt64}}"
+        sql = f"SELECT (SELECT count() FROM {TABLE}) - ({above})"
         answer = await self._desk.ask("status", sql, {"mark": self._mark()})
         return int(str(answer.rows[0][0]))

@@ -1,25 +1,24 @@
 """The embedded engine: ClickHouse inside of this process, through chdb.
 
-Sessions of one process share one engine, run in parallel and release the interpreter lock; each thread that asks gets
-one of its own. Rows reach the engine through an anonymous file in memory, which costs two thirds of giving them inline.
+Sessions of one process share one engine, run in parallel and release the interpreter lock; each call borrows one. Rows
+reach the engine through an anonymous file in memory, which costs two thirds of giving them inline.
 """
 
 import os
 import re
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import chdb
 import msgspec
-from chdb.session import Session
 
 from logriver.columns import ROW_COLUMNS, TABLE
 from logriver.errors import DataRefused, QueryTooExpensive, StoreError
-from logriver.store import ddl
+from logriver.store import ddl, promote
 from logriver.store.base import Answer, Block, Limits, Param, SliceSize
+from logriver.store.sessions import Sessions
 
 # Codes that are the data's fault: parsing, types, wrong data. All others (disk full, memory, too many parts, read-only)
 # look like refusals and are not. The numbers are those of ClickHouse's ErrorCodes.cpp.
@@ -31,7 +30,6 @@ _CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
 _INSERT_SETTINGS = (
     "max_insert_threads = 1, max_threads = 1, input_format_parallel_parsing = 0, input_format_tsv_detect_header = 0"
 )
-_SESSION_SETTINGS = "SET enable_extended_results_for_datetime_functions = 1"
 
 _CONFIG = """<clickhouse>
   <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
@@ -46,17 +44,30 @@ _CACHE_BYTES = 64_000_000
 
 
 class Embedded:
-    """A `Store` on the embedded engine. One a process; the data directory is locked before it is made."""
+    """A `Store` on the embedded engine. One a process; the data directory is locked before it is made.
 
-    def __init__(self, directory: Path, node: str, memory_bytes: int, slice_bytes: int) -> None:
+    `promoted` are the fields that have columns of their own.
+    """
+
+    def __init__(
+        self, directory: Path, node: str, memory_bytes: int, slice_bytes: int, promoted: Sequence[str] = ()
+    ) -> None:
+        """Open or make it. Raises `SettingsError` for fields that cannot be promoted, before anything is touched."""
+        self.promoted = promote.chosen(promoted)
         config = directory / "engine.xml"
         config.write_text(_CONFIG.format(memory_bytes=memory_bytes, cache_bytes=_CACHE_BYTES))
-        self._address = f"{directory / 'store'}?config-file={config}"
+        self._sessions = Sessions(f"{directory / 'store'}?config-file={config}")
         self._node = node
-        self._own = threading.local()
-        self._sessions: list[Session] = []
-        self._opening = threading.Lock()
         self.query_text(ddl.create_table(slice_bytes))
+        self._promote()
+
+    def _promote(self) -> None:
+        """Make the promoted columns those of `promoted`."""
+        sql = f"SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '{TABLE}'"
+        there = [str(name) for (name,) in self.query(sql).rows]
+        change = promote.change(there, self.promoted)
+        if change:
+            self.query_text(change)
 
     def insert(self, block: Block) -> None:
         """See `Store.insert`."""
@@ -106,7 +117,10 @@ class Embedded:
     def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Iterator[bytes]:
         """See `Store.stream`."""
         try:
-            with self._session().send_query(f"{sql} {_limit_clause(limits)}", format, params=params) as pieces:
+            with (
+                self._sessions.lend() as session,
+                session.send_query(f"{sql} {_limit_clause(limits)}", format, params=params) as pieces,
+            ):
                 for piece in pieces:
                     yield bytes(piece.bytes())
         except (chdb.ChdbError, RuntimeError) as error:
@@ -122,27 +136,16 @@ class Embedded:
 
     def close(self) -> None:
         """See `Store.close`."""
-        with self._opening:
-            while self._sessions:
-                self._sessions.pop().close()
+        self._sessions.close()
 
     def query_text(self, sql: str, format: str = "TabSeparated", params: Mapping[str, Param] | None = None) -> bytes:
         """Run any statement and give its output. Only this class and the bench use more than the five methods."""
         try:
-            answer: bytes = self._session().query(sql, format, params=params or {}).bytes()
+            with self._sessions.lend() as session:
+                answer: bytes = session.query(sql, format, params=params or {}).bytes()
         except (chdb.ChdbError, RuntimeError) as error:
             raise _translated(error) from None
         return answer
-
-    def _session(self) -> Session:
-        session: Session | None = getattr(self._own, "session", None)
-        if session is None:
-            with self._opening:
-                session = Session(self._address)
-                session.query(_SESSION_SETTINGS)
-                self._sessions.append(session)
-            self._own.session = session
-        return session
 
 
 class MemoryFile:
