@@ -24,6 +24,7 @@ class RunningServer:
         self.log_path = data.with_name(f"{data.name}.log")
         self._arguments = arguments
         self._environment = environment or {}
+        self.wrapper: list[str] = []  # a command before it, for the next start: a tracer that lets it be our child
         self.start()
 
     def start(self) -> None:
@@ -31,7 +32,7 @@ class RunningServer:
         command = [sys.executable, "-m", "logriver", "serve", "--listen", "127.0.0.1:0", "--data", str(self.data)]
         with self.log_path.open("a") as own_log:
             self.process = subprocess.Popen(
-                [*command, *self._arguments],
+                [*self.wrapper, *command, *self._arguments],
                 stdout=subprocess.PIPE,
                 stderr=own_log,
                 text=True,

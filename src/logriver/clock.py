@@ -6,6 +6,7 @@ A time is an `int`: nanoseconds since 1970-01-01T00:00:00Z, between `MIN_TIME_NS
 
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 SECOND_NS = 1_000_000_000
@@ -13,6 +14,9 @@ MIN_TIME_NS = -2_208_988_800 * SECOND_NS
 """1900-01-01T00:00:00Z, the first time that DateTime64 holds."""
 MAX_TIME_NS = 9_223_372_036 * SECOND_NS
 """2262-04-11T23:47:16Z, the last whole second of a signed 64-bit count of nanoseconds."""
+
+Zone = Callable[[int], int]
+"""Seconds east of UTC at a time (nanoseconds since the epoch), of the machine that wrote a time without a zone."""
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _RFC_3339 = re.compile(
@@ -63,20 +67,36 @@ def days_ns(year: int, month: int, day: int) -> int:
     return (date(year, month, day).toordinal() - _EPOCH_DAY) * 86_400 * SECOND_NS
 
 
-def from_text(text: str, utc_offset_seconds: int = 0) -> int:
+def from_text(text: str, zone: Zone | None = None) -> int:
     """RFC 3339 (a blank instead of `T`, a comma, a missing time or zone allowed) to nanoseconds.
 
-    A text without a zone is read as `utc_offset_seconds` east of UTC. Digits after the ninth are cut off. A leap
+    A text without a zone is a time of `zone`, of UTC where that is None. Digits after the ninth are cut off. A leap
     second (`:60`) is the second after it. Raises `ValueError` with the reason.
     """
     found = _RFC_3339.fullmatch(text)
     if not found:
         raise ValueError(f"not a time: {text[:60]!r}")
-    year, month, day, hour, minute, second, fraction, zone = found.groups()
+    year, month, day, hour, minute, second, fraction, written_zone = found.groups()
     seconds = clock_seconds(int(hour or 0), int(minute or 0), int(second or 0))
     nanos = int((fraction or "0").ljust(9, "0")[:9])
-    offset = utc_offset_seconds if zone is None else zone_seconds(zone)
-    return check_range(days_ns(int(year), int(month), int(day)) + (seconds - offset) * SECOND_NS + nanos)
+    time_ns = days_ns(int(year), int(month), int(day)) + seconds * SECOND_NS + nanos
+    if written_zone is not None:
+        time_ns -= zone_seconds(written_zone) * SECOND_NS
+    elif zone is not None:
+        time_ns = in_zone(check_range(time_ns), zone)
+    return check_range(time_ns)
+
+
+def has_zone(text: str) -> bool:
+    """Whether a text that `from_text` takes names its zone."""
+    found = _RFC_3339.fullmatch(text)
+    return found is not None and found[8] is not None
+
+
+def in_zone(local_ns: int, zone: Zone) -> int:
+    """A time as the clocks of `zone` show it, in UTC; where they show it twice, either."""
+    guess = local_ns - zone(local_ns) * SECOND_NS
+    return local_ns - zone(guess) * SECOND_NS
 
 
 def clock_seconds(hour: int, minute: int, second: int) -> int:

@@ -1,8 +1,11 @@
 """The log table, declared once: its columns, the names they come under, and what levels mean.
 
 `store/ddl.py` makes the table from it, `query/sql.py` writes conditions on it, the decoders in `protocols/` fill it.
+How a field without a column is read out of `attributes` is declared here too: promoted columns hold just that.
 """
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 TABLE = "logs"
@@ -69,6 +72,55 @@ GIVEN_BACK = ("timestamp", "level", "message", "service", "host", "trace_id", "s
 
 RESERVED = frozenset(ALIASES) | {column.name for column in COLUMNS} | {"_id"}
 """Names that an answer uses itself: a left-over field of such a name is given back as `attributes.<name>`."""
+
+# JSON's own grammar: a float reads "nan", "+5" and " 5" too, which are texts to us.
+NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+
+PROMOTED_PREFIX = "p_"
+
+
+def attribute_key(name: str) -> str:
+    """The field's own name: `attributes.` only stands before names that an answer uses itself."""
+    rest = name.removeprefix("attributes.")
+    reserved = rest in RESERVED or rest.partition(".")[0] in RESERVED
+    return rest if rest != name and reserved else name
+
+
+def attribute_text(key: str, put: Callable[[str], str]) -> str:
+    """SQL for the engine's text of a field without a column; NULL where the record does not have it.
+
+    The literal key if it is there, else the path. `put` gives the SQL for a string: `literal`, or a bound parameter.
+    """
+    literal_key = put(key)
+    by_key = f"JSONExtract(attributes, {literal_key}, 'Nullable(String)')"
+    path = key.split(".")
+    if len(path) == 1:
+        return by_key
+    by_path = f"JSONExtract(attributes, {', '.join(map(put, path))}, 'Nullable(String)')"
+    return f"if(JSONHas(attributes, {literal_key}), {by_key}, {by_path})"
+
+
+def attribute_number(text: str) -> str:
+    """SQL for the number that the value of `text` (SQL too) wholly is; NULL where it is none, or beyond a float."""
+    number = f"toFloat64OrNull({text})"
+    return f"if(match({text}, {literal(f'^{NUMBER}$')}) AND isFinite({number}), {number}, NULL)"
+
+
+def promoted_columns(key: str) -> tuple[str, str]:
+    """The names of a promoted field's columns, of its text and of its number.
+
+    They are made from what the columns hold, so a version that reads a field in another way has other columns.
+    """
+    content = attribute_text(key, literal) + attribute_number("text")
+    name = PROMOTED_PREFIX + hashlib.sha256(content.encode()).hexdigest()[:8]
+    return f"{name}_text", f"{name}_number"
+
+
+def literal(text: str) -> str:
+    """`text` as a string in SQL, for statements that take no parameters."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "\\0")
+    return f"'{escaped}'"
+
 
 LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
 

@@ -6,8 +6,10 @@ in the order of the way, so that what was received is stored.
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import logging
+import resource
 import shutil
 import signal
 import socket
@@ -42,6 +44,9 @@ _DISK_SHARE = 0.8
 _DRAIN_SECONDS = 60.0
 _KEEP_ALIVE_SECONDS = 75
 _CONNECTIONS_WAITING = 4096
+_GARBAGE_THRESHOLD = 50_000
+# How long a thread may keep the interpreter from the others: the event loop waits for whoever decodes a large body.
+_SWITCH_SECONDS = 0.001
 # Beyond this a stall is a problem that people are told about.
 _STALLED_SECONDS = 30.0
 
@@ -57,6 +62,7 @@ def run(settings: Settings) -> None:
     directory = open_directory(settings.data)
     try:
         listener = _listen(host, port)
+        _prepare_process()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_Server(settings, directory).serve(listener))
     finally:
@@ -68,7 +74,8 @@ class _Server:
         self._settings = settings
         path, node = directory.path, directory.node
         slice_bytes = max(_LEAST_SLICE_BYTES, int(shutil.disk_usage(path).total * _DISK_SHARE / _SLICES_ON_DISK))
-        self._store = Embedded(path, node, engine_memory_bytes(settings.max_memory_bytes), slice_bytes)
+        memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
+        self._store = Embedded(path, node, memory_bytes, slice_bytes, settings.promote)
         self._state = State(path / "state.db", settings.max_dead_letter_bytes)
         self._queue = Wal(
             path / "log",
@@ -132,7 +139,13 @@ class _Server:
             body_timeout=settings.body_timeout,
         )
         services = Services(
-            settings, self._store, lambda: self._queue.mark, self._status, self._problems, self._sources
+            settings,
+            self._store,
+            self._store.promoted,
+            lambda: self._queue.mark,
+            self._status,
+            self._problems,
+            self._sources,
         )
         return _App(receiver, create_api(services))
 
@@ -207,6 +220,17 @@ class _Web(uvicorn.Server):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_exit, number, None)
         yield
+
+
+def _prepare_process() -> None:
+    """What many connections and many short-lived objects need of a process."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # Objects that live as long as the process need not be looked at again; batches are freed by their counts.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD)
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 def _stored_seq(store: Embedded, node: str) -> int:

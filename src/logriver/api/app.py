@@ -21,7 +21,7 @@ def create_api(services: Services) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESS_FROM_BYTES, compresslevel=_COMPRESS_LEVEL)
     errors.install(app)
     desk = Desk(services.store, services.settings.max_queries, services.settings.query_timeout)
-    app.include_router(search.router(Search(desk, services.mark)))
+    app.include_router(search.router(Search(desk, services.mark, services.promoted)))
     app.include_router(status.router(Status(desk, services.mark), services.status, services.sources))
     app.include_router(customers.router(CustomerStatistics(desk, services.mark)))
     app.include_router(health.router(services.ready))

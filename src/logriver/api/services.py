@@ -11,12 +11,14 @@ from logriver.store.base import Store
 class Services:
     """The running server, as far as an answer needs it. The callables are cheap and never block.
 
-    `mark` is the visible mark. `status` gives every key of the status call but `stored`. `ready` gives the reasons why
-    the server is not ready, empty when it is. `sources` gives one object for each followed file.
+    `promoted` are the keys of fields that have columns in the store. `mark` is the visible mark. `status` gives every
+    key of the status call but `stored`. `ready` gives the reasons why the server is not ready, empty when it is.
+    `sources` gives one object for each followed file.
     """
 
     settings: Settings
     store: Store
+    promoted: frozenset[str]
     mark: Callable[[], int]
     status: Callable[[], Mapping[str, object]]
     ready: Callable[[], Sequence[str]]

@@ -11,10 +11,10 @@ from itertools import chain
 from pathlib import Path
 
 from logriver import clock
+from logriver.clock import Zone
 from logriver.follow.paths import FoundFile, Source
 from logriver.follow.reader import FileReader, ReaderSettings, SourceStatus
 from logriver.follow.watch import POLL_SECONDS, wakings
-from logriver.protocols.timestamp_shapes import Zone
 from logriver.record import Sink
 
 log = logging.getLogger(__name__)

@@ -10,11 +10,11 @@ import os
 from dataclasses import dataclass
 
 from logriver import clock, metrics
+from logriver.clock import Zone
 from logriver.errors import LogriverError, Overloaded, RangeConflict
 from logriver.follow.growing_file import Chunk, GrowingFile, Mark, NotTheSame
 from logriver.follow.paths import FoundFile
 from logriver.protocols.formats import SAMPLE_LINES, Decode, decoder, recognise
-from logriver.protocols.timestamp_shapes import Zone
 from logriver.record import Batch, Decoded, FileRange, Generation, Sink
 
 log = logging.getLogger(__name__)

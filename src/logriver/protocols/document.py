@@ -5,27 +5,38 @@ plain. Aliases are tried in the order of `columns.py`; only a string maps (for t
 alias is the literal key, else the nested value, which is copied and not removed.
 """
 
+from typing import Any
+
 import msgspec
 
-from logriver import clock, columns
-from logriver.columns import level_of, level_of_number
-from logriver.protocols.rows import row
+from logriver import clock
+from logriver.columns import ALIASES, DECODED_COLUMNS, LEVELS, level_of, level_of_number
+from logriver.protocols.rows import line
 from logriver.protocols.time_cache import TimeCache
 
 Fields = dict[str, msgspec.Raw]
+Scalar = str | int | float
 
 _decode_fields = msgspec.json.Decoder(Fields).decode
-_decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-_NUMBER_STARTS = frozenset(b"-0123456789")
-_QUOTE, _BRACE = b'"'[0], b"{"[0]
-_MAY_BE_NUMBERS = ("timestamp", "level")
-_RANK = {alias: rank for rank, alias in enumerate(columns.ALIASES)}
-# The aliases that may be nested values; in `columns.py` they are the last of their column.
-_DOTTED = tuple((alias, *alias.partition(".")[::2]) for alias in columns.ALIASES if "." in alias)
-_OUTER = frozenset(outer for _, outer, _ in _DOTTED)
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_text_or_number = msgspec.json.Decoder(Scalar).decode
 
-Scalar = str | int | float
+# A row's values are a list in the order of `DECODED_COLUMNS`, None where the record has none.
+_PLACES = {column.name: place for place, column in enumerate(DECODED_COLUMNS)}
+_TIME, _LEVEL, _ATTRIBUTES = _PLACES["timestamp"], _PLACES["level"], _PLACES["attributes"]
+_SENT_LEVEL, _OFFSET = _PLACES["_level"], _PLACES["_offset"]
+_NOTHING: list[Any] = [None] * len(_PLACES)
+
+# Each alias with the place of its value and what reads it, or raises `ValidationError` where it does not map.
+_ALIASES = {
+    alias: (_PLACES[column], _decode_text_or_number if column in ("timestamp", "level") else _decode_text)
+    for alias, column in ALIASES.items()
+}
+_RANK = {alias: rank for rank, alias in enumerate(_ALIASES)}.__getitem__
+# The aliases that may be nested values; in `columns.py` they are the last of their column.
+_DOTTED = tuple((alias, *alias.partition(".")[::2]) for alias in _ALIASES if "." in alias)
+_OUTER = frozenset(outer for _, outer, _ in _DOTTED)
 
 
 def fields_of(record: bytes) -> Fields:
@@ -38,7 +49,8 @@ def fields_of(record: bytes) -> Fields:
     except msgspec.ValidationError:
         raise ValueError("not a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(str(error).removeprefix("JSON is malformed: ")) from None
+        reason = str(error).removeprefix("JSON is malformed: ")
+        raise ValueError(reason[:1].lower() + reason[1:]) from None
     except RecursionError:
         raise ValueError("nested too deep") from None
 
@@ -49,61 +61,62 @@ def row_of(fields: Fields, times: TimeCache, now_ns: int, *, offset: int = 0, fo
     A record without a time gets `now_ns`. A time that cannot be stored raises `ValueError`, except in followed files,
     where nobody could be told: there it becomes the time of reading and the original stays a field.
     """
-    values = _take(fields)
-    time_ns = now_ns
-    sent_time = values.pop("timestamp", None)
-    if sent_time is not None:
-        name, value = sent_time
-        try:
-            time_ns = times.time_ns(value) if isinstance(value, str) else clock.from_number(value)
-        except ValueError:
-            if not followed:
-                raise
-            fields[name] = msgspec.Raw(_encode(value))
-    level = sent_level = ""
-    if "level" in values:
-        level, sent_level = levels(values.pop("level")[1])
-    texts = {column: str(value) for column, (_, value) in values.items()}
-    attributes = _encode(fields).decode()
-    return row(time_ns, level, attributes=attributes, sent_level=sent_level, offset=offset, **{"message": "", **texts})
+    values = _NOTHING.copy()
+    time_alias = _take(fields, values)
+    time = values[_TIME]
+    try:
+        values[_TIME] = times.digits_of(time) if isinstance(time, str) else _digits(time, now_ns)
+    except ValueError:
+        if not followed:
+            raise
+        values[_TIME] = str(now_ns)
+        fields[time_alias] = msgspec.Raw(_encode(time))
+    if values[_LEVEL] is not None:
+        values[_LEVEL], values[_SENT_LEVEL] = levels(values[_LEVEL])
+    values[_ATTRIBUTES] = _encode(fields).decode()
+    values[_OFFSET] = str(offset)
+    return line([value or "" for value in values])
+
+
+def _take(fields: Fields, values: list[Any]) -> str:
+    """Move values from `fields` to their places, copy those that were nested; the alias of the time, if there is one.
+
+    The first alias that has a value for a column wins.
+    """
+    time_alias = ""
+    for alias in sorted([name for name in fields if name in _ALIASES], key=_RANK):
+        place, decode = _ALIASES[alias]
+        if values[place] is None:
+            try:
+                values[place] = decode(fields[alias])
+            except msgspec.ValidationError:
+                continue
+            del fields[alias]
+            if place == _TIME:
+                time_alias = alias
+    if not _OUTER.isdisjoint(fields):
+        _copy_nested(fields, values)
+    return time_alias
+
+
+def _copy_nested(fields: Fields, values: list[Any]) -> None:
+    for alias, outer, inner in _DOTTED:
+        place, decode = _ALIASES[alias]
+        if values[place] is None and alias not in fields and outer in fields:
+            try:
+                nested = _decode_fields(fields[outer])
+                values[place] = decode(nested[inner]) if inner in nested else None
+            except msgspec.ValidationError:
+                continue
+
+
+def _digits(number: int | float | None, now_ns: int) -> str:
+    return str(now_ns if number is None else clock.from_number(number))
 
 
 def levels(sent: Scalar) -> tuple[str, str]:
     """What a sent level means, and its spelling where that is something else (the columns `level` and `_level`)."""
+    if sent in LEVELS:
+        return str(sent), ""
     level = level_of(sent) if isinstance(sent, str) else level_of_number(sent)
     return level, "" if level == sent else str(sent)
-
-
-def _take(fields: Fields) -> dict[str, tuple[str, Scalar]]:
-    """Column to the alias that has a value for it and that value, taken out of `fields` unless it was nested."""
-    taken: dict[str, tuple[str, Scalar]] = {}
-    for alias in sorted(fields.keys() & _RANK.keys(), key=_RANK.__getitem__):
-        column = columns.ALIASES[alias]
-        if column not in taken:
-            value = _scalar(fields[alias], column)
-            if value is not None:
-                del fields[alias]
-                taken[column] = alias, value
-    if not _OUTER.isdisjoint(fields):
-        _copy_nested(fields, taken)
-    return taken
-
-
-def _copy_nested(fields: Fields, taken: dict[str, tuple[str, Scalar]]) -> None:
-    for alias, outer, inner in _DOTTED:
-        column = columns.ALIASES[alias]
-        raw = fields.get(outer)
-        if column in taken or alias in fields or raw is None or memoryview(raw)[0] != _BRACE:
-            continue
-        nested = _decode_fields(raw).get(inner)
-        value = None if nested is None else _scalar(nested, column)
-        if value is not None:
-            taken[column] = alias, value
-
-
-def _scalar(raw: msgspec.Raw, column: str) -> Scalar | None:
-    first = memoryview(raw)[0]
-    if first == _QUOTE or (first in _NUMBER_STARTS and column in _MAY_BE_NUMBERS):
-        value: Scalar = _decode_any(raw)
-        return value
-    return None

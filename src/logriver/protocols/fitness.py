@@ -39,18 +39,20 @@ class Fitness:
 
         A "yes" holds only if each line is also a JSON value of its own, which the decoder finds out.
         """
-        return self._refusal(_OPEN, lines.replace(b"\n", b","), _CLOSE) is None
+        return self._refusal(b"%b%b%b" % (_OPEN, lines.replace(b"\n", b","), _CLOSE)) is None
 
     def refusal(self, record: bytes) -> str | None:
         """Why one record does not fit, None if it does."""
         may_be_deep = record.count(b"[") + record.count(b"{") > MAX_NESTING
-        refusal = self._refusal(_OPEN, record, _CLOSE) if may_be_deep else self._refusal(b"[", record, b"]")
-        return refusal or _too_many_keys(record)
+        refusal = self._refusal(_OPEN + record + _CLOSE if may_be_deep else record)
+        if refusal is None and len(record) >= LONG_RECORD_BYTES:
+            refusal = _too_many_keys(record)
+        return refusal
 
-    def _refusal(self, opening: bytes, values: bytes, closing: bytes) -> str | None:
+    def _refusal(self, document: bytes) -> str | None:
         try:
             # The parsed document must be gone before the parser is used again.
-            self._parser.parse(opening + values + closing)
+            self._parser.parse(document)
         except (ValueError, RuntimeError) as error:
             text = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
             return _REASONS.get(text.partition(":")[0], "not JSON")
@@ -58,8 +60,6 @@ class Fitness:
 
 
 def _too_many_keys(record: bytes) -> str | None:
-    if len(record) < LONG_RECORD_BYTES:
-        return None
     keys = 0
     waiting = [msgspec.json.decode(record)]
     while waiting:

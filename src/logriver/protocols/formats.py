@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
+from logriver.clock import Zone
 from logriver.errors import SettingsError
 from logriver.protocols.api_requests import ApiRequests, is_api_request
 from logriver.protocols.document import fields_of
 from logriver.protocols.json_lines import JsonLines
 from logriver.protocols.lines import split
 from logriver.protocols.text import TextLines
-from logriver.protocols.timestamp_shapes import Zone
 from logriver.record import Decoded
 
 FORMATS = ("json", "api_requests", "text")
@@ -47,7 +47,7 @@ def recognise(head: bytes) -> str:
 def decoder(name: str, max_record_bytes: int, zone: Zone) -> Decode:
     """A decoder of the format called `name`, for one file; not for two threads at once."""
     if name == "json":
-        json_lines = JsonLines(max_record_bytes)
+        json_lines = JsonLines(max_record_bytes, zone)
         return lambda chunk, offset, now_ns: json_lines.decode(chunk, now_ns, offset=offset)
     if name == "api_requests":
         return ApiRequests(max_record_bytes).decode

@@ -25,7 +25,12 @@ def decode_body(body: bytes, decoder: JsonLines, now_ns: int) -> Decoded:
         raise BadBody("the body is empty", hint="send a JSON object, an array of objects, or NDJSON")
     if body.startswith(b"["):
         return decoder.decode(_one_a_line(array_elements(body)), now_ns)
-    first_line = body.partition(b"\n")[0]
+    first_line, newline, _ = body.partition(b"\n")
+    if not newline:
+        # Most bodies are one record: whether it is a whole value need not be found out twice.
+        decoded = decoder.decode(body, now_ns)
+        if decoded.count:
+            return decoded
     if _is_value(first_line):
         return decoder.decode(body, now_ns)
     return _one_after_the_other(body, decoder, now_ns)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from logriver import clock
+from logriver.clock import Zone
 from logriver.columns import DECODED_COLUMNS
 from logriver.protocols.document import fields_of, levels, row_of
 from logriver.protocols.fitness import LONG_RECORD_BYTES, Fitness
@@ -31,11 +32,12 @@ _MAX_REFUSED_BYTES = 64 * 1024
 class JsonLines:
     """A decoder with its memory of shapes and times. Not for two threads at once."""
 
-    def __init__(self, max_record_bytes: int) -> None:
+    def __init__(self, max_record_bytes: int, zone: Zone | None = None) -> None:
+        """A time without a zone is one of `zone`, of UTC where that is None."""
         self._max_record_bytes = max_record_bytes
         self._slice_bytes = min(_SLICE_BYTES, max_record_bytes)
         self._fitness = Fitness()
-        self._times = TimeCache()
+        self._times = TimeCache(zone)
         self._shape = Shape()
         # How many slices missed the shape since it was made, and how many must before it is made anew.
         self._misses = 0
@@ -47,6 +49,8 @@ class JsonLines:
         `offset` is where `data` begins in a followed file (None otherwise): rows then carry their own offset, refusals
         their bytes, and a time that cannot be stored does not refuse the record (see `document.row_of`).
         """
+        if len(data) <= _SMALL_BYTES:
+            return self._one_by_one(data, 0, len(data), now_ns, offset)
         decoded = Decoded()
         start = 0
         while start < len(data):
@@ -59,7 +63,8 @@ class JsonLines:
 
     def _slice_end(self, data: bytes, start: int) -> int:
         limit = start + self._slice_bytes
-        if limit >= len(data):
+        # A small rest would go the long way.
+        if limit + _SMALL_BYTES >= len(data):
             return len(data)
         end = data.rfind(b"\n", start, limit)
         if end < 0:
@@ -105,17 +110,16 @@ class JsonLines:
 
     def _time_digits(self, time: str | int | float | None, now_ns: int) -> str:
         if isinstance(time, str):
-            return self._times.digits([time])[0]
+            return self._times.digits_of(time)
         return str(now_ns if time is None else clock.from_number(time))
 
     def _one_by_one(self, data: bytes, start: int, end: int, now_ns: int, offset: int | None) -> Decoded:
         lines = data[start:end].split(b"\n")
-        first_line = data.count(b"\n", 0, start) + 1
         decoded = Decoded()
         rows: list[str] = []
         at = offset or 0
-        for number, line in enumerate(lines, first_line):
-            if line and not line.isspace():
+        for number, line in enumerate(lines, 1):
+            if line.strip():
                 try:
                     rows.append(self.row(line, now_ns, at, followed=offset is not None))
                 except ValueError as error:
@@ -123,6 +127,10 @@ class JsonLines:
                     decoded.refused.append(Refused(number, str(error), raw, at))
             if offset is not None:
                 at += len(line) + 1
+        if decoded.refused and start:
+            before = data.count(b"\n", 0, start)
+            for refused in decoded.refused:
+                refused.line += before
         if end - start > _SMALL_BYTES:
             self._miss(lines)
         if rows:

@@ -4,6 +4,8 @@ TabSeparated was measured against the engine's other row formats (`bench/row_for
 JSONCompactEachRow and no more to write. Escapes: `\\\\`, `\\t`, `\\n`; nothing else is special to the engine's reader.
 """
 
+from collections.abc import Sequence
+
 from logriver.columns import DECODED_COLUMNS
 
 _TABS = len(DECODED_COLUMNS) - 1
@@ -31,7 +33,11 @@ def row(
 
     `attributes` is the JSON text of an object; `sent_level` the spelling that was sent, empty where it equals `level`.
     """
-    values = (str(time_ns), level, message, service, host, trace_id, span_id, attributes, sent_level, str(offset))
+    return line((str(time_ns), level, message, service, host, trace_id, span_id, attributes, sent_level, str(offset)))
+
+
+def line(values: Sequence[str]) -> str:
+    """The same, of the values of `DECODED_COLUMNS` in their order."""
     text = "\t".join(values)
     if "\\" in text or "\n" in text or text.count("\t") != _TABS:
         return "\t".join(map(escape, values))
@@ -39,8 +45,8 @@ def row(
 
 
 def encode(rows: list[str]) -> bytes:
-    """Rows made by `row` as bytes, each ended by a newline."""
-    return "\n".join([*rows, ""]).encode()
+    """Rows made by `row`, at least one, as bytes, each ended by a newline."""
+    return ("\n".join(rows) + "\n").encode()
 
 
 def encode_unescaped(rows: list[str]) -> bytes | None:

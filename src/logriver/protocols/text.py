@@ -7,10 +7,11 @@ from functools import lru_cache
 
 import msgspec
 
+from logriver.clock import Zone
 from logriver.columns import level_of
 from logriver.protocols.lines import split
 from logriver.protocols.rows import encode, row
-from logriver.protocols.timestamp_shapes import Stamps, Zone, written
+from logriver.protocols.timestamp_shapes import Stamps, written
 from logriver.record import Decoded
 
 

@@ -1,62 +1,86 @@
 """RFC 3339 text to nanoseconds at the price of two dictionary look-ups.
 
-Records of a batch share seconds and endings (`Z`, `.250Z`), so each part of the text is parsed once and remembered as
-the digits it stands for. The dictionaries are bounded. `clock.from_text` stays the definition: it parses whatever is
-not remembered.
+Records of a batch share seconds and short endings (`Z`, `.250Z`), so those are parsed once and remembered as the digits
+they stand for; a text is put together from its parts. What has no such parts, as with an offset, is parsed. The
+dictionaries are bounded. `clock.from_text` stays the definition.
 """
 
 from logriver import clock
+from logriver.clock import Zone
 
 _MAX_REMEMBERED = 50_000
-# `.123Z`: there are a thousand of these; longer fractions hardly ever come twice.
-_MAX_ENDING = 5
+_LONGEST_ENDING = len(".123Z")
+_LONGEST_FRACTION = len(".123456789")
 
 
 class TimeCache:
-    """Remembers whole seconds as digits, by their text with its zone, and the short endings of times in UTC."""
+    """Remembers parts of times. A text without a zone is a time of `zone`, of UTC where that is None."""
 
-    def __init__(self) -> None:
-        self._seconds: dict[str, str] = {}
-        self._seconds_utc: dict[str, str] = {}
-        self._endings: dict[str, str] = {}
+    def __init__(self, zone: Zone | None = None) -> None:
+        self._zone = zone
+        self._seconds = _Seconds()
+        self._endings = _Endings(zoneless=zone is None)
+        # Whole texts that are not of UTC.
+        self._others: dict[str, str] = {}
 
     def digits(self, texts: list[str]) -> list[str]:
         """Times to nanoseconds in decimal digits. Raises `ValueError` with the reason for the first that is none."""
-        seconds, endings = self._seconds_utc, self._endings
+        seconds, endings = self._seconds, self._endings
         try:
             return [seconds[text[:19]] + endings[text[19:]] for text in texts]
         except KeyError:
-            return [self._digits(text) for text in texts]
+            return [self.digits_of(text) for text in texts]
 
-    def time_ns(self, text: str) -> int:
-        """One time to nanoseconds. Raises `ValueError` with the reason."""
-        return int(self._digits(text))
+    def digits_of(self, text: str) -> str:
+        """The same for one time."""
+        try:
+            return self._seconds[text[:19]] + self._endings[text[19:]]
+        except KeyError:
+            pass
+        digits = self._others.get(text)
+        if digits is None:
+            digits = str(clock.from_text(text, self._zone))
+            _remember(self._others, text, digits)
+        return digits
 
-    def _digits(self, text: str) -> str:
-        zone = text[-1:] if text.endswith("Z") else text[-6:] if text[-6:-5] in ("+", "-") else ""
-        fraction = text[19 : len(text) - len(zone)]
-        if fraction and not (fraction[0] == "." and fraction[1:10].isdecimal() and fraction.isascii()):
-            return str(clock.from_text(text))
-        seconds = self._seconds.get(text[:19] + zone)
-        if seconds is None or len(fraction) > 10:
-            return str(self._parse(text, zone))
-        nanos = fraction[1:].ljust(9, "0")
-        if zone == "Z" and len(fraction) < _MAX_ENDING:
-            self._remember(self._endings, fraction + zone, nanos)
-        return seconds + nanos
 
-    def _parse(self, text: str, zone: str) -> int:
-        time_ns = clock.from_text(text)
-        seconds = time_ns // clock.SECOND_NS
-        # Only whole seconds of ten digits can be put together from parts (from 2001-09-09 on); the last second that
-        # the table holds has no parts.
-        if time_ns >= 10**18 and seconds * clock.SECOND_NS < clock.MAX_TIME_NS and len(text) >= 19 + len(zone):
-            self._remember(self._seconds, text[:19] + zone, str(seconds))
-            if zone == "Z":
-                self._remember(self._seconds_utc, text[:19], str(seconds))
-        return time_ns
+class _Seconds(dict[str, str]):
+    """`2023-09-15T08:00:00` to the ten digits of its second in UTC. KeyError for what has not exactly those."""
 
-    def _remember(self, parts: dict[str, str], text: str, digits: str) -> None:
-        if len(parts) >= _MAX_REMEMBERED:
-            parts.clear()
-        parts[text] = digits
+    def __missing__(self, second: str) -> str:
+        try:
+            time_ns = clock.from_text(second)
+        except ValueError:
+            raise KeyError(second) from None
+        # Before 2001-09-09 a second has other than ten digits; the last that the table holds has no fraction.
+        if len(second) != 19 or second[16] != ":" or not 10**18 <= time_ns < clock.MAX_TIME_NS:
+            raise KeyError(second)
+        digits = str(time_ns // clock.SECOND_NS)
+        _remember(self, second, digits)
+        return digits
+
+
+class _Endings(dict[str, str]):
+    """`Z` or `.25Z` to the nine digits of its nanoseconds. KeyError for an ending that is not of UTC."""
+
+    def __init__(self, *, zoneless: bool) -> None:
+        self._zoneless = zoneless
+
+    def __missing__(self, ending: str) -> str:
+        fraction = ending.removesuffix("Z")
+        if fraction == ending and not self._zoneless:
+            raise KeyError(ending)
+        is_fraction = fraction[:1] == "." and fraction[1:].isdecimal() and fraction.isascii()
+        if fraction and not (is_fraction and len(fraction) <= _LONGEST_FRACTION):
+            raise KeyError(ending)
+        digits = fraction[1:].ljust(9, "0")
+        # Longer fractions hardly ever come twice.
+        if len(ending) <= _LONGEST_ENDING:
+            _remember(self, ending, digits)
+        return digits
+
+
+def _remember(parts: dict[str, str], text: str, digits: str) -> None:
+    if len(parts) >= _MAX_REMEMBERED:
+        parts.clear()
+    parts[text] = digits

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from logriver import clock
-
-Zone = Callable[[int], int]
-"""Seconds east of UTC at a time (nanoseconds since the epoch), of the machine that wrote the lines."""
+from logriver.clock import Zone, in_zone
 
 _DAY_NS = 86_400 * clock.SECOND_NS
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -39,12 +37,6 @@ _MONTH = "(?:" + "|".join(_MONTH_NAMES) + ")"
 _PROGRAM = r"([\w/(][\w/.()@+-]*+)(?:\[[^\]\s]*+\])?+:(?=\s|$)"
 
 
-def _in_zone(local_ns: int, zone: Zone) -> int:
-    """A time as the clocks of `zone` show it, in UTC; where they show it twice, either."""
-    guess = local_ns - zone(local_ns) * clock.SECOND_NS
-    return local_ns - zone(guess) * clock.SECOND_NS
-
-
 def _minute_ns(year: int, month: int, day: int, hour: str, minute: str) -> int:
     return clock.days_ns(year, month, day) + clock.clock_seconds(int(hour), int(minute), 0) * clock.SECOND_NS
 
@@ -54,26 +46,26 @@ def _iso(text: str, ending: str, zone: Zone, _now_ns: int) -> int:
     local_ns = _minute_ns(int(text[:4]), int(text[5:7]), int(text[8:10]), text[11:13], text[14:16])
     if ending:
         return local_ns - clock.zone_seconds(ending) * clock.SECOND_NS
-    return _in_zone(local_ns, zone)
+    return in_zone(local_ns, zone)
 
 
 def _compact(text: str, _ending: str, zone: Zone, _now_ns: int) -> int:
     """`081109 2036`; as POSIX has it, 69 to 99 are the last century."""
     year = int(text[:2])
     year += 1900 if year >= 69 else 2000
-    return _in_zone(_minute_ns(year, int(text[2:4]), int(text[4:6]), text[7:9], text[9:11]), zone)
+    return in_zone(_minute_ns(year, int(text[2:4]), int(text[4:6]), text[7:9], text[9:11]), zone)
 
 
 def _month_first(text: str, ending: str, zone: Zone, now_ns: int) -> int:
     """`Jun 14 15:16`, ending is the year; without one it is the latest not more than a day (and a minute) ahead."""
     month, day = _MONTHS[text[:3]], int(text[4:6])
     if ending:
-        return _in_zone(_minute_ns(int(ending), month, day, text[7:9], text[10:12]), zone)
+        return in_zone(_minute_ns(int(ending), month, day, text[7:9], text[10:12]), zone)
     latest_ns = now_ns + _DAY_NS
     year = int(clock.to_text(latest_ns + _DAY_NS)[:4])
     for candidate in range(year, year - _YEARS_BACK - 1, -1):
         try:
-            time_ns = _in_zone(_minute_ns(candidate, month, day, text[7:9], text[10:12]), zone)
+            time_ns = in_zone(_minute_ns(candidate, month, day, text[7:9], text[10:12]), zone)
         except ValueError:
             continue
         if time_ns <= latest_ns:

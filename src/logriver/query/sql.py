@@ -6,11 +6,19 @@ the same where a part has no index.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from logriver import clock
-from logriver.columns import ALIASES, COLUMNS, RESERVED, level_of
+from logriver.columns import (
+    ALIASES,
+    COLUMNS,
+    NUMBER,
+    attribute_key,
+    attribute_number,
+    attribute_text,
+    level_of,
+    promoted_columns,
+)
 from logriver.errors import BadQuery
 from logriver.query import escaping, ids
 from logriver.query.tree import And, Everything, Field, Not, Or, Query, Text
@@ -18,16 +26,14 @@ from logriver.query.tree import And, Everything, Field, Not, Or, Query, Text
 _COLUMN_TYPES = {column.name: column.type for column in COLUMNS if column.name != "attributes"}
 _FOLDED_MESSAGE = "lowerUTF8(message)"
 
-# JSON's own grammar: a float reads "nan", "+5" and " 5" too, which are texts to us.
-_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
-_NUMBER_SQL = "'^" + _NUMBER.replace("\\", "\\\\") + "$'"
 _EXACT_FLOATS = 2**53
 
 
 @dataclass(slots=True)
 class Condition:
-    """SQL for a WHERE with the parameters it names."""
+    """SQL for a WHERE with the parameters it names. `promoted` are the keys of fields that have columns."""
 
+    promoted: frozenset[str] = frozenset()
     sql: str = ""
     params: dict[str, str | int | float] = field(default_factory=dict)
 
@@ -38,9 +44,12 @@ class Condition:
         return f"{{{name}:{type}}}"
 
 
-def condition(query: Query) -> Condition:
-    """The condition that `query` is. Raises `BadQuery` for a value that its column cannot have."""
-    made = Condition()
+def condition(query: Query, promoted: frozenset[str] = frozenset()) -> Condition:
+    """The condition that `query` is, the same with whatever fields are promoted.
+
+    Raises `BadQuery` for a value that its column cannot have.
+    """
+    made = Condition(promoted)
     made.sql = _sql(query, made)
     return made
 
@@ -114,49 +123,32 @@ def _time(name: str, value: str, made: Condition) -> str:
 
 def _attribute(name: str, value: str, made: Condition) -> str:
     """A field without a column: the engine's text of it is the value, or both are the same number."""
-    text = attribute_text(name, made)
+    key = attribute_key(name)
+    promoted = key in made.promoted
+    if promoted:
+        text, number_of_text = promoted_columns(key)
+    else:
+        text = attribute_text(key, made.bind)
+        number_of_text = attribute_number(text)
     is_text = f"{text} = {made.bind(value)}"
     number = _number(value)
     if number is not None:
-        is_number = f"toFloat64OrNull({text}) = {made.bind(number, 'Float64')} AND match({text}, {_NUMBER_SQL})"
-        return f"ifNull({is_text} OR ({is_number}), 0)"
-    if value[:1] in ("[", "{"):
+        return f"ifNull({is_text} OR {number_of_text} = {made.bind(number, 'Float64')}, 0)"
+    if promoted or value[:1] in ("[", "{") or _is_number(value):
         return f"ifNull({is_text}, 0)"
     # Reading JSON costs much more than looking for bytes. The value stands in the text as it is, unless the text holds
-    # escapes.
+    # escapes (or the value is one that the engine writes in its own way, as above).
     maybe = f"position(attributes, {made.bind(value)}) > 0 OR position(attributes, '\\\\') > 0"
     return f"({maybe}) AND ifNull({is_text}, 0)"
 
 
 def _number(value: str) -> float | None:
     """The number that `value` is, unless a float would not be exactly that."""
-    if not re.fullmatch(_NUMBER, value, re.ASCII):
+    if not _is_number(value):
         return None
     number = float(value)
     return number if abs(number) < _EXACT_FLOATS else None
 
 
-def attribute_text(name: str, made: Condition) -> str:
-    """SQL for the engine's text of a field without a column; NULL where the record does not have it.
-
-    The literal key if it is there, else the path.
-    """
-    key = attribute_key(name)
-    literal = made.bind(key)
-    path = key.split(".")
-    by_key = f"JSONExtract(attributes, {literal}, 'Nullable(String)')"
-    if len(path) == 1:
-        return by_key
-    by_path = f"JSONExtract(attributes, {_bound(path, made)}, 'Nullable(String)')"
-    return f"if(JSONHas(attributes, {literal}), {by_key}, {by_path})"
-
-
-def attribute_key(name: str) -> str:
-    """The field's own name: `attributes.` only stands before names that an answer uses itself."""
-    rest = name.removeprefix("attributes.")
-    reserved = rest in RESERVED or rest.partition(".")[0] in RESERVED
-    return rest if rest != name and reserved else name
-
-
-def _bound(path: Sequence[str], made: Condition) -> str:
-    return ", ".join(made.bind(step) for step in path)
+def _is_number(value: str) -> bool:
+    return re.fullmatch(NUMBER, value) is not None

@@ -80,12 +80,8 @@ class Backlog:
             waiting = [*self._taken_since.values(), *(w.since for w in list(self._spans)[:1])]
         return clock.monotonic() - min(waiting) if waiting else 0.0
 
-    def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
-        """See `Queue.take`."""
-        taken = self._take_spans(max_records, max_bytes, linger_seconds)
-        return _read(taken, self._doubtful) if taken else None
-
-    def _take_spans(self, max_records: int, max_bytes: int, linger_seconds: float) -> list[Span]:
+    def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> list[Span]:
+        """The next spans, in order and with contiguous numbers (see `Queue.take`); none once it is closed and empty."""
         with self._changed:
             while not self._closed:
                 enough = self._untaken_records >= max_records or self._untaken_bytes >= max_bytes
@@ -112,6 +108,10 @@ class Backlog:
             if self._spans:
                 self._changed.notify()
             return taken
+
+    def read(self, spans: list[Span]) -> Run:
+        """What is in taken spans, every byte checked. Raises `OSError`."""
+        return _read(spans, self._doubtful)
 
     def acknowledge(self, run: Run) -> None:
         """See `Queue.acknowledge`."""

@@ -1,6 +1,7 @@
 """Reading the log at start: what is still to be stored, what is lost, and where numbering goes on."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from logriver.queue.state import Hole, State
@@ -30,13 +31,18 @@ def recover(directory: Path, state: State, stored_seq: int) -> Recovered:
     """Read every segment. `stored_seq` is the highest number in the store: it must never be handed out again."""
     mark, highest = state.mark("mark"), state.mark("highest")
     found = Recovered(mark=mark, last_seq=mark)
+    lost_numbers = 0
     for contents in _segments(directory, found):
         found.headers += contents.headers
         last_seq = contents.spans[-1].last_seq if contents.spans else contents.first_seq - 1
         found.segments.append((contents.path, last_seq))
+        _skip_to(found, contents.first_seq - 1, "no valid record in the log")
         for span in contents.spans:
             _add(found, span)
         _report(found, contents)
+        lost_numbers = contents.lost_numbers
+    # What was lost behind the last valid record may have had numbers that were given out.
+    _skip_to(found, found.last_seq + lost_numbers, "torn or damaged at the end of the log")
     _skip_to(found, highest, "handed out and never durable")
     _skip_to(found, stored_seq, "in the store and not in the log")
     return found
@@ -46,6 +52,7 @@ def _segments(directory: Path, found: Recovered) -> list[Contents]:
     paths = sorted(directory.glob("*.log"))
     heads = [read_segment(path, 0) for path in paths]
     segments = []
+    _report_missing(paths, found)
     for place, (path, head) in enumerate(zip(paths, heads, strict=True)):
         found.next_number = int(path.stem) + 1
         follower = next((later for later in heads[place + 1 :] if later), None)
@@ -58,9 +65,21 @@ def _segments(directory: Path, found: Recovered) -> list[Contents]:
             continue
         valid_end = follower.previous_end if follower and follower.number == head.number + 1 else NO_END
         contents = read_segment(path, valid_end)
-        if contents is not None:
-            segments.append(contents)
+        if contents is None or (contents.headless and not contents.spans):
+            found.problems.append(f"log segment {path.name}: no valid record in {path.stat().st_size} bytes")
+            path.rename(path.with_suffix(".damaged"))
+            continue
+        segments.append(contents)
     return segments
+
+
+def _report_missing(paths: list[Path], found: Recovered) -> None:
+    """Segments go from the oldest on, so none can be missing between two others unless somebody else removed it."""
+    for before, after in pairwise(paths):
+        for number in range(int(before.stem) + 1, int(after.stem)):
+            path = segment_path(before.parent, number)
+            if not path.with_suffix(".damaged").exists():
+                found.problems.append(f"log segment {path.name} is missing")
 
 
 def _add(found: Recovered, span: Span) -> None:
@@ -83,6 +102,6 @@ def _skip_to(found: Recovered, seq: int, reason: str) -> None:
 def _report(found: Recovered, contents: Contents) -> None:
     for start, end in contents.lost:
         name = contents.path.name
-        behind = any(span.start >= end for span in contents.spans)
+        behind = any(span.end > end for span in contents.spans)
         what = "damaged" if behind or contents.sealed else "torn: written when the process or machine stopped"
         found.problems.append(f"log segment {name}: bytes {start} to {end} are {what}")

@@ -34,6 +34,7 @@ from logriver.record import MAX_SEQ, Batch, Held, Receipt
 _SPAN_BYTES = 8_000_000
 _SNAPSHOT_SECONDS = 5.0
 _TICK_SECONDS = 0.5
+_READ_AGAIN_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class Wal:
         for hole in found.holes:
             self._record_hole(hole)
         self.backlog.add(found.spans)
+        self._gathered: list[_Entry] = []
         self._pending: list[_Entry] = []
         self._pending_bytes = 0
         self._attempts: dict[bytes, asyncio.Task[Receipt]] = {}
@@ -123,8 +125,6 @@ class Wal:
 
     async def put(self, batch: Batch) -> Receipt:
         """See `Sink.put`."""
-        if self._closing:
-            raise Unavailable("the server is stopping", retry_after_seconds=5)
         if batch.key is None:
             return await self._append(batch)
         return await self._once(batch.key.scope, batch)
@@ -177,18 +177,32 @@ class Wal:
         return Receipt(known.accepted, known.rejected, duplicate=True)
 
     def _append(self, batch: Batch) -> "asyncio.Future[Receipt]":
-        answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Receipt] = loop.create_future()
         with self._lock:
             self._check_room()
             if batch.range is not None:
                 self._ledger.begin(batch.range)
             entry = self._entry(batch, answer)
-            self._pending.append(entry)
             self._pending_bytes += entry.size
-            self._work.notify_all()
+        self._gathered.append(entry)
+        if len(self._gathered) == 1:
+            loop.call_soon(self._hand_over)
         return answer
 
+    def _hand_over(self) -> None:
+        """Give the writing thread, once in a turn of the event loop, all that this turn brought.
+
+        Waking it for each would have the two threads fight for the interpreter.
+        """
+        with self._work:
+            self._pending += self._gathered
+            self._gathered = []
+            self._work.notify_all()
+
     def _check_room(self) -> None:
+        if self._closing:
+            raise Unavailable("the server is stopping", retry_after_seconds=5)
         if self.backlog.bytes + self._pending_bytes > self._max_backlog_bytes:
             metrics.turned_away.labels(reason="backlog").inc()
             raise Overloaded(
@@ -223,14 +237,15 @@ class Wal:
     def _write_forever(self) -> None:
         while True:
             with self._work:
-                while not self._pending and not self._closing:
+                while not self._pending and (self._gathered or not self._closing):
                     self._work.wait()
                 entries, self._pending = self._pending, []
             if not entries:
                 return
             try:
                 self._write(entries)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001
+                # Whatever it is, the senders must hear of it and the thread must go on.
                 self._give_up(entries, error)
             with self._lock:
                 self._pending_bytes -= sum(entry.size for entry in entries)
@@ -250,7 +265,7 @@ class Wal:
         segment.append([buffer for entry in entries for buffer in entry.buffers], spans, headers)
         metrics.sync_seconds.observe(clock.monotonic() - started)
         metrics.log_syncs.inc()
-        metrics.log_bytes.inc(at - segment.size)
+        metrics.log_bytes.inc(sum(entry.size for entry in entries))
         with self._lock:
             for header in headers:
                 self._remember(header)
@@ -281,12 +296,12 @@ class Wal:
         with self._lock:
             self._finished.append((segment.path, segment.last_seq))
 
-    def _give_up(self, entries: list[_Entry], error: OSError) -> None:
+    def _give_up(self, entries: list[_Entry], error: Exception) -> None:
         """A write or sync failed: nothing of the group counts, its numbers become a hole, its senders are told."""
         metrics.sync_failures.inc()
         first_seq, last_seq = entries[0].header.first_seq, entries[-1].header.last_seq
-        reason = f"the log could not be written: {error.strerror or error}"
-        log.error(reason, extra={"fields": {"first_seq": first_seq, "last_seq": last_seq}})
+        reason = f"the log could not be written: {error.strerror if isinstance(error, OSError) else error!r}"
+        log.error(reason, exc_info=error, extra={"fields": {"first_seq": first_seq, "last_seq": last_seq}})
         segment, self._segment = self._segment, None
         if segment is not None:
             self._previous_end = segment.size
@@ -325,7 +340,7 @@ class Wal:
 
     def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
         """See `Queue.take`."""
-        run = self.backlog.take(max_records, max_bytes, linger_seconds)
+        run = self._take(max_records, max_bytes, linger_seconds)
         for first_seq, last_seq in run.damaged if run else ():
             reason = "damaged in the log"
             log.error(reason, extra={"fields": {"first_seq": first_seq, "last_seq": last_seq}})
@@ -334,6 +349,16 @@ class Wal:
             with self._lock:
                 self._holes.append(Hole(first_seq, last_seq, reason))
         return run
+
+    def _take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
+        spans = self.backlog.take(max_records, max_bytes, linger_seconds)
+        while spans and not self._stopped.is_set():
+            try:
+                return self.backlog.read(spans)
+            except OSError as error:
+                log.error("the log cannot be read, trying again", extra={"fields": {"error": str(error)}})
+                self._stopped.wait(_READ_AGAIN_SECONDS)
+        return None
 
     def acknowledge(self, run: Run) -> None:
         """See `Queue.acknowledge`."""
@@ -351,16 +376,16 @@ class Wal:
     # The keeping thread.
 
     def _keep_forever(self) -> None:
-        last = clock.monotonic()
+        last, saved = clock.monotonic(), True
         while not self._stopped.wait(_TICK_SECONDS):
             with self._lock:
                 removable = any(last_seq <= self.mark for _, last_seq in self._finished)
-            if removable or clock.monotonic() - last >= _SNAPSHOT_SECONDS:
-                self._snapshot()
+            if (removable and saved) or clock.monotonic() - last >= _SNAPSHOT_SECONDS:
+                saved = self._snapshot()
                 last = clock.monotonic()
 
-    def _snapshot(self) -> None:
-        """Make a snapshot durable, then remove the segments that it covers."""
+    def _snapshot(self) -> bool:
+        """Make a snapshot durable, then remove the segments that it covers. False if the disk did not let us."""
         with self._lock:
             self._keys_being_saved, self._keys = self._keys, {}
             holes, self._holes = self._holes, []
@@ -378,10 +403,11 @@ class Wal:
                 self._keys = self._keys_being_saved | self._keys
                 self._holes = holes + self._holes
                 self._ledger.not_saved(held)
-            return
+            return False
         with self._lock:
             self._keys_being_saved = {}
             self._finished = [entry for entry in self._finished if entry not in covered]
+        return True
 
     def stop_receiving(self) -> None:
         """Refuse new batches and wait until those that were taken are durable."""

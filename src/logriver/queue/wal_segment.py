@@ -20,7 +20,8 @@ Invariants:
 Recovery reads the index of a sealed segment, and record by record what has none. A record that fails its checksum and
 has no valid record behind it is a torn tail: the crash came while it was written. One with valid records behind it is
 damage; reading goes on at the next valid record. Both are reported. The writer checks each payload again when it reads
-it, because an index says nothing about the bytes it points to.
+it, because an index says nothing about the bytes it points to. What is read record by record is synced first: the
+process may have been killed between write and sync, and whoever sends it again is told that it is on disk.
 """
 
 import mmap
@@ -111,7 +112,10 @@ class Index(msgspec.Struct, array_like=True):
 
 @dataclass(slots=True)
 class Contents:
-    """What recovery found in a segment. `lost` are byte ranges without a valid record, a torn tail included."""
+    """What recovery found in a segment. `lost` are byte ranges without a valid record, a torn tail included.
+
+    `lost_numbers` is how many numbers the records behind the last valid one took at most.
+    """
 
     path: Path
     number: int
@@ -120,7 +124,9 @@ class Contents:
     spans: list[Span] = field(default_factory=list)
     headers: list[RecordHeader] = field(default_factory=list)
     lost: list[tuple[int, int]] = field(default_factory=list)
+    lost_numbers: int = 0
     sealed: bool = False
+    headless: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -245,18 +251,25 @@ class SegmentWriter:
 
 
 def read_segment(path: Path, valid_end: int = NO_END) -> Contents | None:
-    """What is in a segment, up to `valid_end`; None if not even its header was written (nothing was answered for)."""
+    """What is in a segment, up to `valid_end`; None if not even its header was written (nothing was answered for).
+
+    Where records stand behind a header that is damaged, they are read: each of them says its own numbers.
+    """
     with path.open("rb") as file:
         head = file.read(FILE_HEADER_BYTES)
-        contents = _read_file_header(path, head)
-        if contents is None:
-            return None
         size = os.fstat(file.fileno()).st_size
+        contents = _read_file_header(path, head)
+        if contents is None and size <= FILE_HEADER_BYTES:
+            return None
+        if contents is None:
+            contents = Contents(path, int(path.stem), 0, NO_END, lost=[(0, FILE_HEADER_BYTES)], headless=True)
         if size == FILE_HEADER_BYTES:
             return contents
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if valid_end == NO_END and _read_index(data, contents):
+            if valid_end == NO_END and not contents.headless and _read_index(data, contents):
                 return contents
+            if valid_end:
+                os.fdatasync(file.fileno())
             _scan(data, contents, min(size, valid_end))
     return contents
 
@@ -289,8 +302,10 @@ def _scan(data: mmap.mmap, contents: Contents, valid_end: int) -> None:
             found = _next_record(data, at, valid_end)
             if _record_end(data, at, _INDEX_MAGIC) is None:
                 contents.lost.append((at, found))
+                contents.lost_numbers = _numbers_at_most(data, at, found)
             at = found
             continue
+        contents.lost_numbers = 0
         header, _ = _header_at(data, at)
         span = Span(contents.path, at, end, header.first_seq, header.last_seq)
         if header.rows + header.dead and not (contents.spans and contents.spans[-1].extend(span, NO_END)):
@@ -298,6 +313,17 @@ def _scan(data: mmap.mmap, contents: Contents, valid_end: int) -> None:
         if header.remembered:
             contents.headers.append(header)
         at = end
+
+
+def _numbers_at_most(data: mmap.mmap, start: int, end: int) -> int:
+    """How many numbers the damaged records in a range of bytes took: each row has a byte at least.
+
+    Of a record that was cut off, the payload's length is used, where that can still be read.
+    """
+    if start + _PREFIX.size > len(data):
+        return end - start
+    magic, _, length, _ = _PREFIX.unpack_from(data, start)
+    return max(end - start, length) if magic == _RECORD_MAGIC else end - start
 
 
 def _next_record(data: bytes | mmap.mmap, at: int, valid_end: int) -> int:

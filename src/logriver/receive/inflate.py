@@ -10,6 +10,9 @@ from logriver.errors import BadBody, TooLarge, UnknownEncoding
 _STEP_BYTES = 1_000_000
 _MAX_WINDOW_BYTES = 128 * 1024 * 1024
 _GZIP = 31
+_SKIPPABLE = b"\x2a\x4d\x18"
+_LONGEST_FRAME_HEADER = 18
+_RUN_BLOCK = 1
 
 Reserve = Callable[[int], None]
 
@@ -66,9 +69,34 @@ def _gunzip(body: bytes, steps: _Steps) -> None:
 
 def _unzstd(body: bytes, steps: _Steps) -> None:
     try:
+        _check_frames(body)
         decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
         with decompressor.stream_reader(body, read_across_frames=True) as reader:
             while piece := reader.read(_STEP_BYTES):
                 steps.add(piece)
     except zstandard.ZstdError as error:
         raise BadBody(f"the body is not zstd: {error}") from None
+
+
+def _check_frames(body: bytes) -> None:
+    """Raise `BadBody` unless the last frame is whole: the reader takes the end of its input for the end of the data."""
+    at = 0
+    while at < len(body):
+        at = _frame_end(body, at)
+    if at > len(body):
+        raise BadBody("the zstd body is cut off")
+
+
+def _frame_end(body: bytes, at: int) -> int:
+    """Where the frame at `at` ends by its block headers (RFC 8878, section 3.1). Raises `zstandard.ZstdError`."""
+    if body[at + 1 : at + 4] == _SKIPPABLE and body[at] & 0xF0 == 0x50:
+        return at + 8 + int.from_bytes(body[at + 4 : at + 8], "little")
+    head = body[at : at + _LONGEST_FRAME_HEADER]
+    checksum_bytes = 4 if zstandard.get_frame_parameters(head).has_checksum else 0
+    at += zstandard.frame_header_size(head)
+    is_last = False
+    while not is_last and at < len(body):
+        block = int.from_bytes(body[at : at + 3], "little")
+        is_last, kind, size = bool(block & 1), block >> 1 & 3, block >> 3
+        at += 3 + (1 if kind == _RUN_BLOCK else size)
+    return at + checksum_bytes if is_last else len(body) + 1

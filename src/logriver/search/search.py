@@ -38,18 +38,19 @@ class Page:
 
 
 class Search:
-    """Answers questions for rows."""
+    """Answers questions for rows; `promoted` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int]) -> None:
+    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: frozenset[str]) -> None:
         self._desk = desk
         self._mark = mark
+        self._promoted = promoted
 
     async def page(self, question: Question) -> Page:
         """One page. With a cursor, times and order are the first page's, whatever the question says.
 
         Raises `BadQuery` and `BadRequest` for words and cursors that cannot be read, and what `Desk.ask` raises.
         """
-        wanted = condition(parser.parse(question.text))
+        wanted = condition(parser.parse(question.text), self._promoted)
         after = cursors.decode(question.cursor) if question.cursor else None
         place = after or Cursor(self._mark(), question.from_ns, question.to_ns, question.order, 0, "", 0)
         # One row more than wanted tells whether there is another page.

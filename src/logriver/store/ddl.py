@@ -46,6 +46,12 @@ def create_table(slice_bytes: int) -> str:
     )
 
 
+def alter_table(drop: list[str], add: list[str]) -> str:
+    """`ALTER TABLE` that drops columns by name and adds others by definition, all at once."""
+    changes = [*(f"DROP COLUMN {name}" for name in drop), *(f"ADD COLUMN {column}" for column in add)]
+    return f"ALTER TABLE {TABLE} {', '.join(changes)}"
+
+
 def insert_select(source: str, node: str, first_seq: str, slice: int) -> str:
     """`INSERT` of carried rows from the table expression `source`; `first_seq` is the expression for `_seq`."""
     names = ", ".join(column.name for column in COLUMNS)

@@ -56,7 +56,10 @@ class Embedded:
         self.promoted = promote.chosen(promoted)
         config = directory / "engine.xml"
         config.write_text(_CONFIG.format(memory_bytes=memory_bytes, cache_bytes=_CACHE_BYTES))
-        self._sessions = Sessions(f"{directory / 'store'}?config-file={config}")
+        try:
+            self._sessions = Sessions(f"{directory / 'store'}?config-file={config}")
+        except (chdb.ChdbError, RuntimeError) as error:
+            raise _translated(error) from None
         self._node = node
         self.query_text(ddl.create_table(slice_bytes))
         self._promote()
@@ -71,6 +74,13 @@ class Embedded:
 
     def insert(self, block: Block) -> None:
         """See `Store.insert`."""
+        try:
+            self._insert(block)
+        except QueryTooExpensive as error:
+            # No memory or time for it just now says nothing about the data, and it is no query that could ask for less.
+            raise StoreError(error.message) from None
+
+    def _insert(self, block: Block) -> None:
         with MemoryFile(block.rows) as path:
             source = f"file('{path}', 'TabSeparated', '{ddl.carried_structure()}')"
             insert = ddl.insert_select(source, self._node, f"{block.first_seq} + _row_number", block.slice)
@@ -78,10 +88,12 @@ class Embedded:
                 self.query_text(f"{insert} SETTINGS {_INSERT_SETTINGS}")
             except DataRefused as error:
                 row = self._refused_row(block.rows)
+                if row is None:
+                    raise StoreError(error.message, engine_code=error.engine_code) from None
                 raise DataRefused(error.message, engine_code=error.engine_code, row=row) from None
 
-    def _refused_row(self, rows: bytes) -> int:
-        """The first row that the engine cannot read, found by reading halves without storing them."""
+    def _refused_row(self, rows: bytes) -> int | None:
+        """The first row that the engine cannot read, found by reading halves without storing them; None if it can."""
         lines = [line + b"\n" for line in rows.split(b"\n")[:-1]]
         good, bad = 0, len(lines)
         while bad - good > 1:
@@ -90,7 +102,7 @@ class Embedded:
                 good = middle
             else:
                 bad = middle
-        return good
+        return None if self._readable(lines[good]) else good
 
     def _readable(self, rows: bytes) -> bool:
         read = ", ".join(column.read or column.name for column in ROW_COLUMNS)

@@ -2,6 +2,9 @@
 
 Threads come and go, an engine's session is not bound to one: what lies idle is lent again, the last returned first, so
 that a burst leaves no more than a few open. Lending one costs about a microsecond, opening one under a millisecond.
+
+A session in which something failed is never lent again: the engine leaves the output of a query that was broken off in
+the session and puts it before the answer of the next one.
 """
 
 import threading
@@ -19,10 +22,12 @@ _SETUP = "SET enable_extended_results_for_datetime_functions = 1"
 
 
 class Sessions:
-    """The sessions of one engine, at least one of them open, which keeps the engine running. For any thread."""
+    """The sessions of one engine. For any thread."""
 
     def __init__(self, address: str) -> None:
         self._address = address
+        # Never lent: the engine stops when its last session closes.
+        self._anchor = Session(address)
         self._idle: list[Session] = []
         self._lent = 0
         self._closed = False
@@ -34,8 +39,11 @@ class Sessions:
         session = self._take()
         try:
             yield session
-        finally:
-            self._give_back(session)
+        except BaseException:
+            session.close()
+            self._give_back(None)
+            raise
+        self._give_back(session)
 
     def close(self) -> None:
         """Close every session; what is running is waited for, up to ten seconds."""
@@ -46,6 +54,7 @@ class Sessions:
                 self._changed.wait(rest)
             while self._idle:
                 self._idle.pop().close()
+            self._anchor.close()
 
     def _take(self) -> Session:
         with self._changed:

@@ -13,7 +13,7 @@ import threading
 
 from logriver import clock, metrics
 from logriver.columns import TABLE
-from logriver.errors import DataRefused, StoreError
+from logriver.errors import DataRefused, LogriverError, StoreError
 from logriver.queue.base import DeadLetter, Piece, Queue, Run
 from logriver.store.base import Block, Store
 from logriver.write.slices import Slices
@@ -90,7 +90,8 @@ class Writer:
                     self._store_piece(piece, in_doubt)
                 self._troubles.pop(name, None)
                 return True
-            except (StoreError, OSError, sqlite3.Error) as error:
+            except Exception as error:  # noqa: BLE001
+                # Whatever it is (a full disk, memory, a bug): the run stays in the log, and the thread must go on.
                 in_doubt = True
                 self._report(name, error)
                 self._give_up.wait(backoff)
@@ -101,7 +102,12 @@ class Writer:
         code = error.engine_code if isinstance(error, StoreError) else 0
         metrics.insert_failures.labels(code=str(code)).inc()
         self._troubles[name] = f"blocks cannot be stored, trying again: {str(error)[:200]}"
-        log.warning("block could not be stored, trying again", extra={"fields": {"code": code, "error": str(error)}})
+        foreseen = isinstance(error, (LogriverError, OSError, sqlite3.Error))
+        log.warning(
+            "block could not be stored, trying again",
+            extra={"fields": {"code": code, "error": str(error)}},
+            exc_info=None if foreseen else error,
+        )
 
     def _store_piece(self, piece: Piece, in_doubt: bool) -> None:
         started = clock.monotonic()

@@ -1,0 +1,273 @@
+"""Killed between two system calls, failing system calls, and the order of system calls, all by `strace`.
+
+`strace` counts calls for each thread of its own, so that `when=3` kills at the third call that one thread makes; with
+`-P` only calls on those paths count. Every thread of the server is traced from its first instruction.
+"""
+
+import http.client
+import re
+import sqlite3
+import subprocess
+import threading
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import RunningServer
+from tests.crash_clients import Client, assert_exactly_once, body, sending, start
+from tests.test_crash import HELD, SEED, SMALL, NewServer
+
+_KILL_SECONDS = 8
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Kill at the `when`th call of `call` on the paths of an `owner`: log, state, or (any path) the engine."""
+
+    owner: str
+    call: str
+    when: int
+
+    def wrapper(self, data: Path, trace: Path, effect: str = "signal=KILL") -> list[str]:
+        """The tracer, to be put before the server's command."""
+        only = [part for path in self._paths(data) for part in ("-P", str(path))]
+        return tracer(trace, self.call, f"{self.call}:{effect}:when={self.when}", *only)
+
+    def _paths(self, data: Path) -> list[Path]:
+        if self.owner == "state":
+            return [data / "state.db", data / "state.db-wal", data / "state.db-shm"]
+        if self.owner == "log":
+            newest = max((int(path.stem) for path in (data / "log").glob("*.log")), default=0)
+            around = range(max(1, newest - 200), newest + 200)
+            return [data / "log", *(data / "log" / f"{number:012}.log" for number in around)]
+        return []
+
+
+def tracer(trace: Path, calls: str, inject: str = "", *more: str) -> list[str]:
+    """`strace` as a grandchild, so that the server stays our child; it stops only at `calls`."""
+    injection = ["-e", f"inject={inject}"] if inject else []
+    options = ["-D", "-f", "--seccomp-bpf", "-yy", "-s", "4000", "-o", str(trace)]
+    return ["strace", *options, "-e", f"trace={calls}", *injection, *more]
+
+
+CUTS = [
+    *(Cut("log", "fdatasync", when) for when in (1, 2, 3, 6)),
+    *(Cut("log", "writev", when) for when in (1, 2, 5)),
+    Cut("log", "fsync", 1),
+    Cut("log", "fsync", 2),
+    *(Cut("log", "unlink", when) for when in (1, 2)),
+    *(Cut("state", "fdatasync", when) for when in (1, 2, 3)),
+    *(Cut("state", "pwrite64", when) for when in (2, 5, 9)),
+    *(Cut("engine", "rename", when) for when in (1, 2, 4)),
+    *(Cut("engine", "fdatasync", when) for when in (4, 7, 12)),
+    *(Cut("engine", "unlink", when) for when in (3, 8)),
+    Cut("engine", "write", 20),
+]
+
+
+def kill_at(server: RunningServer, cut: Cut, trace: Path) -> str:
+    """Start it, wait until it is killed at the cut; the call that was cut, empty if it was never made."""
+    server.wrapper = cut.wrapper(server.data, trace)
+    if start(server):
+        try:
+            server.process.wait(_KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            return ""
+    server.kill()
+    time.sleep(0.1)
+    return next((line for line in trace.read_text(errors="replace").splitlines() if line.endswith("= ?")), "")
+
+
+@pytest.mark.timeout(300)
+def test_killed_between_system_calls_every_acknowledged_record_is_there_once(
+    new_server: NewServer, tmp_path: Path
+) -> None:
+    server = new_server(**SMALL)
+    hits: Counter[str] = Counter()
+    with sending(server, [1, 30, 200], SEED) as clients:
+        time.sleep(0.5)
+        for number, cut in enumerate(CUTS):
+            server.kill()
+            hits[cut.owner] += bool(kill_at(server, cut, tmp_path / f"trace-{number}"))
+        server.wrapper = []
+        server.start()
+    # A call that is never made (a merge that did not come) cuts nothing; most do.
+    assert hits["log"] >= 9, hits
+    assert hits["state"] >= 4, hits
+    assert hits["engine"] >= 5, hits
+    assert_exactly_once(server, clients)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("call", ["fdatasync", "rename", "unlink", "write", "pwrite64", "openat", "mkdir", "close"])
+def test_killed_at_every_call_of_an_insert(new_server: NewServer, tmp_path: Path, call: str) -> None:
+    server = new_server(**SMALL)
+    with sending(server, [1, 30, 200], SEED) as clients:
+        for when in range(1, 60):
+            server.kill()
+            kill_at(server, Cut("engine", call, when), tmp_path / "trace")
+        server.wrapper = []
+        server.start()
+    assert_exactly_once(server, clients)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What fails, and how many batches hear of it. A segment of two batches: header, batch, batch, index."""
+
+    cut: Cut
+    error: str
+    refused_batches: int
+
+
+FAILURES = {
+    "sync of a batch": Failure(Cut("log", "fdatasync", 6), "EIO", 1),
+    "sync of a new segment": Failure(Cut("log", "fdatasync", 5), "EIO", 1),
+    "sync of the directory": Failure(Cut("log", "fsync", 2), "EIO", 1),
+    "sync of an index": Failure(Cut("log", "fdatasync", 4), "EIO", 0),
+    "write of a batch": Failure(Cut("log", "writev", 7), "ENOSPC", 1),
+    "write of an index": Failure(Cut("log", "writev", 8), "ENOSPC", 0),
+}
+_BATCH = 30
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failed_write_or_sync_is_a_503_and_a_hole(new_server: NewServer, tmp_path: Path, name: str) -> None:
+    failure, trace = FAILURES[name], tmp_path / "trace"
+    server = new_server(**(SMALL | HELD | {"LOGRIVER_SEGMENT_BYTES": "6000"}))
+    server.kill()
+    server.wrapper = failure.cut.wrapper(server.data, trace, f"error={failure.error}")
+    server.start()
+    with closing(Client(server, "c0", most=1, seed=0, stubborn=False)) as client:
+        for number in range(12):
+            client.send(_BATCH * number, _BATCH)
+        server.kill()
+        assert trace.read_text(errors="replace").count("(INJECTED)") == 1
+        assert len(client.refused) == failure.refused_batches * _BATCH
+        assert not client.wrong
+    again = new_server(data=server.data, **SMALL)
+    with closing(Client(again, "c1", most=1, seed=0)) as later:
+        later.send(0, _BATCH)
+    assert_exactly_once(again, [client, later])
+    assert again.stop() == 0
+    assert numbers_in_holes(server.data) == failure.refused_batches * _BATCH
+
+
+def numbers_in_holes(data: Path) -> int:
+    with closing(sqlite3.connect(data / "state.db")) as state:
+        (count,) = state.execute("SELECT ifnull(sum(last_seq - first_seq + 1), 0) FROM holes").fetchone()
+    return int(count)
+
+
+@pytest.mark.parametrize("failing", ["fdatasync:error=EIO:when=9+11", "writev:error=ENOSPC:when=9+11"])
+def test_a_disk_that_fails_now_and_then_loses_and_doubles_nothing(
+    new_server: NewServer, tmp_path: Path, failing: str
+) -> None:
+    server = new_server(**SMALL)
+    server.kill()
+    trace = tmp_path / "trace"
+    server.wrapper = tracer(trace, failing.partition(":")[0], failing)
+    server.start()
+    with sending(server, [1, 30, 200], SEED) as clients:
+        time.sleep(4)
+        server.kill()
+        server.wrapper = []
+        server.start()
+    assert trace.read_text(errors="replace").count("(INJECTED)") > 5
+    assert_exactly_once(server, clients)
+
+
+_LOG_WRITE = re.compile(r"^\d+ +writev\(\d+<\S+/log/(\d+)\.log>, (.*)")
+_LOG_SYNC = re.compile(r"^(\d+) +fdatasync\(\d+<\S+/log/(\d+)\.log>(.*)")
+_SYNCED = re.compile(r"^(\d+) +<\.\.\. fdatasync resumed>.* = 0$")
+_ANSWER = re.compile(r"^\d+ +(?:write|writev|sendto|sendmsg)\(\d+<TCP:\[\S+->\S+:(\d+)\]>, .*HTTP/1\.1 200")
+_MARKER = re.compile(r"mark-\d+-\d+-")
+
+
+@dataclass
+class TraceReader:
+    """Follows a trace line by line: marked records that are written, those that are durable, and 200s by port."""
+
+    written: dict[str, set[str]] = field(default_factory=dict)
+    durable: set[str] = field(default_factory=set)
+    syncing: dict[str, tuple[str, set[str]]] = field(default_factory=dict)
+    answers: Counter[str] = field(default_factory=Counter)
+
+    def read(self, line: str) -> str | None:
+        """The marker of the record that this line answers for, if it is an answer."""
+        if write := _LOG_WRITE.match(line):
+            self.written.setdefault(write[1], set()).update(_MARKER.findall(write[2]))
+        elif sync := _LOG_SYNC.match(line):
+            # Only what was written when the sync began is covered by it.
+            self.syncing[sync[1]] = (sync[2], set(self.written.get(sync[2], ())))
+            if sync[3].endswith(" = 0"):
+                self.durable |= self.syncing.pop(sync[1])[1]
+        elif (synced := _SYNCED.match(line)) and synced[1] in self.syncing:
+            self.durable |= self.syncing.pop(synced[1])[1]
+        elif answer := _ANSWER.match(line):
+            self.answers[answer[1]] += 1
+            return f"mark-{answer[1]}-{self.answers[answer[1]] - 1}-"
+        return None
+
+
+def send_marked(server: RunningServer, count: int) -> None:
+    """One record a request on one connection; each says the connection's port and its place there."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
+    connection.connect()
+    port = connection.sock.getsockname()[1]
+    for number in range(count):
+        content = f'{{"message":"mark-{port}-{number}-"}}'.encode()
+        headers = {"Idempotency-Key": f"{port}-{number}"} if number % 2 else {}
+        connection.request("POST", "/api/v1/logs", content, headers)
+        assert connection.getresponse().read().startswith(b'{"accepted":1')
+    connection.close()
+
+
+def test_no_answer_leaves_before_the_sync_that_covers_its_record(new_server: NewServer, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    server = new_server(**SMALL)
+    server.kill()
+    server.wrapper = tracer(trace, "fdatasync,write,writev,sendto,sendmsg")
+    server.start()
+    threads = [threading.Thread(target=send_marked, args=(server, 30)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    server.kill()
+    reader = TraceReader()
+    early = []
+    for line in trace.read_text(errors="replace").splitlines():
+        marker = reader.read(line)
+        if marker and marker not in reader.durable:
+            early.append(line)
+    assert early == []
+    assert sum(reader.answers.values()) == 240
+
+
+def test_what_a_killed_server_had_not_synced_is_synced_before_it_is_called_a_duplicate(
+    new_server: NewServer, tmp_path: Path
+) -> None:
+    server = new_server(**HELD)
+    server.kill()
+    # The first sync is that of the header.
+    server.wrapper = Cut("log", "fdatasync", 2).wrapper(server.data, tmp_path / "killed")
+    server.start()
+    client = httpx.Client()
+    key = {"Idempotency-Key": "again"}
+    with pytest.raises(httpx.TransportError):
+        client.post(f"{server.url}/api/v1/logs", content=body("c0", 0, 5), headers=key)
+    server.kill()
+    server.wrapper = tracer(tmp_path / "trace", "fdatasync")
+    server.start()
+    answer = client.post(f"{server.url}/api/v1/logs", content=body("c0", 0, 5), headers=key)
+    client.close()
+    assert answer.json() == {"accepted": 5, "rejected": 0, "errors": [], "duplicate": True}
+    synced = [line for line in (tmp_path / "trace").read_text().splitlines() if "/log/000000000001.log>) = 0" in line]
+    assert len(synced) == 1
