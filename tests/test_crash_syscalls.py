@@ -6,6 +6,7 @@
 
 import http.client
 import re
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -22,7 +23,7 @@ from tests.conftest import RunningServer
 from tests.crash_clients import Client, assert_exactly_once, body, sending, start
 from tests.test_crash import HELD, SEED, SMALL, NewServer
 
-_KILL_SECONDS = 8
+_KILL_SECONDS = 4
 
 
 @dataclass(frozen=True)
@@ -49,39 +50,39 @@ class Cut:
 
 
 def tracer(trace: Path, calls: str, inject: str = "", *more: str) -> list[str]:
-    """`strace` as a grandchild, so that the server stays our child; it stops only at `calls`."""
-    injection = ["-e", f"inject={inject}"] if inject else []
-    options = ["-D", "-f", "--seccomp-bpf", "-yy", "-s", "4000", "-o", str(trace)]
-    return ["strace", *options, "-e", f"trace={calls}", *injection, *more]
+    """`strace` as a grandchild, so that the server stays our child.
+
+    Without an injection it stops only at `calls`, which is quick; with one it must see all, or it does not count.
+    """
+    options = ["-D", "-f", "-yy", "-s", "4000", "-o", str(trace), "-e", f"trace={calls}"]
+    return ["strace", *options, *(["-e", f"inject={inject}"] if inject else ["--seccomp-bpf"]), *more]
 
 
 CUTS = [
-    *(Cut("log", "fdatasync", when) for when in (1, 2, 3, 6)),
-    *(Cut("log", "writev", when) for when in (1, 2, 5)),
+    *(Cut("log", "fdatasync", when) for when in (2, 3, 6)),
+    *(Cut("log", "writev", when) for when in (2, 5)),
     Cut("log", "fsync", 1),
-    Cut("log", "fsync", 2),
     *(Cut("log", "unlink", when) for when in (1, 2)),
-    *(Cut("state", "fdatasync", when) for when in (1, 2, 3)),
-    *(Cut("state", "pwrite64", when) for when in (2, 5, 9)),
-    *(Cut("engine", "rename", when) for when in (1, 2, 4)),
-    *(Cut("engine", "fdatasync", when) for when in (4, 7, 12)),
-    *(Cut("engine", "unlink", when) for when in (3, 8)),
-    Cut("engine", "write", 20),
+    *(Cut("state", "fdatasync", when) for when in (1, 2)),
+    Cut("state", "pwrite64", 5),
+    *(Cut("engine", "rename", when) for when in (1, 2)),
+    Cut("engine", "fdatasync", 7),
+    Cut("engine", "unlink", 8),
 ]
 
 
-def kill_at(server: RunningServer, cut: Cut, trace: Path) -> str:
-    """Start it, wait until it is killed at the cut; the call that was cut, empty if it was never made."""
+def kill_at(server: RunningServer, cut: Cut, trace: Path) -> bool:
+    """Start it, wait until it is killed at the cut; False if that call is not made for some seconds."""
     server.wrapper = cut.wrapper(server.data, trace)
     if start(server):
         try:
             server.process.wait(_KILL_SECONDS)
         except subprocess.TimeoutExpired:
             server.kill()
-            return ""
+            return False
+    code = server.process.returncode
     server.kill()
-    time.sleep(0.1)
-    return next((line for line in trace.read_text(errors="replace").splitlines() if line.endswith("= ?")), "")
+    return code == -signal.SIGKILL
 
 
 @pytest.mark.timeout(300)
@@ -94,14 +95,15 @@ def test_killed_between_system_calls_every_acknowledged_record_is_there_once(
         time.sleep(0.5)
         for number, cut in enumerate(CUTS):
             server.kill()
-            hits[cut.owner] += bool(kill_at(server, cut, tmp_path / f"trace-{number}"))
+            hits[cut.owner] += kill_at(server, cut, tmp_path / f"trace-{number}")
         server.wrapper = []
         server.start()
     # A call that is never made (a merge that did not come) cuts nothing; most do.
-    assert hits["log"] >= 9, hits
-    assert hits["state"] >= 4, hits
-    assert hits["engine"] >= 5, hits
+    assert hits["log"] >= 6, hits
+    assert hits["state"] >= 2, hits
+    assert hits["engine"] >= 2, hits
     assert_exactly_once(server, clients)
+    assert sum(client.duplicates for client in clients) > 0
 
 
 @pytest.mark.soak
@@ -119,7 +121,7 @@ def test_killed_at_every_call_of_an_insert(new_server: NewServer, tmp_path: Path
 
 @dataclass(frozen=True)
 class Failure:
-    """What fails, and how many batches hear of it. A segment of two batches: header, batch, batch, index."""
+    """What fails, and how many batches hear of it. A segment is written as header, three batches, index."""
 
     cut: Cut
     error: str
@@ -127,12 +129,12 @@ class Failure:
 
 
 FAILURES = {
-    "sync of a batch": Failure(Cut("log", "fdatasync", 6), "EIO", 1),
-    "sync of a new segment": Failure(Cut("log", "fdatasync", 5), "EIO", 1),
+    "sync of a batch": Failure(Cut("log", "fdatasync", 8), "EIO", 1),
+    "sync of a new segment": Failure(Cut("log", "fdatasync", 6), "EIO", 1),
     "sync of the directory": Failure(Cut("log", "fsync", 2), "EIO", 1),
-    "sync of an index": Failure(Cut("log", "fdatasync", 4), "EIO", 0),
+    "sync of an index": Failure(Cut("log", "fdatasync", 5), "EIO", 0),
     "write of a batch": Failure(Cut("log", "writev", 7), "ENOSPC", 1),
-    "write of an index": Failure(Cut("log", "writev", 8), "ENOSPC", 0),
+    "write of an index": Failure(Cut("log", "writev", 10), "ENOSPC", 0),
 }
 _BATCH = 30
 

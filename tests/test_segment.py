@@ -156,7 +156,7 @@ def test_a_torn_tail_is_reported_and_all_before_it_is_read(
 
 
 @given(record_shapes, st.booleans(), st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
 def test_a_flipped_bit_costs_its_record_and_is_reported(
     tmp_path: Path,
     shapes: list[tuple[list[bytes], list[Letter], int, bool]],

@@ -103,7 +103,7 @@ def attribute_text(key: str, put: Callable[[str], str]) -> str:
 def attribute_number(text: str) -> str:
     """SQL for the number that the value of `text` (SQL too) wholly is; NULL where it is none, or beyond a float."""
     number = f"toFloat64OrNull({text})"
-    return f"if(match({text}, {literal(f'^{NUMBER}$')}) AND isFinite({number}), {number}, NULL)"
+    return f"if(isFinite({number}) AND match({text}, {literal(f'^{NUMBER}$')}), {number}, NULL)"
 
 
 def promoted_columns(key: str) -> tuple[str, str]:

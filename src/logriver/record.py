@@ -114,7 +114,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer of a sink: what is on disk now. `last_seq` is 0 where nothing new was stored."""
+    """The answer of a sink: what is on disk now.
+
+    No record of the batch has a number above `last_seq`, which is 0 where nothing was stored.
+    """
 
     accepted: int
     rejected: int = 0

@@ -110,6 +110,8 @@ class _Server:
         self._writer.start(self._settings.workers)
         web = _Web(self._app())
         tasks = [asyncio.create_task(self._follower.run()), asyncio.create_task(self._sample())]
+        # Before the line that says so: whoever connects from then on waits for the first accept and is not refused.
+        listener.listen(_CONNECTIONS_WAITING)
         host, port = listener.getsockname()[:2]
         sys.stdout.write(f"logriver listens on http://{f'[{host}]' if ':' in host else host}:{port}\n")
         sys.stdout.flush()

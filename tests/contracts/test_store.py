@@ -105,13 +105,11 @@ def test_every_column_of_a_row_arrives(store: Store) -> None:
 
 @given(st.lists(awkward, min_size=1, max_size=30), st.integers(1, 2**40))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
-def test_any_text_arrives_as_it_is_under_its_number(open_store: Open, texts: list[str], first_seq: int) -> None:
-    store = open_store()
+def test_any_text_arrives_as_it_is_under_its_number(store: Store, texts: list[str], first_seq: int) -> None:
     (before,) = store.query(f"SELECT max(_seq) FROM {TABLE}").rows[0]
     first_seq += int(str(before))
     store.insert(block(texts, first_seq))
     assert messages(store, f"_seq >= {first_seq}") == list(enumerate(texts, first_seq))
-    store.close()
 
 
 def test_100_000_rows_keep_their_order_and_are_one_part(store: Store) -> None:
@@ -165,29 +163,6 @@ def test_two_threads_insert_at_one_time(store: Store) -> None:
     assert messages(store) == [(number, str(number)) for number in range(1, 20_001)]
 
 
-def test_threads_that_come_and_go_leave_nothing_behind(store: Store) -> None:
-    """Each thread's first call would otherwise leave a session behind, with its memory and threads."""
-
-    def ask() -> None:
-        store.query("SELECT 1")
-
-    def tasks() -> int:
-        return len(list(Path("/proc/self/task").iterdir()))
-
-    for _ in range(20):
-        run(ask)
-    before = tasks()
-    for _ in range(100):
-        run(ask)
-    assert tasks() <= before + 5
-
-
-def run(call: Callable[[], None]) -> None:
-    thread = threading.Thread(target=call)
-    thread.start()
-    thread.join()
-
-
 GOOD = "good"
 
 
@@ -208,12 +183,10 @@ def test_wrong_data_are_refused_with_their_row(store: Store, place: int, wrong: 
 
 @given(awkward)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-def test_a_parameter_is_data(open_store: Open, text: str) -> None:
-    store = open_store()
+def test_a_parameter_is_data(store: Store, text: str) -> None:
     answer = store.query("SELECT {text:String} AS given, {n:Int64}", {"text": escaping.parameter(text), "n": -5})
     assert answer.columns[0] == "given"
     assert answer.rows == [[text, -5]]
-    store.close()
 
 
 @pytest.mark.parametrize("text", ["' OR 1 = 1 --", "{p:String}", "\\'", "1) UNION ALL SELECT 2 --", "%", "\\"])

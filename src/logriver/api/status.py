@@ -19,7 +19,9 @@ def router(
 
     @routes.get("/api/v1/status", summary="Records stored, waiting and lost, rates and problems")
     async def get_status() -> Response:
-        return answers.json({"stored": await status.stored(), **snapshot()})
+        # What is waiting first: what is stored between the two then counts as both, never as neither.
+        shown = snapshot()
+        return answers.json({"stored": await status.stored(), **shown})
 
     @routes.get("/api/v1/sources", summary="Followed files: bytes held, gaps, lag")
     async def get_sources() -> Response:

@@ -27,6 +27,8 @@ _MAX_PATIENCE = 1024
 # Below this many bytes a slice is a few records, and the columns cost more than they save.
 _SMALL_BYTES = 4096
 _MAX_REFUSED_BYTES = 64 * 1024
+# Escapes of a tab or a newline in a value, and a tab as a blank between the parts of one.
+_MAY_BREAK_ROWS = (b"\\n", b"\\t", b"\\u", b"\t")
 
 
 class JsonLines:
@@ -98,9 +100,8 @@ class JsonLines:
             columns["timestamp"] = self._digits(taken.pop("timestamp", nothing), now_ns)
         except ValueError:
             return None
-        columns |= _levels(taken.pop("level", nothing))
-        columns |= {name: _texts(values) for name, values in taken.items()}
-        rows = _rows(columns, len(records), escaped=b"\\" in lines)
+        columns |= _levels(taken.pop("level", nothing)) | taken
+        rows = _rows(columns, len(records), lines)
         return None if rows is None else Decoded([rows], len(records))
 
     def _digits(self, times: list[Any], now_ns: int) -> list[str]:
@@ -156,16 +157,17 @@ class JsonLines:
             self._shape.learn(lines)
 
 
-def _rows(columns: dict[str, list[str]], count: int, *, escaped: bool) -> bytes | None:
-    """Columns to rows; a column that is not there is empty. Without an escape in the JSON text no value needs one."""
+def _rows(columns: dict[str, list[str]], count: int, source: bytes) -> bytes | None:
+    """Columns to rows; a column that is not there is empty. None if a value has a tab or a newline.
+
+    A value can have what TabSeparated must escape only if the JSON text `source` has an escape or a tab.
+    """
     nothing = [""] * count
     values = (columns.get(column.name, nothing) for column in DECODED_COLUMNS)
     rows = list(map("\t".join, zip(*values, strict=True)))
-    return encode_unescaped(rows) if escaped else encode(rows)
-
-
-def _texts(values: list[Any]) -> list[str]:
-    return [value or "" for value in values] if None in values else values
+    if b"\\" not in source and b"\t" not in source:
+        return encode(rows)
+    return encode_unescaped(rows, counted=any(escape in source for escape in _MAY_BREAK_ROWS))
 
 
 def _levels(sent: list[Any]) -> dict[str, list[str]]:

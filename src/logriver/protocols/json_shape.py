@@ -5,8 +5,8 @@ was seen) and one for each other field, kept as raw bytes. Taking a column's val
 the attributes, which one more call writes as JSON.
 """
 
-from collections import deque
-from itertools import islice, repeat
+import re
+from itertools import islice
 from operator import attrgetter
 from typing import Any
 
@@ -20,9 +20,13 @@ _MAX_FIELDS = 200
 _SAMPLE_LINES = 100
 _NESTED = {alias.partition(".")[0] for alias in ALIASES if "." in alias}
 _TEXT = str | None | UnsetType
-_TYPES: dict[str, Any] = {column.name: _TEXT for column in COLUMNS if column.aliases}
+_ALIASES = {column.name: column.aliases for column in COLUMNS if column.aliases}
+_TYPES: dict[str, Any] = dict.fromkeys(_ALIASES, _TEXT)
 _TYPES["timestamp"] = str | int | float | None | UnsetType
 _TYPES["level"] = str | int | None | UnsetType
+_NUMBERS_TOO = ("timestamp", "level")
+# Names that msgspec does not take; records with one are no shape.
+_ODD_NAME = re.compile(r'[\\"\x00-\x1f]')
 _STRINGS_ONLY = {str}
 _VALUES = {str, int, float}
 
@@ -43,7 +47,7 @@ class Shape:
         found: dict[str, None] = {}
         for line in islice(lines, _SAMPLE_LINES):
             try:
-                found.update(dict.fromkeys(fields_of(line)))
+                found.update((name, None) for name in fields_of(line) if not _ODD_NAME.search(name))
             except ValueError:
                 continue
         names = self._names | found
@@ -53,14 +57,17 @@ class Shape:
 
     def _make(self) -> None:
         chosen: dict[str, str] = {}
-        for column in COLUMNS:
-            alias = next((alias for alias in column.aliases if alias in self._names), None)
-            if alias is not None:
-                chosen[alias] = column.name
+        for name in _TYPES:
+            aliases = _ALIASES[name]
+            chosen[next((alias for alias in aliases if alias in self._names), aliases[0])] = name
         others = [name for name in self._names if name not in chosen]
         # Where other names may bring a column too, a record that lacks the first needs the long way.
         self._plain = not any(name in ALIASES or name in _NESTED for name in others)
-        attribute = {name: chosen.get(name, f"other_{number}") for number, name in enumerate(self._names)}
+        self._columns = tuple(name for alias, name in chosen.items() if alias in self._names)
+        # In the order seen: msgspec looks for a key first behind the one before.
+        order = [name for name in self._names if name in chosen or not self._hides_column(name)]
+        order += [name for name in chosen if name not in self._names]
+        attribute = {name: chosen.get(name, f"other_{number}") for number, name in enumerate(order)}
         struct = msgspec.defstruct(
             "Record",
             [(own, _TYPES.get(own, msgspec.Raw), UNSET) for own in attribute.values()],
@@ -68,27 +75,34 @@ class Shape:
             forbid_unknown_fields=True,
             gc=False,
         )
-        self._columns = tuple(chosen.values())
         self.decode = msgspec.json.Decoder(struct).decode_lines
 
-    def take(self, records: list[Any]) -> dict[str, list[Any]] | None:
-        """Take the columns' values out of the records: None where a record has none. A null stays an attribute.
+    def _hides_column(self, name: str) -> bool:
+        """Whether the value of a column that no name brings may be nested under this one: that is the long way."""
+        nested = (alias for alias in ALIASES if alias.startswith(f"{name}."))
+        return any(ALIASES[alias] not in self._columns for alias in nested)
 
-        The whole is None where a record may have its value elsewhere.
+    def take(self, records: list[Any]) -> dict[str, list[Any]] | None:
+        """Take the columns' values out of the records: None where a record has none, for texts "".
+
+        A null stays an attribute. The whole is None where a record may have its value elsewhere.
         """
         taken: dict[str, list[Any]] = {}
+        nulls: list[tuple[Any, str]] = []
         for column in self._columns:
             values = list(map(attrgetter(column), records))
-            nulls: list[Any] = []
             kinds = set(map(type, values))
             if kinds != _STRINGS_ONLY and not _VALUES.issuperset(kinds):
                 if not self._plain:
                     return None
-                nulls = [record for record, value in zip(records, values, strict=True) if value is None]
-                values = [None if value is UNSET else value for value in values]
-            _run(map(setattr, records, repeat(column), repeat(UNSET)))
-            _run(map(setattr, nulls, repeat(column), repeat(None)))
+                nulls += [(record, column) for record, value in zip(records, values, strict=True) if value is None]
+                nothing = None if column in _NUMBERS_TOO else ""
+                values = [nothing if value is UNSET or value is None else value for value in values]
             taken[column] = values
+        for r in records:
+            r.timestamp = r.level = r.message = r.service = r.host = r.trace_id = r.span_id = UNSET
+        for record, column in nulls:
+            setattr(record, column, None)
         return taken
 
     def left(self, records: list[Any]) -> list[str]:
@@ -96,8 +110,3 @@ class Shape:
         lines: list[str] = _encode_lines(records).decode().split("\n")
         lines.pop()
         return lines
-
-
-def _run(calls: Any) -> None:
-    """Make the calls of a map for what they do: the fastest loop there is."""
-    deque(calls, maxlen=0)

@@ -174,7 +174,8 @@ class Wal:
         if batch.key is not None and known.content != batch.key.content:
             raise KeyReused("this idempotency key came before with other content", hint="use a new key for a new body")
         metrics.duplicate_batches.inc()
-        return Receipt(known.accepted, known.rejected, duplicate=True)
+        # Which numbers the first one took is not remembered; none is above this.
+        return Receipt(known.accepted, known.rejected, self._durable_seq, duplicate=True)
 
     def _append(self, batch: Batch) -> "asyncio.Future[Receipt]":
         loop = asyncio.get_running_loop()

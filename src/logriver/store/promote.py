@@ -20,7 +20,7 @@ from logriver.errors import SettingsError
 from logriver.store import ddl
 
 MAX_PROMOTED = 8
-"""Each costs every insert about 0.1 us a record, and hundreds would slow it down a hundredfold."""
+"""Each costs an insert about half a microsecond a record; hundreds would slow it down a hundredfold."""
 
 
 def chosen(names: Sequence[str]) -> frozenset[str]:

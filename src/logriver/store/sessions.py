@@ -1,7 +1,7 @@
 """Sessions of the embedded engine, lent to whichever thread asks.
 
 Threads come and go, an engine's session is not bound to one: what lies idle is lent again, the last returned first, so
-that a burst leaves no more than a few open. Lending one costs about a microsecond, opening one under a millisecond.
+that a burst leaves no more than a few open. Lending one costs microseconds, opening one about a millisecond.
 
 A session in which something failed is never lent again: the engine leaves the output of a query that was broken off in
 the session and puts it before the answer of the next one.

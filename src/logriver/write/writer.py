@@ -82,12 +82,16 @@ class Writer:
         backoff = _FIRST_BACKOFF_SECONDS
         name = threading.current_thread().name
         in_doubt = run.in_doubt
+        # Kept here too, because the letters on disk are bounded and the oldest go.
+        dead: set[int] = set()
         while not self._give_up.is_set():
             try:
                 if run.letters:
                     self._queue.bury(run.letters)
+                if in_doubt:
+                    dead |= self._queue.buried(run.first_seq, run.last_seq)
                 for piece in run.pieces:
-                    self._store_piece(piece, in_doubt)
+                    self._store_piece(piece, in_doubt, dead)
                 self._troubles.pop(name, None)
                 return True
             except Exception as error:  # noqa: BLE001
@@ -109,40 +113,43 @@ class Writer:
             exc_info=None if foreseen else error,
         )
 
-    def _store_piece(self, piece: Piece, in_doubt: bool) -> None:
+    def _store_piece(self, piece: Piece, in_doubt: bool, dead: set[int]) -> None:
+        """Insert what is missing of a piece and verify it; `dead` are the numbers of dead letters, more are added."""
         started = clock.monotonic()
-        missing = self._missing(piece) if in_doubt else [piece]
-        for part in missing:
-            self._insert(part)
-        expected = piece.count - len(self._queue.buried(piece.first_seq, piece.first_seq + piece.count - 1))
+        waiting = self._missing(piece, dead) if in_doubt else [piece]
+        while waiting:
+            part = waiting.pop(0)
+            try:
+                place = self._slices.next(len(part.rows))
+                self._store.insert(Block(part.rows, part.first_seq, part.count, place))
+            except DataRefused as error:
+                dead.add(self._bury(part, error))
+                waiting = self._missing(part, dead) + waiting
+        last_seq = piece.first_seq + piece.count - 1
+        expected = piece.count - sum(piece.first_seq <= seq <= last_seq for seq in dead)
         found = self._count(piece)
         if found != expected:
             raise StoreError(f"{found} of {expected} records from number {piece.first_seq} on arrived in the store")
         metrics.block_seconds.observe(clock.monotonic() - started)
         metrics.blocks.inc()
-        metrics.stored.inc(piece.count)
+        metrics.stored.inc(found)
 
-    def _insert(self, piece: Piece) -> None:
-        try:
-            place = self._slices.next(len(piece.rows))
-            self._store.insert(Block(piece.rows, piece.first_seq, piece.count, place))
-        except DataRefused as error:
-            raw = piece.rows.split(b"\n")[error.row]
-            seq = piece.first_seq + error.row
-            log.error("record cannot be stored", extra={"fields": {"seq": seq, "reason": error.message}})
-            self._queue.bury([DeadLetter(seq, f"the engine refused it: {error.message}", raw, "", clock.now_ns())])
-            for part in self._missing(piece):
-                self._insert(part)
+    def _bury(self, piece: Piece, error: DataRefused) -> int:
+        """Make the refused row a dead letter; its number."""
+        raw = piece.rows.split(b"\n")[error.row]
+        seq = piece.first_seq + error.row
+        log.error("record cannot be stored", extra={"fields": {"seq": seq, "reason": error.message}})
+        self._queue.bury([DeadLetter(seq, f"the engine refused it: {error.message}", raw, "", clock.now_ns())])
+        return seq
 
     def _count(self, piece: Piece) -> int:
         answer = self._store.query(f"SELECT count() FROM {TABLE} WHERE {self._held_condition(piece)}")
         return int(str(answer.rows[0][0]))
 
-    def _missing(self, piece: Piece) -> list[Piece]:
-        """The parts of a piece that are neither stored nor dead letters."""
+    def _missing(self, piece: Piece, dead: set[int]) -> list[Piece]:
+        """The parts of a piece that are neither stored nor `dead`."""
         answer = self._store.query(f"SELECT _seq FROM {TABLE} WHERE {self._held_condition(piece)}")
-        held = {int(str(seq)) for (seq,) in answer.rows}
-        held |= self._queue.buried(piece.first_seq, piece.first_seq + piece.count - 1)
+        held = {int(str(seq)) for (seq,) in answer.rows} | dead
         if not held:
             return [piece]
         lines = piece.rows.split(b"\n")
