@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -215,11 +213,3 @@ def listing(directory: Path) -> dict[str, tuple[int, int, str]]:
         digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         found[str(path)] = (status.st_mode, status.st_mtime_ns, digest)
     return found
-
-
-def test_a_killed_server_leaves_the_lock(new_server: NewServer) -> None:
-    server = new_server()
-    os.kill(server.process.pid, signal.SIGKILL)
-    server.kill()
-    server.start()
-    assert server.client.get("/ready").status_code == 200

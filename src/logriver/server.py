@@ -34,7 +34,7 @@ from logriver.receive.http import Receiver
 from logriver.settings import Settings
 from logriver.store.directory import DataDirectory, open_directory
 from logriver.store.embedded import Embedded
-from logriver.store.memory import engine_memory_bytes
+from logriver.store.memory import engine_memory_bytes, give_back_memory
 from logriver.telemetry.rates import Rate
 from logriver.write.writer import Writer
 
@@ -47,6 +47,7 @@ _CONNECTIONS_WAITING = 4096
 _GARBAGE_THRESHOLD = 50_000
 # How long a thread may keep the interpreter from the others: the event loop waits for whoever decodes a large body.
 _SWITCH_SECONDS = 0.001
+_QUIET_SECONDS = 5
 # Beyond this a stall is a problem that people are told about.
 _STALLED_SECONDS = 30.0
 
@@ -176,9 +177,15 @@ class _Server:
         ]
 
     async def _sample(self) -> None:
+        """Once a second: note the rates, and after a busy time give memory back."""
+        quiet_seconds = 0
         while True:
             self._accepting.sample()
             self._storing.sample()
+            busy = self._accepting.per_second() > 0 or self._queue.waiting > 0
+            quiet_seconds = 0 if busy else quiet_seconds + 1
+            if quiet_seconds == _QUIET_SECONDS:
+                await asyncio.to_thread(give_back_memory)
             await asyncio.sleep(1)
 
 

@@ -1,5 +1,6 @@
-"""How much memory the engine may use: the setting, else a share of what the machine or its cgroup gives."""
+"""Memory: how much the engine may use (the setting, else a share of what there is), and giving back what is free."""
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -24,3 +25,10 @@ def machine_memory_bytes() -> int:
             if text.isdigit():
                 limits.append(int(text))
     return min(limits)
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the machine. The C library keeps what large bodies and blocks left; takes milliseconds."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
