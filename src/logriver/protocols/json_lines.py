@@ -19,6 +19,7 @@ from logriver.protocols.document import fields_of, levels, row_of
 from logriver.protocols.fitness import LONG_RECORD_BYTES, Fitness
 from logriver.protocols.json_shape import Shape
 from logriver.protocols.rows import encode, encode_unescaped
+from logriver.protocols.rows import line as row_line
 from logriver.protocols.time_cache import TimeCache
 from logriver.record import Decoded, Refused
 
@@ -28,6 +29,9 @@ _MAX_PATIENCE = 1024
 _SMALL_BYTES = 4096
 _MAX_REFUSED_BYTES = 64 * 1024
 # Escapes of a tab or a newline in a value, and a tab as a blank between the parts of one.
+_TIME, _LEVEL, _SENT_LEVEL, _OFFSET = (
+    [column.name for column in DECODED_COLUMNS].index(name) for name in ("timestamp", "level", "_level", "_offset")
+)
 _MAY_BREAK_ROWS = (b"\\n", b"\\t", b"\\u", b"\t")
 
 
@@ -132,8 +136,6 @@ class JsonLines:
             before = data.count(b"\n", 0, start)
             for refused in decoded.refused:
                 refused.line += before
-        if end - start > _SMALL_BYTES:
-            self._miss(lines)
         if rows:
             decoded.rows, decoded.count = [encode(rows)], len(rows)
         return decoded
@@ -142,11 +144,28 @@ class JsonLines:
         """The row of one record. Raises `ValueError` with the reason why it is refused."""
         if len(record) > self._max_record_bytes:
             raise ValueError(f"record of {len(record)} bytes, the limit is {self._max_record_bytes}")
-        fields = fields_of(record)
         refusal = self._fitness.refusal(record)
+        row = None if refusal else self._row_alone(record, offset)
+        if row is not None:
+            return row
+        fields = fields_of(record)
         if refusal:
             raise ValueError(refusal)
+        self._miss([record])
         return row_of(fields, self._times, now_ns, offset=offset, followed=followed)
+
+    def _row_alone(self, record: bytes, offset: int) -> str | None:
+        """The row of a record of the shape with a time that can be stored; None for any other."""
+        values = self._shape.take_alone(record)
+        if values is None or not values[_TIME]:
+            return None
+        try:
+            values[_TIME] = self._times.digits_of(values[_TIME])
+        except ValueError:
+            return None
+        values[_LEVEL], values[_SENT_LEVEL] = levels(values[_LEVEL])
+        values[_OFFSET] = str(offset)
+        return row_line(values)
 
     def _miss(self, lines: list[bytes]) -> None:
         """Learn the shape of lines that missed it, less and less eagerly: making a decoder is dear."""

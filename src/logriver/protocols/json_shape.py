@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from logriver.columns import ALIASES, COLUMNS
+from logriver.columns import ALIASES, COLUMNS, DECODED_COLUMNS
 from logriver.protocols.document import fields_of
 
 _MAX_FIELDS = 200
@@ -30,7 +30,10 @@ _ODD_NAME = re.compile(r'[\\"\x00-\x1f]')
 _STRINGS_ONLY = {str}
 _VALUES = {str, int, float}
 
+_encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
+_get_columns = attrgetter(*_TYPES)
+assert [*_TYPES, "attributes", "_level", "_offset"] == [column.name for column in DECODED_COLUMNS]
 
 
 class Shape:
@@ -76,11 +79,31 @@ class Shape:
             gc=False,
         )
         self.decode = msgspec.json.Decoder(struct).decode_lines
+        self._alone = _STRINGS_ONLY | {UnsetType} if self._plain else _STRINGS_ONLY
 
     def _hides_column(self, name: str) -> bool:
         """Whether the value of a column that no name brings may be nested under this one: that is the long way."""
         nested = (alias for alias in ALIASES if alias.startswith(f"{name}."))
         return any(ALIASES[alias] not in self._columns for alias in nested)
+
+    def take_alone(self, record: bytes) -> list[str] | None:
+        """One record as the values of a row, `level` and `timestamp` as they were sent.
+
+        None if it has not the shape, a null or a number in a column, or may have a value elsewhere.
+        """
+        if self.decode is None:
+            return None
+        try:
+            (r,) = self.decode(record)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+            return None
+        found = _get_columns(r)
+        if not self._alone.issuperset(map(type, found)):
+            return None
+        r.timestamp = r.level = r.message = r.service = r.host = r.trace_id = r.span_id = UNSET
+        values = ["" if value is UNSET else value for value in found]
+        # The places of attributes, `_level` and `_offset` come behind those of the columns.
+        return [*values, _encode(r).decode(), "", "0"]
 
     def take(self, records: list[Any]) -> dict[str, list[Any]] | None:
         """Take the columns' values out of the records: None where a record has none, for texts "".
@@ -89,8 +112,10 @@ class Shape:
         """
         taken: dict[str, list[Any]] = {}
         nulls: list[tuple[Any, str]] = []
-        for column in self._columns:
+        for column in _TYPES:
             values = list(map(attrgetter(column), records))
+            if values[0] is UNSET and self._plain and values.count(UNSET) == len(values):
+                continue
             kinds = set(map(type, values))
             if kinds != _STRINGS_ONLY and not _VALUES.issuperset(kinds):
                 if not self._plain:

@@ -34,11 +34,31 @@ async def read_body(scope: Scope, receive: Receive, reservation: Reservation, ma
             raise BadBody(f"content-length {declared[:40]!r} is not a number")
         _check_size(int(declared), max_bytes)
         reservation.grow_to(int(declared))
-    try:
-        async with asyncio.timeout(seconds):
-            return await _read(receive, reservation, max_bytes)
-    except TimeoutError:
-        raise BodyTimeout(f"the body did not arrive within {seconds:g} s") from None
+    async with _Deadline(seconds):
+        return await _read(receive, reservation, max_bytes)
+
+
+class _Deadline:
+    """`asyncio.timeout` at a quarter of its price, which every small request pays. Raises `BodyTimeout`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._passed = False
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a body is read inside of a task"
+        self._task = task
+        self._timer = task.get_loop().call_later(self._seconds, self._pass)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._timer.cancel()
+        if self._passed and kind is asyncio.CancelledError and self._task.uncancel() == 0:
+            raise BodyTimeout(f"the body did not arrive within {self._seconds:g} s") from None
+
+    def _pass(self) -> None:
+        self._passed = True
+        self._task.cancel()
 
 
 async def _read(receive: Receive, reservation: Reservation, max_bytes: int) -> bytes:

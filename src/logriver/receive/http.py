@@ -86,6 +86,8 @@ class Receiver:
         if decoded.count:
             receipt = await self._sink.put(Batch(decoded, "http", key, rejected=rejected))
         _count(receipt)
+        if receipt.accepted == 1 and not rejected and not receipt.duplicate and not scope["query_string"]:
+            return 200, _ONE_ACCEPTED
         answer = _counts(receipt.accepted, decoded) | {"duplicate": receipt.duplicate}
         if b"wait=searchable" in scope["query_string"].split(b"&"):
             answer["searchable"] = await self._sink.wait_searchable(receipt.last_seq, _SEARCHABLE_SECONDS)
@@ -143,10 +145,15 @@ def _counts(accepted: int, decoded: Decoded) -> dict[str, object]:
     return {"accepted": accepted, "rejected": len(decoded.refused), "errors": errors}
 
 
+# What most requests of the users that send one record at a time are told.
+_ONE_ACCEPTED = _encode({**_counts(1, Decoded()), "duplicate": False})
+
+
 def _count(receipt: Receipt) -> None:
     if not receipt.duplicate:
         _accepted.inc(receipt.accepted)
-        _rejected.inc(receipt.rejected)
+        if receipt.rejected:
+            _rejected.inc(receipt.rejected)
 
 
 def _refusal(path: str, error: LogriverError) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
