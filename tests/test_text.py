@@ -1,6 +1,7 @@
 """Text lines: which time, level, host and program each shape gives, and that the line itself is never touched."""
 
 import json
+import re
 from typing import NamedTuple
 
 import pytest
@@ -28,10 +29,13 @@ class Row(NamedTuple):
     offset: int
 
 
+ESCAPED = {"t": "\t", "n": "\n", "\\": "\\"}
+
+
 def rows_of(decoded: Decoded) -> list[Row]:
     rows = []
     for line in b"".join(decoded.rows).decode().split("\n")[:-1]:
-        values = [value.replace("\\t", "\t").replace("\\\\", "\\") for value in line.split("\t")]
+        values = [re.sub(r"\\(.)", lambda escape: ESCAPED[escape[1]], value) for value in line.split("\t")]
         row = dict(zip(NAMES, values, strict=True))
         time = clock.to_text(int(row["timestamp"]))
         attributes = json.loads(row["attributes"])
