@@ -1,7 +1,7 @@
 # Everything a fresh machine needs, given Python 3.11 or newer, make and the package index. `make help` lists it.
 
 # Debian packages that tests need; each brings a command of its own name.
-DEBIAN_PACKAGES := strace
+DEBIAN_PACKAGES := strace openssl
 TEST_WORKERS ?= 2
 
 # The first Python that is new enough (a version manager's stand-in for one that is not there fails the question).

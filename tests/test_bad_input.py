@@ -441,7 +441,7 @@ def test_a_client_that_leaves_midway_leaves_nothing(door: Door) -> None:
     for head in ("Content-Length: 60000000", "Transfer-Encoding: chunked"):
         for _ in range(5):
             with socket.create_connection((url.host, url.port or 80), timeout=SOCKET_SECONDS) as connection:
-                connection.sendall(f"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
+                connection.sendall(f"POST /api/v1/logs HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode())
                 connection.sendall(b"%x\r\n" % len(record) + record if "chunked" in head else record)
     # Each had reserved half of what may be in flight at one time.
     assert_unharmed(door.server)

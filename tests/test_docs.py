@@ -63,8 +63,10 @@ def default_of(name: str) -> str:
     default = Settings.model_fields[name].default
     if name == "data":
         return "`~/.local/share/logriver`"
-    if default in (None, "", []):
+    if default in (None, "", []) or not str(default):
         return ""
+    if isinstance(default, list):
+        return ", ".join(f"`{value}`" for value in default)
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     return f"`{default}`"

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from logriver.errors import Overloaded, RangeConflict, SettingsError, Unavailable
 from logriver.follow.follower import Follower
+from logriver.queue.ledger import Ledger as QueueLedger
 from logriver.record import Batch, FileRange, Held, Receipt
 
 pytestmark = pytest.mark.anyio
@@ -30,32 +31,29 @@ def anyio_backend() -> str:
 
 @dataclass
 class Ledger:
-    """A sink in memory. `failing` says what to raise instead of taking a batch."""
+    """A sink in memory with the queue's own ledger. `failing` says what to raise instead of taking a batch."""
 
     taken: list[Batch] = field(default_factory=list)
-    ledger: dict[str, Held] = field(default_factory=dict)
+    kept: QueueLedger = field(default_factory=lambda: QueueLedger([]))
     failing: Callable[[], Exception | None] = lambda: None
 
     async def put(self, batch: Batch) -> Receipt:
         failure = self.failing()
         if failure:
             raise failure
-        covers = batch.range
-        assert covers is not None
-        held = self.ledger.get(covers.generation.id)
-        held_end = held.end if held else 0
-        if covers.start != held_end:
-            raise RangeConflict(f"range starts at {covers.start}", held_end=held_end)
-        self.ledger[covers.generation.id] = Held(covers.generation, covers.path, covers.end, covers.crc, covers.tail)
-        self.taken.append(batch)
+        assert batch.range is not None
+        self.kept.begin(batch.range)
+        self.kept.apply(batch.range)
+        if batch.range.start < batch.range.end:
+            self.taken.append(batch)
         return Receipt(batch.decoded.count)
 
-    async def known(self, follower: str, device: int, inode: int) -> list[Held]:
-        place = (follower, device, inode)
-        held = [
-            h for h in self.ledger.values() if (h.generation.follower, h.generation.device, h.generation.inode) == place
-        ]
-        return held[::-1]
+    async def known(self, follower: str) -> list[Held]:
+        return self.kept.known(follower)
+
+    @property
+    def ledger(self) -> dict[str, Held]:
+        return {held.generation.id: held for held in self.kept.entries()}
 
     async def wait_searchable(self, seq: int, timeout_seconds: float) -> bool:
         return True
@@ -76,7 +74,11 @@ class Ledger:
 
 @asynccontextmanager
 async def following(
-    sink: Ledger, *sources: str | Path, from_end: bool = False, max_record_bytes: int = MAX_RECORD_BYTES
+    sink: Ledger,
+    *sources: str | Path,
+    from_end: bool = False,
+    max_record_bytes: int = MAX_RECORD_BYTES,
+    max_open: int = 500,
 ) -> AsyncIterator[Follower]:
     follower = Follower(
         sink,
@@ -85,6 +87,7 @@ async def following(
         max_record_bytes=max_record_bytes,
         from_end=from_end,
         zone=lambda _: 0,
+        max_open=max_open,
     )
     task = asyncio.create_task(follower.run())
     try:
@@ -216,9 +219,9 @@ async def test_conflict_goes_on_where_the_sink_says(tmp_path: Path) -> None:
         await until(lambda: sink.messages() == ["one"])
         # Another follower of the same name was quicker.
         (held,) = sink.ledger.values()
-        sink.ledger[held.generation.id] = Held(
-            held.generation, held.path, 8, google_crc32c.value(b"one\ntwo\n"), b"one\ntwo\n"
-        )
+        more = FileRange(held.generation, held.path, 4, 8, google_crc32c.value(b"one\ntwo\n"), b"one\ntwo\n")
+        sink.kept.begin(more)
+        sink.kept.apply(more)
         append(path, b"two\nthree\n")
         await until(lambda: sink.held_bytes() == 14)
     assert sink.messages() == ["one", "three"]
@@ -283,17 +286,18 @@ async def test_long_line_within_the_limit_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", [b"", b"short\n", b"entirely other\nand longer than before\n"])
-async def test_changed_file_is_no_longer_followed(
-    tmp_path: Path, changed: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_changed_file_is_a_new_generation(tmp_path: Path, changed: bytes) -> None:
     path, sink = tmp_path / "app.log", Ledger()
     append(path, b"first line\nsecond\n")
-    async with following(sink, path) as follower:
+    async with following(sink, path):
         await until(lambda: len(sink.messages()) == 2)
         path.write_bytes(changed)
-        await until(lambda: "no longer followed" in follower.sources()[0].error)
-    assert len(sink.messages()) == 2
-    assert str(path) in caplog.text
+        await asyncio.sleep(1.2)
+        append(path, b"last\n")
+        await until(lambda: sink.messages()[-1] == "last")
+    assert sink.messages() == ["first line", "second", *changed.decode().splitlines(), "last"]
+    first, second = sink.ledger.values()
+    assert (first.over, first.gaps, second.over, second.generation.life) == (True, (), False, 1)
 
 
 async def test_file_written_anew_while_away_is_a_new_generation(tmp_path: Path) -> None:

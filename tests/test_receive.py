@@ -154,9 +154,10 @@ def test_bytes_in_flight_are_bounded_and_given_back(new_server: NewServer, run: 
 
     def beside_a_slow_one() -> httpx.Response:
         with socket.create_connection((url.host, url.port or 80), timeout=SOCKET_SECONDS) as slow:
-            slow.sendall(b"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n")
+            slow.sendall(b"POST /api/v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\n")
             # Where the quick one is first, the slow one is turned away: then both are tried again.
-            return server.client.post("/api/v1/logs", content=record(run, 1500))
+            answer: httpx.Response = server.client.post("/api/v1/logs", content=record(run, 1500))
+            return answer
 
     for _ in range(3):
         until(beside_a_slow_one, 429)
@@ -210,7 +211,7 @@ def test_a_body_that_comes_too_slowly_is_a_408(new_server: NewServer, run: str, 
     server = new_server(LOGRIVER_BODY_TIMEOUT="0.5")
     url = httpx.URL(server.url)
     with socket.create_connection((url.host, url.port or 80), timeout=SOCKET_SECONDS) as slow:
-        slow.sendall(f"POST /api/v1/logs HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
+        slow.sendall(f"POST /api/v1/logs HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode())
         answer = b""
         while not answer.endswith(b"}}"):
             piece = slow.recv(65536)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from logriver import clock
 from logriver.columns import DECODED_COLUMNS
-from logriver.protocols.formats import recognise, split_format
+from logriver.protocols.formats import recognise, split_source
 from logriver.protocols.text import TextLines
 from logriver.record import Decoded
 
@@ -131,7 +131,8 @@ def test_time_that_cannot_be_is_the_time_of_reading(line: str, written: str) -> 
         ("2025-06-24 14:36:25 startup info here", "", ""),
         ("2025-06-24 14:36:25 INFORMAL", "", ""),
         ("2025-06-24 14:36:25 one two three four ERROR is prose", "", ""),
-        ("ERROR without a time", "", ""),
+        ("ERROR without a time", "error", "ERROR"),
+        ("an ERROR without a time", "", ""),
     ],
 )
 def test_level(line: str, level: str, sent_level: str) -> None:
@@ -240,12 +241,12 @@ def test_format_is_what_most_lines_are(head: bytes, name: str) -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("json=/var/log/a.log", ("json", "/var/log/a.log")),
-        ("/var/log/a=b.log", (None, "/var/log/a=b.log")),
-        ("./a=b.log", (None, "./a=b.log")),
-        ("a.log", (None, "a.log")),
-        ("text=a=b", ("text", "a=b")),
+        ("json=/var/log/a.log", ("json", None, "/var/log/a.log")),
+        ("/var/log/a=b.log", (None, None, "/var/log/a=b.log")),
+        ("./a=b.log", (None, None, "./a=b.log")),
+        ("a.log", (None, None, "a.log")),
+        ("text=a=b", ("text", None, "a=b")),
     ],
 )
-def test_source_with_and_without_format(source: str, expected: tuple[str | None, str]) -> None:
-    assert split_format(source) == expected
+def test_source_with_and_without_format(source: str, expected: tuple[str | None, None, str]) -> None:
+    assert split_source(source) == expected

@@ -4,6 +4,8 @@
     +-- BadRequest                 the caller's words are wrong                    400
     |   +-- BadQuery               a search text or parameter, with its position   400
     |   +-- BadBody                a body of which nothing is acceptable           400
+    +-- Unauthenticated            the token is missing or wrong                   401
+    +-- Forbidden                  from a place that is not let in                 403
     +-- NotFound                                                                   404
     +-- BodyTimeout                a body that came too slowly                     408
     +-- RangeConflict              a file range that does not continue what is held 409
@@ -58,6 +60,20 @@ class BadBody(BadRequest):
     """A body of which nothing was acceptable."""
 
     code = "bad_body"
+
+
+class Unauthenticated(LogriverError):
+    """The token that the door asks for is missing or wrong."""
+
+    status = 401
+    code = "unauthenticated"
+
+
+class Forbidden(LogriverError):
+    """A foreign name or page asks where only this machine itself may."""
+
+    status = 403
+    code = "forbidden"
 
 
 class NotFound(LogriverError):

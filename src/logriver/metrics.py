@@ -41,6 +41,13 @@ dead_letters = _counter("dead_letters", "records that became dead letters")
 dead_letters_removed = _counter("dead_letters_removed", "dead letters removed because their limit was reached")
 keys_expired = _counter("keys_expired_by_count", "idempotency keys forgotten early because a million were newer")
 
+removed = _counter("records_removed_by_retention", "records removed because of their age or the room they took")
+disk_own_bytes = _gauge("disk_own_bytes", "disk that store, log and state have, parts being deleted included")
+disk_limit_bytes = _gauge("disk_limit_bytes", "disk that they may have")
+disk_free_bytes = _gauge("disk_free_bytes", "disk that is free")
+
 queries = _counter("queries", "queries answered", "call")
 query_seconds = _histogram("query_seconds", "time of one query", 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)
 followed_bytes = _counter("followed_bytes", "bytes of followed files on disk")
+followed_gaps = _counter("followed_gaps", "times that a file lost bytes before they could be read")
+followed_lost_bytes = _counter("followed_lost_bytes", "bytes of followed files known to be lost before they were read")

@@ -4,6 +4,7 @@ A decoder makes `Decoded`, the receiving side makes a `Batch` of it, a `Sink` (t
 agent) takes the batch and answers with a `Receipt` when it is on disk.
 """
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from logriver.columns import RESERVED
 
 MAX_SEQ = 2**53
 """Numbers stay below this, so that every JSON reader keeps them exact."""
+MAX_GAPS = 100
+"""So many gaps of one generation are kept, the newest."""
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class Generation:
     """One life of one file, as a follower knows it: name of the follower, device, inode, hash of the first bytes.
 
     `head_length` (at most 1 kB) is how many first bytes `head_hash` covers; both are fixed when the file is first seen.
+    `life` counts the generations on that inode from 0, because a file that was truncated may begin as it did before.
     """
 
     follower: str
@@ -53,18 +57,36 @@ class Generation:
     inode: int
     head_length: int
     head_hash: str
+    life: int = 0
 
     @property
     def id(self) -> str:
         """The generation as one string, the ledger's key."""
-        return f"{self.follower}:{self.device}:{self.inode}:{self.head_length}:{self.head_hash}"
+        first = f"{self.follower}:{self.device}:{self.inode}:{self.head_length}:{self.head_hash}"
+        return f"{first}:{self.life}" if self.life else first
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Bytes of a generation from `offset` on that were destroyed before anybody read them.
+
+    `bytes` is how many at least, and `exact` whether that is all of them.
+    """
+
+    offset: int
+    bytes: int
+    exact: bool
+    reason: str
+    noticed_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class FileRange:
     """The bytes `start` to `end` (exclusive) of a generation that a batch covers, refused lines included.
 
-    `crc` is the CRC32C of the bytes 0 to `end`, `tail` the last bytes (at most 256) before `end`.
+    `crc` is the CRC32C of the bytes 0 to `end`, `tail` the last bytes (at most 256) before `end`. An empty range says
+    only what became of the file: `gone_ns`, since when it is not there (0 while it is), `over`, its place has other
+    content now, and a `gap`. `place` is device and inode where it is now, None where it began.
     """
 
     generation: Generation
@@ -73,17 +95,39 @@ class FileRange:
     end: int
     crc: int
     tail: bytes
+    place: tuple[int, int] | None = None
+    over: bool = False
+    gone_ns: int = 0
+    gap: Gap | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the ledger knows of a generation: every byte before `end` is on disk."""
+    """What the ledger knows of a generation: every byte before `end` is on disk. The rest as in `FileRange`."""
 
     generation: Generation
     path: str
     end: int
     crc: int
     tail: bytes
+    moved_to: tuple[int, int] | None = None
+    over: bool = False
+    gone_ns: int = 0
+    gaps: tuple[Gap, ...] = ()
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Device and inode of the file that has it now."""
+        return self.moved_to or (self.generation.device, self.generation.inode)
+
+    def after(self, range: FileRange) -> "Held":
+        """What is known once `range`, which continues this, is on disk."""
+        gaps = self.gaps
+        if range.gap is not None and range.gap not in gaps:
+            gaps = (*gaps, range.gap)[-MAX_GAPS:]
+        return Held(
+            self.generation, self.path, range.end, range.crc, range.tail, range.place, range.over, range.gone_ns, gaps
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +172,15 @@ class Receipt:
 class Sink(Protocol):
     """Where batches go. Implemented by the queue and, on an agent, by the client of a server."""
 
-    async def put(self, batch: Batch) -> Receipt:
-        """Make `batch` durable and return; what is returned is fsynced.
+    def put(self, batch: Batch) -> Awaitable[Receipt]:
+        """Make `batch` durable; what is returned when awaited is fsynced.
 
         Raises `Overloaded` (try later), `Unavailable` (disk), `RangeConflict` (go on elsewhere), `KeyReused`.
         """
         ...
 
-    async def known(self, follower: str, device: int, inode: int) -> list[Held]:
-        """What is on disk of the generations that a follower has seen in that place, newest first."""
+    async def known(self, follower: str) -> list[Held]:
+        """What is on disk of each generation that a follower has seen, the last changed last."""
         ...
 
     async def wait_searchable(self, seq: int, timeout_seconds: float) -> bool:

@@ -7,10 +7,8 @@ in the order of the way, so that what was received is stored.
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import logging
 import resource
-import shutil
 import signal
 import socket
 import sys
@@ -25,22 +23,25 @@ from starlette.types import ASGIApp
 from logriver import clock
 from logriver.api.app import create_api
 from logriver.api.services import Services
+from logriver.auth.door import Door
+from logriver.auth.places import checked_origins
+from logriver.auth.token import TOKEN_FILE, Token, kept_token
 from logriver.columns import TABLE
-from logriver.errors import SettingsError
 from logriver.follow.follower import Follower
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.receive.http import Receiver
+from logriver.receive.listen import check_certificate, listeners, url
+from logriver.receive.short_way import ShortWayProtocol, Take
 from logriver.settings import Settings
 from logriver.store.directory import DataDirectory, open_directory
+from logriver.store.disk import Disk, directory_bytes, free_bytes, plan
 from logriver.store.embedded import Embedded
 from logriver.store.memory import engine_memory_bytes, give_back_memory
+from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
 from logriver.write.writer import Writer
 
-_LEAST_SLICE_BYTES = 16_000_000
-_SLICES_ON_DISK = 32
-_DISK_SHARE = 0.8
 _DRAIN_SECONDS = 60.0
 _KEEP_ALIVE_SECONDS = 75
 _CONNECTIONS_WAITING = 4096
@@ -48,6 +49,7 @@ _GARBAGE_THRESHOLD = 50_000
 # How long a thread may keep the interpreter from the others: the event loop waits for whoever decodes a large body.
 _SWITCH_SECONDS = 0.001
 _QUIET_SECONDS = 5
+_FOLLOW_AGAIN_SECONDS = 10
 # Beyond this a stall is a problem that people are told about.
 _STALLED_SECONDS = 30.0
 
@@ -57,43 +59,53 @@ log = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return.
 
-    Raises `SettingsError`, `DataDirectoryError`, `OSError` (the address is taken, the disk fails).
+    Raises `SettingsError`, `DataDirectoryError`, `OSError` (an address is taken, the disk fails).
     """
-    host, port = _loopback(settings.listen)
+    check_certificate(settings.tls_cert, settings.tls_key)
+    cors_origins = checked_origins(settings.cors_origin)
     directory = open_directory(settings.data)
     try:
-        listener = _listen(host, port)
+        sockets = listeners(settings.listen)
+        token, made_now = settings.token.get_secret_value(), False
+        if not token:
+            token, made_now = kept_token(directory.path / TOKEN_FILE)
+        door = Door(Token(token), cors_origins)
         _prepare_process()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_Server(settings, directory).serve(listener))
+            runner.run(_Server(settings, directory, door).serve(sockets, token if made_now else ""))
     finally:
         directory.close()
 
 
 class _Server:
-    def __init__(self, settings: Settings, directory: DataDirectory) -> None:
+    def __init__(self, settings: Settings, directory: DataDirectory, door: Door) -> None:
         self._settings = settings
+        self._door = door
         path, node = directory.path, directory.node
-        slice_bytes = max(_LEAST_SLICE_BYTES, int(shutil.disk_usage(path).total * _DISK_SHARE / _SLICES_ON_DISK))
+        sizes = plan(settings, directory_bytes(path) + free_bytes(path))
         memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
-        self._store = Embedded(path, node, memory_bytes, slice_bytes, settings.promote)
-        self._state = State(path / "state.db", settings.max_dead_letter_bytes)
+        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, settings.promote)
+        self._state = State(path / "state.db", sizes.dead_letter_bytes)
+        self._disk = Disk(path, settings.max_disk_bytes, lambda: self._queue.backlog.bytes)
         self._queue = Wal(
             path / "log",
             node,
             self._state,
             _stored_seq(self._store, node),
-            settings.segment_bytes,
-            settings.max_backlog_bytes,
+            sizes.segment_bytes,
+            sizes.backlog_bytes,
+            self._disk.check,
         )
+        self._retention = Retention(self._store, self._state, self._disk, settings.retention_seconds)
         self._writer = Writer(
             self._queue,
             self._store,
             node,
-            slice_bytes,
+            sizes.slice_bytes,
             block_records=settings.block_records,
             block_bytes=settings.block_bytes,
             block_seconds=settings.block_seconds,
+            removed_slice=self._state.mark("removing_slice"),
         )
         self._follower = Follower(
             self._queue,
@@ -105,29 +117,44 @@ class _Server:
         self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
         self._storing = Rate(lambda: self._queue.mark)
 
-    async def serve(self, listener: socket.socket) -> None:
-        """Start everything, serve, stop everything."""
+    async def serve(self, sockets: list[socket.socket], new_token: str) -> None:
+        """Start everything, serve, stop everything. A token that was made for this start is shown, this once."""
         self._queue.start(asyncio.get_running_loop())
         self._writer.start(self._settings.workers)
-        web = _Web(self._app())
-        tasks = [asyncio.create_task(self._follower.run()), asyncio.create_task(self._sample())]
+        self._retention.start(self._writer)
+        web = _Web(self._app(), self._settings)
+        tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._sample())]
         # Before the line that says so: whoever connects from then on waits for the first accept and is not refused.
-        listener.listen(_CONNECTIONS_WAITING)
-        host, port = listener.getsockname()[:2]
-        sys.stdout.write(f"logriver listens on http://{f'[{host}]' if ':' in host else host}:{port}\n")
+        for listener in sockets:
+            listener.listen(_CONNECTIONS_WAITING)
+        for listener in sockets:
+            sys.stdout.write(f"logriver listens on {url(listener, self._settings.tls_cert is not None)}\n")
+        if new_token:
+            sys.stdout.write(f"its token is {new_token} (shown only now, kept in {self._settings.data / TOKEN_FILE})\n")
         sys.stdout.flush()
         try:
-            await web.serve([listener])
+            await web.serve(sockets)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(self._drain)
 
+    async def _follow(self) -> None:
+        """Follow files for as long as the server lives; whatever stops that is shown and tried again."""
+        while True:
+            try:
+                await self._follower.run()
+            except Exception:
+                log.exception("following files stopped, trying again")
+                self._queue.problems.append("following files stopped by an internal error, the own log says which")
+            await asyncio.sleep(_FOLLOW_AGAIN_SECONDS)
+
     def _drain(self) -> None:
         self._queue.stop_receiving()
         if not self._writer.join(_DRAIN_SECONDS):
             log.warning("stopping with a backlog, it is in the log and goes on at the next start")
+        self._retention.stop()
         self._queue.close()
         self._state.close()
         self._store.close()
@@ -149,22 +176,26 @@ class _Server:
             self._status,
             self._problems,
             self._sources,
+            self._door,
+            self._queue.letters,
+            self._queue,
+            self._format_of,
         )
-        return _App(receiver, create_api(services))
+        return _App(self._door, receiver, create_api(services))
 
     def _status(self) -> Mapping[str, object]:
         return {
             "waiting": self._queue.waiting,
             "oldest_waiting_seconds": round(self._queue.backlog.oldest_seconds(), 3),
             "dead_letters": self._state.dead_letters,
-            "removed_by_retention": 0,
+            "removed_by_retention": self._retention.removed,
             "accepted_per_second": self._accepting.per_second(),
             "stored_per_second": self._storing.per_second(),
             "problems": [*self._problems(), *self._queue.problems],
         }
 
     def _problems(self) -> list[str]:
-        problems = self._writer.problems
+        problems = [*self._writer.problems, *self._retention.problems]
         stalled = self._queue.backlog.oldest_seconds()
         if stalled > _STALLED_SECONDS and not problems:
             problems.append(f"the oldest record has been waiting to be stored for {stalled:.0f} s")
@@ -175,6 +206,11 @@ class _Server:
             {**asdict(status), "lag_bytes": status.lag_bytes, "last_event": _event_time(status.last_event_ns)}
             for status in self._follower.sources()
         ]
+
+    def _format_of(self, source: str) -> str | None:
+        """The format of a followed file, by its path."""
+        followed = self._follower.sources()
+        return next((status.format for status in followed if status.path == source and status.format), None)
 
     async def _sample(self) -> None:
         """Once a second: note the rates, and after a busy time give memory back."""
@@ -190,13 +226,22 @@ class _Server:
 
 
 class _App:
-    """One address for everything: the ways in as plain ASGI, all else through FastAPI."""
+    """One address for everything, behind one door: the ways in as plain ASGI, all else through FastAPI."""
 
-    def __init__(self, receiver: Receiver, api: ASGIApp) -> None:
+    def __init__(self, door: Door, receiver: Receiver, api: ASGIApp) -> None:
+        self._door = door
         self._receiver = receiver
         self._api = api
 
+    def short_way(self, scope: Any) -> Take | None:
+        """See `receive/short_way.py`."""
+        return self._receiver.short_way(scope) if self._door.is_open(scope) else None
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if not self._door.is_open(scope):
+            send = await self._door.examine(scope, send)
+            if send is None:
+                return
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in Receiver.PATHS:
             await self._receiver(scope, receive, send)
         else:
@@ -206,11 +251,13 @@ class _App:
 class _Web(uvicorn.Server):
     """Uvicorn, stopped by SIGTERM and SIGINT without raising them again: the process ends by itself, with 0."""
 
-    def __init__(self, app: _App) -> None:
+    def __init__(self, app: _App, settings: Settings) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                ssl_certfile=settings.tls_cert,
+                ssl_keyfile=settings.tls_key,
+                http=ShortWayProtocol,
                 ws="websockets-sansio",
                 lifespan="off",
                 access_log=False,
@@ -249,28 +296,3 @@ def _stored_seq(store: Embedded, node: str) -> int:
 
 def _event_time(time_ns: int) -> str | None:
     return clock.to_text(time_ns) if time_ns else None
-
-
-def _loopback(listen: str) -> tuple[str, int]:
-    """Host and port of an address on this machine. Raises `SettingsError` for any other."""
-    host, _, port = listen.rpartition(":")
-    host = host.strip("[]") or "127.0.0.1"
-    try:
-        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
-        number = int(port)
-    except ValueError:
-        raise SettingsError(f"setting 'listen': {listen[:60]!r} is not an address and a port") from None
-    if not address.is_loopback:
-        raise SettingsError(f"setting 'listen': {listen[:60]!r} is not on this machine", hint="use 127.0.0.1 or ::1")
-    return str(address), number
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener

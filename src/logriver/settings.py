@@ -3,19 +3,36 @@
 The commands take their help texts from here, `docs/settings.md` is checked against it.
 """
 
+import contextlib
 import difflib
+import json
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from logriver.errors import SettingsError
 
 ENV_PREFIX = "LOGRIVER_"
 MB = 1_000_000
+
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+_UNIT_BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_UNIT_BYTES |= {f"{unit}i": 1024**power for power, unit in enumerate("kmgt", 1)}
+_DURATION = re.compile(r"(\d{1,9})([smhdwy])", re.ASCII)
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([kmgt]?i?)b?", re.ASCII | re.IGNORECASE)
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s*%", re.ASCII)
+FOREVER = "forever"
 
 
 def default_data() -> Path:
@@ -28,18 +45,43 @@ def _also(name: str, environment: str) -> AliasChoices:
     return AliasChoices(name, f"{ENV_PREFIX}{name}".upper(), environment)
 
 
+def _one_or_more(given: object) -> object:
+    """A list, also where one text stands for itself; an environment variable may have either."""
+    if not isinstance(given, str):
+        return given
+    with contextlib.suppress(json.JSONDecodeError):
+        decoded = json.loads(given)
+        return decoded if isinstance(decoded, list) else [given]
+    return [given] if given else []
+
+
+OneOrMore = Annotated[list[str], NoDecode, BeforeValidator(_one_or_more)]
+
+
 class Settings(BaseSettings):
     """The server's settings. Sizes are bytes, times are seconds."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True, populate_by_name=True)
 
-    listen: str = Field("127.0.0.1:3000", description="address and port for everything; loopback only")
+    listen: OneOrMore = Field(["127.0.0.1:3000"], description="address and port for everything; several are possible")
+    token: SecretStr = Field(SecretStr(""), description="what opens the doors; made at the first start when empty")
+    cors_origin: OneOrMore = Field([], description="origin whose pages may use this server, such as https://a.example")
+    tls_cert: Path | None = Field(None, description="certificate chain (PEM); with it all listeners speak TLS")
+    tls_key: Path | None = Field(None, description="private key of the certificate (PEM)")
     data: Path = Field(default_factory=default_data, description="data directory")
-    follow: list[str] = Field([], description="follow a growing file: [FORMAT=]PATH")
+    follow: list[str] = Field([], description="follow a growing file: [[FORMAT][@ZONE]=]PATH")
     from_end: bool = Field(False, description="start at the end of followed files that were never seen")
     log_file: Path | None = Field(None, description="write the own log here instead of stderr")
     name: str = Field("", description="name as a follower of files; the host name when empty")
     promote: list[str] = Field([], description="fields that get a column of their own, at most 8")
+
+    retention: str = Field("30d", description=f"records received longer ago are removed: 30d, 12h, or {FOREVER}")
+    max_disk: str = Field(
+        "80%", description="disk Logriver may use: a size (10GB) or a share of what it has and is free"
+    )
+    slice_bytes: int = Field(
+        0, ge=0, description="size of the slices that are removed as a whole; 0 is a 32nd of max_disk, at least 16 MB"
+    )
 
     max_body_bytes: int = Field(64 * MB, gt=0, description="largest body, inflated")
     max_record_bytes: int = Field(2 * MB, gt=0, description="largest single record")
@@ -69,6 +111,34 @@ class Settings(BaseSettings):
     query_timeout: float = Field(30.0, gt=0, description="longest time for one query")
     max_queries: int = Field(8, gt=0, description="queries running at one time")
     config: Path | None = Field(None, description="config file (TOML), its keys are these names")
+
+    @field_validator("retention")
+    @classmethod
+    def _readable_retention(cls, text: str) -> str:
+        if text != FOREVER and not (_DURATION.fullmatch(text) and int(text[:-1])):
+            raise ValueError(f"a number and one of {' '.join(_UNIT_SECONDS)}, or {FOREVER}")
+        return text
+
+    @field_validator("max_disk")
+    @classmethod
+    def _readable_max_disk(cls, text: str) -> str:
+        percent, size = _PERCENT.fullmatch(text), _SIZE.fullmatch(text)
+        if not (percent and 0 < float(percent[1]) <= 100) and not (size and float(size[1]) > 0 and size[2] != "i"):
+            raise ValueError("a size like 10GB or a share like 80%")
+        return text
+
+    @property
+    def retention_seconds(self) -> int | None:
+        """How long records are kept, None for ever."""
+        return None if self.retention == FOREVER else int(self.retention[:-1]) * _UNIT_SECONDS[self.retention[-1]]
+
+    def max_disk_bytes(self, total_bytes: int) -> int:
+        """What Logriver may use, where `total_bytes` is what it has and what is free."""
+        if percent := _PERCENT.fullmatch(self.max_disk):
+            return int(total_bytes * float(percent[1]) / 100)
+        size = _SIZE.fullmatch(self.max_disk)
+        assert size is not None, "validated when it was set"
+        return int(float(size[1]) * _UNIT_BYTES[size[2].lower()])
 
     @classmethod
     def settings_customise_sources(
@@ -108,6 +178,8 @@ def nearest(name: str) -> str:
 
 # Variables with our prefix that are not settings of the server.
 _OTHER_VARIABLES = {"SERVER"}
+# Never shown, not even where they are wrong.
+_SECRET = {"token"}
 
 
 def _check_environment() -> None:
@@ -121,4 +193,6 @@ def _sentence(problem: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"unknown setting {name!r}{nearest(name)}"
+    if name in _SECRET:
+        return f"setting {name!r}: {problem['msg']}"
     return f"setting {name!r}: {problem['msg']}, got {str(problem['input'])[:60]!r}"

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +17,14 @@ from logriver.query import escaping
 from logriver.store.base import Block, Limits, SliceSize, Store
 from logriver.store.embedded import Embedded
 
-Open = Callable[[], Store]
+
+class Opened(Store, Protocol):
+    """A store and its owner's side."""
+
+    def close(self) -> None: ...
+
+
+Open = Callable[[], Opened]
 NODE = "abc123"
 
 any_text = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -25,7 +33,7 @@ awkward = st.one_of(
 )
 
 
-def open_embedded(directory: Path) -> Store:
+def open_embedded(directory: Path) -> Opened:
     return Embedded(directory, NODE, 600_000_000, 16_000_000)
 
 
@@ -33,9 +41,9 @@ def open_embedded(directory: Path) -> Store:
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens the same store again and again; it is closed at the end."""
     opener = {"embedded": open_embedded}[request.param]
-    opened: list[Store] = []
+    opened: list[Opened] = []
 
-    def again() -> Store:
+    def again() -> Opened:
         opened.append(opener(tmp_path))
         return opened[-1]
 
@@ -267,7 +275,7 @@ def test_a_stream_that_fails_says_so(store: Store) -> None:
     assert store.query("SELECT 1").rows == [[1]]
 
 
-# -- slices, close -----------------------------------------------------------------------------------------------------
+# -- slices, drop, close -----------------------------------------------------------------------------------------------
 
 
 def test_slices_are_told_oldest_first(store: Store) -> None:
@@ -278,6 +286,27 @@ def test_slices_are_told_oldest_first(store: Store) -> None:
     sizes = store.slices()
     assert [(size.slice, size.rows) for size in sizes] == [(9_000, 10), (20_000_001, 15)]
     assert all(isinstance(size, SliceSize) and size.bytes > 0 for size in sizes)
+
+
+def test_a_dropped_slice_is_gone_as_a_whole(open_store: Open) -> None:
+    store = open_store()
+    for first_seq, number in ((1, 4_000_000_001), (11, 4_000_000_001), (21, 4_000_000_002)):
+        store.insert(block(["x"] * 10, first_seq, slice=number))
+    store.drop(4_000_000_001)
+    store.drop(4_000_000_001)
+    assert [seq for seq, _ in messages(store)] == list(range(21, 31))
+    assert [(size.slice, size.rows) for size in store.slices() if size.rows] == [(4_000_000_002, 10)]
+    store.close()
+    assert [seq for seq, _ in messages(open_store())] == list(range(21, 31))
+
+
+def test_a_query_goes_on_while_its_slice_is_dropped(store: Store) -> None:
+    store.insert(block(["x" * 100] * 100_000))
+    stream = store.stream(f"SELECT message FROM {TABLE}", {}, "TabSeparated", Limits())
+    size = len(next(stream))
+    store.drop(1)
+    assert store.query(f"SELECT count() FROM {TABLE}").rows == [[0]]
+    assert size + sum(map(len, stream)) == 101 * 100_000
 
 
 def test_everything_is_there_after_closing_and_opening_again(open_store: Open) -> None:

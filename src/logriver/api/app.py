@@ -4,7 +4,8 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from logriver import __version__
-from logriver.api import customers, docs, errors, health, metrics, search, status
+from logriver.api import customers, dead_letters, docs, errors, health, login, metrics, search, status
+from logriver.api.replay import Replay
 from logriver.api.services import Services
 from logriver.search.customers import CustomerStatistics
 from logriver.search.desk import Desk
@@ -26,5 +27,9 @@ def create_api(services: Services) -> FastAPI:
     app.include_router(customers.router(CustomerStatistics(desk, services.mark)))
     app.include_router(health.router(services.ready))
     app.include_router(metrics.router())
+    max_record_bytes = services.settings.max_record_bytes
+    replay = Replay(services.letters, services.sink, services.format_of, max_record_bytes)
+    app.include_router(dead_letters.router(services.letters, replay, max_record_bytes))
+    app.include_router(login.router(services.door))
     app.include_router(docs.router(app))
     return app

@@ -16,17 +16,23 @@ async def read(request: Request) -> dict[str, str]:
     """All parameters as text; the body's win over the address's. Raises `BadRequest`, `TooLarge`."""
     given = dict(request.query_params)
     if request.method == "POST":
-        given |= _from_body(await _body(request))
+        given |= await body(request)
     return given
 
 
-async def _body(request: Request) -> bytes:
+async def body(request: Request) -> dict[str, str]:
+    """The parameters of a body alone, as text. Raises `BadRequest`, `TooLarge`."""
+    return _from_body((await read_body(request, MAX_BODY_BYTES)).strip())
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The bytes of a body. Raises `TooLarge`."""
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(f"the parameters of a search have at most {MAX_BODY_BYTES} bytes")
-    return body.strip()
+        if len(body) > max_bytes:
+            raise TooLarge(f"the body of this call has at most {max_bytes} bytes")
+    return body
 
 
 def _from_body(body: bytes) -> dict[str, str]:

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from logriver.auth.door import Door
+from logriver.queue.dead_letters import DeadLetters
+from logriver.record import Sink
 from logriver.settings import Settings
 from logriver.store.base import Store
 
@@ -13,7 +16,7 @@ class Services:
 
     `promoted` are the keys of fields that have columns in the store. `mark` is the visible mark. `status` gives every
     key of the status call but `stored`. `ready` gives the reasons why the server is not ready, empty when it is.
-    `sources` gives one object for each followed file.
+    `sources` gives one object for each followed file, `format_of` the format of one, None for what is not followed.
     """
 
     settings: Settings
@@ -23,3 +26,7 @@ class Services:
     status: Callable[[], Mapping[str, object]]
     ready: Callable[[], Sequence[str]]
     sources: Callable[[], Sequence[Mapping[str, object]]]
+    door: Door
+    letters: DeadLetters
+    sink: Sink
+    format_of: Callable[[str], str | None]

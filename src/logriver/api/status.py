@@ -19,9 +19,11 @@ def router(
 
     @routes.get("/api/v1/status", summary="Records stored, waiting and lost, rates and problems")
     async def get_status() -> Response:
-        # What is waiting first: what is stored between the two then counts as both, never as neither.
-        shown = snapshot()
-        return answers.json({"stored": await status.stored(), **shown})
+        # What is waiting first, what was removed last: what is stored or removed between the two then counts as both,
+        # never as neither.
+        waiting = snapshot()["waiting"]
+        stored = await status.stored()
+        return answers.json({"stored": stored, **snapshot(), "waiting": waiting})
 
     @routes.get("/api/v1/sources", summary="Followed files: bytes held, gaps, lag")
     async def get_sources() -> Response:

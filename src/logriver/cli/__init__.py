@@ -18,6 +18,8 @@ COMMANDS = {
     "send": "Send lines or JSON from a file or a pipe to a server.",
     "search": "Search a server's logs.",
     "generate": "Make log lines, into a file or a server.",
+    "doctor": "Check this machine: will a server run here as it promises?",
+    "dead-letters": "What a server took and could not store: show it, try again.",
     "demo": "Show the whole flow on this machine, with a generator and fresh data.",
 }
 
@@ -34,7 +36,7 @@ def _command_line(arguments: list[str]) -> typer.Typer:
     # A shell that completes words names no command in the arguments and needs the options of all.
     wanted = list(COMMANDS) if "_LOGRIVER_COMPLETE" in os.environ else arguments[:1]
     for name, summary in COMMANDS.items():
-        run = importlib.import_module(f"logriver.cli.{name}").run if name in wanted else _only_listed
+        run = importlib.import_module(f"logriver.cli.{name.replace('-', '_')}").run if name in wanted else _only_listed
         app.command(name, help=summary)(run)
     return app
 

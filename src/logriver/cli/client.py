@@ -1,5 +1,6 @@
 """The HTTP client that commands use to talk to a server."""
 
+import ssl
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -12,6 +13,10 @@ from logriver.errors import BadRequest
 LOCAL_SERVER = "http://127.0.0.1:3000"
 
 ServerOption = Annotated[str, typer.Option("--server", envvar="LOGRIVER_SERVER", help="address of the server")]
+
+TokenOption = Annotated[
+    str, typer.Option("--token", envvar="LOGRIVER_TOKEN", help="token of the server, where it needs one")
+]
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -28,14 +33,27 @@ class _ErrorAnswer(msgspec.Struct):
     error: ErrorDetail
 
 
-def connect(server: str, timeout_seconds: float = 60.0) -> httpx.Client:
-    """A client for `server`; `BadRequest` where that is no address."""
+def connect(server: str, timeout_seconds: float = 60.0, token: str = "") -> httpx.Client:
+    """A client for `server`, which shows it `token`; `BadRequest` where that is no address or cannot be sent."""
     address = server if "://" in server else f"http://{server}"
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadRequest(f"not a server address: {server[:80]!r}", hint=f"write it as {LOCAL_SERVER}")
     # A server on loopback refuses what comes through a proxy, and a proxy could not reach it.
-    return httpx.Client(base_url=address, timeout=timeout_seconds, trust_env=parts.hostname not in _LOOPBACK)
+    local = parts.hostname in _LOOPBACK
+    # The machine's own certificates, `SSL_CERT_FILE` included, which httpx takes to be part of the environment too.
+    verify = ssl.create_default_context() if local and parts.scheme == "https" else True
+    return httpx.Client(
+        base_url=address, timeout=timeout_seconds, headers=_bearer(token), verify=verify, trust_env=not local
+    )
+
+
+def _bearer(token: str) -> dict[str, str]:
+    if not token:
+        return {}
+    if not token.isascii() or not token.isprintable():
+        raise BadRequest("the token has characters that cannot be sent")
+    return {"Authorization": f"Bearer {token}"}
 
 
 def error_of(answer: httpx.Response) -> ErrorDetail:

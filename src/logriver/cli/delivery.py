@@ -34,13 +34,13 @@ class _Answer(msgspec.Struct):
 class Delivery:
     """A way to one server, and the exact count of what became of the records given to it."""
 
-    def __init__(self, server: str, retry_seconds: float = 60.0) -> None:
+    def __init__(self, server: str, retry_seconds: float = 60.0, token: str = "") -> None:
         self.server = server
         self.retry_seconds = retry_seconds
         self.accepted = 0
         self.rejected = 0
         self.reasons: list[tuple[int, str]] = []
-        self._client = connect(server)
+        self._client = connect(server, token=token)
 
     def __enter__(self) -> Self:
         return self

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from logriver import clock
 from logriver.cli import output
+from logriver.cli.client import TokenOption
 from logriver.cli.delivery import Delivery
 from logriver.cli.interrupt import stop_on_interrupt
 from logriver.errors import BadRequest, Unavailable
@@ -37,6 +38,7 @@ def run(
     seed: Annotated[int, typer.Option(help="the same seed gives the same lines at the same times")] = 1,
     file: Annotated[Path | None, typer.Option(help="append to this file", show_default="$LOG_FILE_PATH")] = None,
     server: Annotated[str | None, typer.Option(help="send to this server", show_default="$LOGRIVER_SERVER")] = None,
+    token: TokenOption = "",
     start: Annotated[
         str | None, typer.Option(help="time of the first line, such as 2024-09-14T16:15:35Z", show_default="now")
     ] = None,
@@ -62,7 +64,7 @@ def run(
         if path:
             _report("wrote", _with_progress(batches, count, lambda show: write(Path(path), show)))
         elif address:
-            _to_server(address, format, batches, count)
+            _to_server(address, token, format, batches, count)
         else:
             output.fail("say where the lines go: --file or --server", code=2)
     except BadRequest as error:
@@ -108,7 +110,7 @@ def _start_ns(start: str | None, chosen: pace.Pace, count: int | None) -> int:
         output.fail(f"--start: {error}", code=2)
 
 
-def _to_server(server: str, format: str, batches: Iterator[list[bytes]], count: int | None) -> None:
+def _to_server(server: str, token: str, format: str, batches: Iterator[list[bytes]], count: int | None) -> None:
     as_document = formats.FORMATS[format].document
 
     def post_all(shown: Iterator[list[bytes]]) -> int:
@@ -118,7 +120,7 @@ def _to_server(server: str, format: str, batches: Iterator[list[bytes]], count: 
             sent += len(batch)
         return sent
 
-    with Delivery(server) as delivery:
+    with Delivery(server, token=token) as delivery:
         try:
             _with_progress(batches, count, post_all)
         finally:

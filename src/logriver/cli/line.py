@@ -38,15 +38,15 @@ class Lines:
         """One record as styled text."""
         level = str(document.get("level", ""))
         text = Text(self._time(str(document.get("timestamp", ""))), style="dim", end="")
-        line = Text.assemble(text, f" {_visible(level.upper()):5} ", style="")
+        line = Text.assemble(text, f" {visible(level.upper()):5} ", style="")
         if level in _LEVEL_STYLES:
             line.stylize(_LEVEL_STYLES[level], len(text) + 1, len(line))
         if service := document.get("service"):
-            line.append(f"{_visible(str(service))} ", "magenta")
-        line.append(_visible(str(document.get("message", ""))))
+            line.append(f"{visible(str(service))} ", "magenta")
+        line.append(visible(str(document.get("message", ""))))
         for name, value in document.items():
             if name not in _SHOWN_FIRST and name not in _LEFT_OUT:
-                line.append(f" {_visible(name)}={_visible(_plain(value))}", "dim")
+                line.append(f" {visible(name)}={visible(_plain(value))}", "dim")
         return line
 
     def _time(self, text: str) -> str:
@@ -65,6 +65,6 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """`text` with what a terminal would obey written out as an escape."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from logriver.cli import output
-from logriver.cli.client import LOCAL_SERVER, ServerOption, connect, error_of
+from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption, connect, error_of
 from logriver.cli.line import Lines
 from logriver.errors import BadQuery, LogriverError, NotFound, Unavailable
 
@@ -34,12 +34,13 @@ def run(
     format: OutputOption = "text",
     utc: Annotated[bool, typer.Option("--utc", help="times in UTC instead of this machine's zone")] = False,
     server: ServerOption = LOCAL_SERVER,
+    token: TokenOption = "",
 ) -> None:
     """Exit codes as grep's: 0 found, 1 nothing found, 2 an error."""
     ask = {name: value for name, value in (("q", query), ("from", since), ("to", until)) if value}
     hints: list[str] = []
     try:
-        found = list(_newest(server, ask, limit, hints))
+        found = list(_newest(connect(server, token=token), ask, limit, hints))
     except BadQuery as error:
         _point_at(query, error.position)
         output.fail(error.message, hint=error.hint, code=2)
@@ -52,10 +53,10 @@ def run(
         raise typer.Exit(1)
 
 
-def _newest(server: str, ask: dict[str, str], limit: int, hints: list[str]) -> Iterator[bytes]:
+def _newest(client: httpx.Client, ask: dict[str, str], limit: int, hints: list[str]) -> Iterator[bytes]:
     """The newest `limit` records as JSON texts, newest first; `hints` gets what the server advises."""
     left = limit
-    with connect(server) as client:
+    with client:
         while True:
             page = _page(client, ask | {"limit": str(min(left, PAGE)), "order": "desc"})
             yield from map(bytes, page.rows)

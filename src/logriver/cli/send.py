@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from logriver.cli import output
-from logriver.cli.client import LOCAL_SERVER, ServerOption
+from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption
 from logriver.cli.delivery import Delivery
 from logriver.cli.interrupt import stop_on_interrupt
 from logriver.cli.pipe import MAX_LINE_BYTES, Pipe
@@ -25,6 +25,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def run(
     file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="what to send; - is the standard input")] = "-",
     server: ServerOption = LOCAL_SERVER,
+    token: TokenOption = "",
     service: Annotated[str, typer.Option(help="service of the records that name none")] = "",
     retry_for: Annotated[str, typer.Option(help="how long to try while the server is away or overloaded")] = "60s",
 ) -> None:
@@ -34,7 +35,7 @@ def run(
     stop = stop_on_interrupt()
     problem = ""
     try:
-        with Delivery(server, retry_seconds) as delivery:
+        with Delivery(server, retry_seconds, token) as delivery:
             problem = _send_all(Pipe(descriptor, BATCH_BYTES, LINGER_SECONDS), delivery, service, stop)
     except BadRequest as error:
         output.fail(error.message, hint=error.hint, code=2)

@@ -12,36 +12,38 @@ from logriver.settings import Settings, load
 from logriver.telemetry import own_log
 
 
-def _option(name: str) -> Any:
-    """The flag of a setting, with the setting's own description as its help."""
-    field = Settings.model_fields[name]
-    return typer.Option(f"--{name.replace('_', '-')}", help=field.description, show_default=str(field.get_default()))
+def _option(name: str, metavar: str | None = None, default: str | bool = False) -> Any:
+    """The flag of a setting, with the setting's own description as its help; `default` is how that is shown."""
+    text = Settings.model_fields[name].description
+    return typer.Option(f"--{name.replace('_', '-')}", help=text, metavar=metavar, show_default=default)
 
 
 def run(
-    listen: Annotated[str | None, _option("listen")] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help=Settings.model_fields["data"].description, show_default="~/.local/share/logriver"),
-    ] = None,
-    follow: Annotated[
-        list[str] | None,
-        typer.Option(help=Settings.model_fields["follow"].description, metavar="[FORMAT=]PATH"),
-    ] = None,
-    from_end: Annotated[
-        bool | None, typer.Option("--from-end", help=Settings.model_fields["from_end"].description)
-    ] = None,
-    name: Annotated[str | None, typer.Option(help=Settings.model_fields["name"].description)] = None,
-    log_file: Annotated[Path | None, typer.Option(help=Settings.model_fields["log_file"].description)] = None,
-    config: Annotated[Path | None, typer.Option(help=Settings.model_fields["config"].description)] = None,
+    listen: Annotated[list[str] | None, _option("listen", "ADDRESS:PORT", "127.0.0.1:3000")] = None,
+    data: Annotated[Path | None, _option("data", None, "~/.local/share/logriver")] = None,
+    follow: Annotated[list[str] | None, _option("follow", "[[FORMAT][@ZONE]=]PATH")] = None,
+    from_end: Annotated[bool | None, _option("from_end")] = None,
+    name: Annotated[str | None, _option("name")] = None,
+    retention: Annotated[str | None, _option("retention", None, "30d")] = None,
+    max_disk: Annotated[str | None, _option("max_disk", None, "80%")] = None,
+    cors_origin: Annotated[list[str] | None, _option("cors_origin", "URL")] = None,
+    tls_cert: Annotated[Path | None, _option("tls_cert")] = None,
+    tls_key: Annotated[Path | None, _option("tls_key")] = None,
+    log_file: Annotated[Path | None, _option("log_file")] = None,
+    config: Annotated[Path | None, _option("config")] = None,
 ) -> None:
     """Exit codes: 0 stopped in order, 1 cannot run on this data directory or address, 2 a wrong setting."""
     flags = {
-        "listen": listen,
+        "listen": listen or None,
         "data": data,
         "follow": follow or None,
         "from_end": from_end,
         "name": name,
+        "retention": retention,
+        "max_disk": max_disk,
+        "cors_origin": cors_origin or None,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
         "log_file": log_file,
         "config": config,
     }
@@ -51,7 +53,7 @@ def run(
         logging.getLogger("logriver.serve").info("starting", extra={"fields": {"data": str(settings.data.resolve())}})
         _serve(settings)
     except SettingsError as error:
-        output.fail(error.message, code=2)
+        output.fail(error.message, hint=error.hint, code=2)
     except LogriverError as error:
         output.fail(error.message, hint=error.hint)
     except OSError as error:

@@ -13,11 +13,13 @@ from threading import Lock
 import google_crc32c
 
 from logriver.protocols.lines import MAX_REFUSED_BYTES, too_long
-from logriver.record import Generation, Held, Refused
+from logriver.record import Held, Refused
 
 HEAD_BYTES = 1024
 TAIL_BYTES = 256
 CHUNK_BYTES = 1_000_000
+# Of a file that was known by its inode so much is compared in full; of a larger one the first and last bytes.
+_COMPARED_BYTES = 16_000_000
 
 
 class NotTheSame(Exception):
@@ -69,6 +71,8 @@ class GrowingFile:
         # Closing waits for the read under way, whose descriptor could be another file's by then.
         self._in_use = Lock()
         self._long_line: _LongLine | None = None
+        self._compared = Mark()
+        self._same_as_other = 0
 
     def close(self) -> None:
         """Close the file; a read under way is finished first."""
@@ -84,22 +88,40 @@ class GrowingFile:
         """The first bytes of the file."""
         return self._read(0, length)
 
-    def identify(self, follower: str, known: list[Held]) -> tuple[Generation, Held | None] | None:
-        """Which generation this is, and what is held of it; None while there is not one whole line to tell.
+    def still_is(self, held: Held) -> bool:
+        """Whether a file that was known in this place has what is held of it."""
+        if not self._begins_as(held):
+            return False
+        if held.end <= _COMPARED_BYTES:
+            return self.same_up_to(held)
+        return self._read(held.end - len(held.tail), len(held.tail)) == held.tail
 
-        A known one is recognised by the first bytes that it was seen with.
-        """
-        head, status = self.head(HEAD_BYTES), self.stat()
-        for held in known:
-            generation = held.generation
-            if (
-                len(head) >= generation.head_length
-                and head_hash(head[: generation.head_length]) == generation.head_hash
-            ):
-                return generation, held
-        if b"\n" not in head and len(head) < HEAD_BYTES:
-            return None
-        return Generation(follower, status.st_dev, status.st_ino, len(head), head_hash(head)), None
+    def same_up_to(self, held: Held) -> bool:
+        """Whether all bytes that are held of another file are the same here; what was compared is not read again."""
+        if not self._begins_as(held):
+            return False
+        try:
+            self._compared = self._mark_at(held.end, self._compared if self._compared.end <= held.end else Mark())
+        except NotTheSame:
+            return False
+        return (self._compared.crc, self._compared.tail) == (held.crc, held.tail)
+
+    def _begins_as(self, held: Held) -> bool:
+        length = held.generation.head_length
+        return self.stat().st_size >= held.end and head_hash(self.head(length)) == held.generation.head_hash
+
+    def is_beginning_of(self, path: Path) -> bool:
+        """Whether another file has everything that this one has. Raises `OSError`."""
+        end = self.stat().st_size
+        with path.open("rb", buffering=0) as other:
+            at = min(self._same_as_other, end)
+            while at < end:
+                piece = self._read(at, min(CHUNK_BYTES, end - at))
+                if not piece or os.pread(other.fileno(), len(piece), at) != piece:
+                    return False
+                at += len(piece)
+        self._same_as_other = end
+        return True
 
     def go_to(self, end: int) -> None:
         """Put the mark at `end` by reading everything before it. Raises `NotTheSame` if the file is shorter."""
@@ -137,12 +159,26 @@ class GrowingFile:
                 return None
             length = self._max_line_bytes + 1
 
+    def rest(self) -> Chunk | None:
+        """What is behind the last whole line, as a line of its own; None if there is nothing.
+
+        Raises `NotTheSame` as `next_chunk` does.
+        """
+        if self._long_line:
+            line = self._long_line
+            refusal = too_long(1, line.start, line.read.end - line.start, self._max_line_bytes, line.beginning)
+            return Chunk(line.start, line.read, b"", refusal)
+        # Less than the longest line, or there would have been a chunk; a newline that came just now ends it.
+        fresh = self._read_after(self.mark, self._max_line_bytes + 1)
+        line_end = fresh.find(b"\n") + 1 or len(fresh)
+        return Chunk(self.mark.end, self.mark.after(fresh[:line_end]), fresh[:line_end]) if fresh else None
+
     def move_to(self, mark: Mark) -> None:
         """Everything before `mark`, which came from a chunk, is held now."""
         self.mark, self._long_line = mark, None
 
-    def _mark_at(self, end: int) -> Mark:
-        mark = Mark()
+    def _mark_at(self, end: int, mark: Mark | None = None) -> Mark:
+        mark = mark or Mark()
         while mark.end < end:
             piece = self._read(mark.end, min(CHUNK_BYTES, end - mark.end))
             if not piece:

@@ -1,212 +1,279 @@
 """One followed file: its lines into a sink, the byte range with each batch.
 
 The sink's ledger is the only checkpoint: it is asked where to go on, and the file's mark moves only when a receipt says
-that the bytes before it are on disk. So stopping at any point neither loses nor doubles a line.
+that the bytes before it are on disk. So stopping at any point neither loses nor doubles a line. When the content of
+the file changes under it, what became of the old one is settled first (`settle.py`), then a new generation begins.
 """
 
 import asyncio
 import logging
 import os
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from logriver import clock, metrics
 from logriver.clock import Zone
 from logriver.errors import LogriverError, Overloaded, RangeConflict
-from logriver.follow.growing_file import Chunk, GrowingFile, Mark, NotTheSame
+from logriver.follow.generations import Generations
+from logriver.follow.growing_file import HEAD_BYTES, Chunk, GrowingFile, Mark, NotTheSame
+from logriver.follow.line_format import LineFormat
+from logriver.follow.open_files import OpenFiles
+from logriver.follow.origin import OriginFinder
 from logriver.follow.paths import FoundFile
-from logriver.protocols.formats import SAMPLE_LINES, Decode, decoder, recognise
-from logriver.record import Batch, Decoded, FileRange, Generation, Sink
+from logriver.record import Batch, Decoded, FileRange, Generation, Held
 
 log = logging.getLogger(__name__)
 
-_SAMPLE_BYTES = 64 * 1024
+QUIET_SECONDS = 5.0
+"""A last line without an end is taken after so long without a change,"""
+ENDED_QUIET_SECONDS = 1.0
+"""and after so long where the file was rotated or is gone: its writer may still be in the middle of the line."""
 _LONGEST_WAIT_SECONDS = 30
 _BEING_WRITTEN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class SourceStatus:
-    """How far a file is followed. `last_event_ns` is when lines of it last reached the disk, 0 for never."""
-
-    path: str
-    format: str
-    held_bytes: int
-    size_bytes: int
-    last_event_ns: int
-    error: str
-
-    @property
-    def lag_bytes(self) -> int:
-        """What the file has and the sink does not."""
-        return max(0, self.size_bytes - self.held_bytes)
-
-
-@dataclass(frozen=True, slots=True)
 class ReaderSettings:
-    """What the readers of one follower have in common. `slots` bounds how many files have a chunk in memory."""
+    """What the readers of one follower have in common. `slots` bounds how many files have a chunk in memory.
 
-    name: str
-    sink: Sink
+    `truncated` settles a generation whose file was seen with so many bytes and has other content now.
+    """
+
+    generations: Generations
     max_record_bytes: int
     zone: Zone
-    slots: asyncio.Semaphore
+    truncated: Callable[[Held, int], Awaitable[None]]
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
+    open_files: OpenFiles = field(default_factory=OpenFiles)
 
 
 class FileReader:
-    """Follows one file from its first sight on; `run` is its task."""
+    """Follows one file, whatever its path becomes; `run` is its task.
 
-    def __init__(self, found: FoundFile, settings: ReaderSettings, *, from_end: bool = False) -> None:
-        """With `from_end` the lines that a never-seen file has by now are left out."""
-        self.path = found.path
+    The follower keeps `where` (a path that leads to it now), `seen` (its status) and `rotated` (its first path leads
+    elsewhere).
+    """
+
+    def __init__(self, found: FoundFile, settings: ReaderSettings, *, from_end: bool = False, only: str = "") -> None:
+        """With `from_end` the lines that a never-seen file has by now are left out. `only` as in `OriginFinder`."""
+        self.path = self.first_path = str(found.path)
+        self.where = found.real_path
         self.seen = found.status
+        self.rotated = False
         self.error = ""
         self.busy = False
+        self.generation: Generation | None = None
+        self.mark = Mark()
+        self.last_event_ns = 0
+        self.format = LineFormat(found.format, settings.max_record_bytes, found.zone or settings.zone)
+        self._place = found.place
         self._settings = settings
-        self._format = found.format
+        self._generations = settings.generations
+        self._origin = OriginFinder(settings.generations, only)
         self._old_bytes = found.status.st_size if from_end else 0
-        self._decode: Decode | None = None
-        self._decodes = ""
-        self._certain = False
         self._file: GrowingFile | None = None
-        self._generation: Generation | None = None
-        self._last_event_ns = 0
+        self._in_use = asyncio.Lock()
+        self._held_back = ""
+        self._size = found.status.st_size
+        self._changed = (0, 0)
+        self._changed_at = clock.monotonic()
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
         """The file may have changed."""
         self._wake.set()
 
-    def status(self) -> SourceStatus:
-        """How far it is, as last seen."""
-        held = self._file.mark.end if self._file else 0
-        size = max(held, self.seen.st_size)
-        return SourceStatus(str(self.path), self._format or self._decodes, held, size, self._last_event_ns, self.error)
+    @property
+    def problem(self) -> str:
+        """Why it is not read just now, empty where it is."""
+        return self.error or (f"held back, it begins as {self._held_back}" if self._held_back else "")
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it should be looked at again although it may not change."""
+        return bool(self.error) or bool(self._held_back) or self.mark.end < self.seen.st_size
+
+    def links_and_idle_seconds(self) -> tuple[int, float]:
+        """How many paths lead to the open file, and for how long it has not changed."""
+        links = self._file.stat().st_nlink if self._file else 0
+        return links, clock.monotonic() - self._changed_at
 
     async def run(self) -> None:
-        """Follow until cancelled, or until the file is no longer the one that it was."""
+        """Follow until cancelled."""
         try:
             while True:
                 self._wake.clear()
-                if not await self._catch_up():
-                    return
+                await self._catch_up()
                 await self._wake.wait()
         finally:
             if self._file:
                 self._file.close()
+            self._settings.open_files.closed(self)
+            if self.generation:
+                self._generations.release(self.generation)
 
-    async def _catch_up(self) -> bool:
-        """Everything there is, for now; False once this generation is over."""
+    def close_if_idle(self) -> bool:
+        """See `Closable`. A file that is not where it was stays open, or nobody would find it again."""
+        if self._in_use.locked() or self.rotated or self._file is None or self.generation is None:
+            return False
+        self._file.close()
+        self._file = None
+        return True
+
+    async def _catch_up(self) -> None:
+        """Everything there is, for now."""
+        self.busy = True
         try:
-            self.busy = True
-            while await self._step():
+            while await self._step_or_settle():
                 self.error = ""
             self.error = ""
-        except NotTheSame as difference:
-            self.error = f"no longer followed, the file has changed: {difference}"
-            log.warning("%s is no longer followed, the file has changed: %s", self.path, difference)
-            return False
         except (OSError, LogriverError) as error:
             # The follower wakes a reader with an error once a second.
             if str(error) != self.error:
-                log.warning("%s cannot be followed now: %s", self.path, error)
+                log.warning("%s cannot be followed now: %s", self.where, error)
             self.error = str(error)
         finally:
             self.busy = False
-        return True
+
+    async def _step_or_settle(self) -> bool:
+        try:
+            return await self._step()
+        except NotTheSame as difference:
+            log.info("%s has other content now: %s", self.where, difference)
+            await self._begin_anew()
+            return True
+
+    async def _begin_anew(self) -> None:
+        """The content of the file is another: what was not read of the old one is settled, then all begins again."""
+        held = self._generations.get(self.generation.id) if self.generation else None
+        if held:
+            # A size from which it shrank was the old content's; one that it has now may be the new one's.
+            shrank = self._file is not None and self._file.stat().st_size < self._size
+            await self._settings.truncated(held, self._size if shrank else held.end)
+        elif self.generation:
+            self._generations.release(self.generation)
+        self.generation, self._old_bytes, self._size = None, 0, 0
+        self.format.forget()
+        self._move_to(Mark())
 
     async def _step(self) -> bool:
         """One chunk from the file to the sink; False when there was none."""
-        async with self._settings.slots:
-            if self._file is None:
-                self._file = self._open()
-            if self._generation is None:
-                self._generation = await self._attach(self._file)
-            if self._generation is None:
+        async with self._settings.slots, self._in_use:
+            file = self._file or self._open()
+            quiet_seconds = self._note_change(file.stat())
+            take_rest = quiet_seconds >= (ENDED_QUIET_SECONDS if self.rotated else QUIET_SECONDS)
+            if self.generation is None:
+                self.generation = await self._attach(file, take_rest)
+            if self.generation is None:
                 return False
-            found = await asyncio.to_thread(self._next, self._file)
+            found = await asyncio.to_thread(self._next, file, take_rest)
             if found is None:
                 return False
-            await self._hand_over(self._file, self._generation, *found)
+            await self._hand_over(file, self.generation, *found)
             return True
 
     def _open(self) -> GrowingFile:
-        file = GrowingFile(self.path, self._settings.max_record_bytes)
-        if not os.path.samestat(file.stat(), self.seen):
+        file = GrowingFile(self.where, self._settings.max_record_bytes)
+        status = file.stat()
+        if (status.st_dev, status.st_ino) != self._place:
             file.close()
             raise FileNotFoundError("another file took its path before it was opened")
+        file.move_to(self.mark)
+        self._file = file
+        self._settings.open_files.used(self)
         return file
 
-    async def _attach(self, file: GrowingFile) -> Generation | None:
-        """Find out which generation this is and go where the sink's ledger ends; None if there is no line yet."""
-        status = file.stat()
-        known = await self._settings.sink.known(self._settings.name, status.st_dev, status.st_ino)
-        found = await asyncio.to_thread(file.identify, self._settings.name, known)
-        if found is None:
+    def _note_change(self, status: os.stat_result) -> float:
+        """Remember the size; gives for how many seconds nothing has changed."""
+        now, change = clock.monotonic(), (status.st_size, status.st_mtime_ns)
+        if change != self._changed:
+            self._changed, self._changed_at = change, now
+            self._settings.open_files.used(self)
+        self._size = max(self._size, status.st_size)
+        return now - self._changed_at
+
+    async def _attach(self, file: GrowingFile, take_rest: bool) -> Generation | None:
+        """Find out which generation this is and go where the ledger ends; None while that cannot be told."""
+        held = self._generations.newest_at(self._place)
+        if held and not await asyncio.to_thread(file.still_is, held):
+            await self._settings.truncated(held, 0)
+        elif held:
+            return await self._resume(file, held)
+        head = file.head(HEAD_BYTES)
+        if not head or not (b"\n" in head or len(head) == HEAD_BYTES or take_rest):
             return None
-        generation, held = found
-        if held:
-            file.move_to(Mark(held.end, held.crc, held.tail))
-        elif self._old_bytes:
-            old = await asyncio.to_thread(file.old_lines, self._old_bytes)
+        origin = await self._origin.ask(file, head)
+        self._held_back = origin.held_back
+        if origin.held_back:
+            return None
+        if origin.takes_over:
+            return await self._resume(file, origin.takes_over)
+        generation = self._generations.born(self._place, head)
+        self._generations.claim(generation, self.where, head)
+        if self._old_bytes or origin.copied_bytes:
+            old = await asyncio.to_thread(file.old_lines, self._old_bytes or origin.copied_bytes)
             await self._hand_over(file, generation, old, Decoded())
         return generation
 
-    def _next(self, file: GrowingFile) -> tuple[Chunk, Decoded] | None:
-        chunk = file.next_chunk()
+    async def _resume(self, file: GrowingFile, held: Held) -> Generation:
+        """Go on with a generation that is known, here or in a file of which this is a copy."""
+        generation, place = held.generation, (self._place if held.place != self._place else held.moved_to)
+        self._generations.claim(generation, self.where, file.head(HEAD_BYTES))
+        if held.gone_ns or held.place != self._place:
+            back = FileRange(generation, held.path, held.end, held.end, held.crc, held.tail, place)
+            await self._generations.put_state(back)
+        self.path = held.path
+        self._move_to(Mark(held.end, held.crc, held.tail))
+        return generation
+
+    def _next(self, file: GrowingFile, take_rest: bool) -> tuple[Chunk, Decoded] | None:
+        chunk = file.next_chunk() or (file.rest() if take_rest else None)
         if chunk is None:
             return None
         if chunk.too_long:
             return chunk, Decoded(refused=[chunk.too_long])
-        decode = self._decoder(file)
+        decode = self.format.decoder(file)
         return chunk, decode(chunk.lines, chunk.start, clock.now_ns())
-
-    def _decoder(self, file: GrowingFile) -> Decode:
-        """The decoder of the file's format, which is recognised anew until there are lines enough to be certain."""
-        if self._decode and self._certain:
-            return self._decode
-        name = self._format
-        if name is None:
-            head = file.head(_SAMPLE_BYTES)
-            self._certain = len(head) == _SAMPLE_BYTES or head.count(b"\n") >= SAMPLE_LINES
-            name = recognise(head[: head.rfind(b"\n") + 1] or head)
-        else:
-            self._certain = True
-        if self._decode is None or name != self._decodes:
-            self._decode = decoder(name, self._settings.max_record_bytes, self._settings.zone)
-            self._decodes = name
-        return self._decode
 
     async def _hand_over(self, file: GrowingFile, generation: Generation, chunk: Chunk, decoded: Decoded) -> None:
         """Put the chunk's records into the sink; on return the file's mark is where the ledger ends."""
-        path, after = str(self.path), chunk.after
-        covers = FileRange(generation, path, chunk.start, after.end, after.crc, after.tail)
+        after = chunk.after
+        known = self._generations.get(generation.id)
+        place = known.moved_to if known else None
+        covers = FileRange(generation, self.path, chunk.start, after.end, after.crc, after.tail, place)
         try:
-            await self._put(Batch(decoded, source=path, range=covers, dead=decoded.refused))
+            await self._put(Batch(decoded, source=self.path, range=covers, dead=decoded.refused), covers)
         except RangeConflict as conflict:
             if conflict.held_end == chunk.start:
                 # An earlier try of ours, cancelled here, is still being written there.
                 await asyncio.sleep(_BEING_WRITTEN_SECONDS)
                 return
-            log.warning("%s: byte %d does not continue what is held: %s", path, chunk.start, conflict.hint)
+            log.warning("%s: byte %d does not continue what is held: %s", self.where, chunk.start, conflict.hint)
             await asyncio.to_thread(file.go_to, conflict.held_end)
+            self.mark = file.mark
             return
-        file.move_to(after)
-        self._last_event_ns = clock.now_ns()
+        self._move_to(after)
+        self.last_event_ns = clock.now_ns()
         metrics.followed_bytes.inc(after.end - chunk.start)
 
-    async def _put(self, batch: Batch) -> None:
+    def _move_to(self, mark: Mark) -> None:
+        self.mark = mark
+        if self._file:
+            self._file.move_to(mark)
+
+    async def _put(self, batch: Batch, covers: FileRange) -> None:
         """Put `batch` into the sink, waiting for as long as it is overloaded."""
         wait_seconds = 0
         while True:
             try:
-                receipt = await self._settings.sink.put(batch)
+                accepted = await self._generations.put(batch, covers)
             except Overloaded as error:
                 if not self.error:
-                    log.warning("%s has to wait: %s", self.path, error)
+                    log.warning("%s has to wait: %s", self.where, error)
                 self.error = error.message
                 wait_seconds = min(max(error.retry_after_seconds, wait_seconds * 2), _LONGEST_WAIT_SECONDS)
                 await asyncio.sleep(wait_seconds)
             else:
-                metrics.accepted.labels("follow").inc(receipt.accepted)
+                metrics.accepted.labels("follow").inc(accepted)
                 metrics.rejected.labels("follow").inc(len(batch.dead))
                 return

@@ -1,46 +1,65 @@
 """The formats of followed files: their names, how a file's is recognised, and the decoder of each."""
 
+import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from logriver.clock import Zone
 from logriver.errors import SettingsError
+from logriver.protocols import zones
+from logriver.protocols.access_log import AccessLog, is_access_line
 from logriver.protocols.api_requests import ApiRequests, is_api_request
 from logriver.protocols.document import fields_of
 from logriver.protocols.json_lines import JsonLines
 from logriver.protocols.lines import split
+from logriver.protocols.logfmt import LogFmt, is_logfmt
 from logriver.protocols.text import TextLines
 from logriver.record import Decoded
 
-FORMATS = ("json", "api_requests", "text")
+FORMATS = ("json", "api_requests", "access", "logfmt", "text")
 SAMPLE_LINES = 64
 """By so many first lines a format is recognised."""
 
 Decode = Callable[[bytes, int, int], Decoded]
 """Whole lines, the offset of the first in the file, the time of reading in nanoseconds, to rows."""
 
+# What stands before the `=` of a path that has one in its name looks otherwise: it has a `/` or a `.`.
+_WITH_FORMAT = re.compile(r"([^\W\d]\w*)?(?:@([\w+:/-]+))?=(.*)", re.DOTALL)
 
-def split_format(source: str) -> tuple[str | None, str]:
-    """`[FORMAT=]PATH` to format and path. Raises `SettingsError` for an unknown format or an empty path."""
-    name, equals, path = source.partition("=")
-    if not equals or not name.isidentifier():
-        name, path = "", source
-    elif name not in FORMATS:
-        raise SettingsError(
-            f"unknown format {name[:60]!r}",
-            hint=f"formats are {', '.join(FORMATS)}; a path with a '=' in its first part is written ./{source}",
-        )
+
+class SourceText(NamedTuple):
+    """What `[FORMAT][@ZONE]=PATH` says; a `format` of None is to be recognised, a `zone` of None is the machine's."""
+
+    format: str | None
+    zone: Zone | None
+    path: str
+
+
+def split_source(source: str) -> SourceText:
+    """Read `[[FORMAT][@ZONE]=]PATH`. Raises `SettingsError` for an unknown format or zone and for an empty path."""
+    found = _WITH_FORMAT.fullmatch(source)
+    if found is None or not (found[1] or found[2]):
+        name, zone_name, path = None, None, source
+    else:
+        name, zone_name, path = found.groups()
+    hint = f"a path with a '=' in its first part is written ./{source[:60]}"
+    if name and name not in FORMATS:
+        raise SettingsError(f"unknown format {name[:60]!r}", hint=f"formats are {', '.join(FORMATS)}; {hint}")
     if not path:
         raise SettingsError(f"no path to follow in {source[:60]!r}")
-    return name or None, path
+    try:
+        zone = zones.zone(zone_name) if zone_name else None
+    except ValueError as error:
+        raise SettingsError(str(error), hint=f"a zone is UTC, +02:00 or like Europe/Paris; {hint}") from None
+    return SourceText(name, zone, path)
 
 
 def recognise(head: bytes) -> str:
     """The format of a file that begins with the lines `head`: what most of the first 64 are, else text."""
     texts = [text for _, _, text in split(head, 0, len(head))[0][:SAMPLE_LINES]]
-    if sum(map(_is_json_object, texts)) * 2 > len(texts):
-        return "json"
-    if sum(map(is_api_request, texts)) * 2 > len(texts):
-        return "api_requests"
+    for name, is_one in _TESTS.items():
+        if sum(map(is_one, texts)) * 2 > len(texts):
+            return name
     return "text"
 
 
@@ -51,6 +70,10 @@ def decoder(name: str, max_record_bytes: int, zone: Zone) -> Decode:
         return lambda chunk, offset, now_ns: json_lines.decode(chunk, now_ns, offset=offset)
     if name == "api_requests":
         return ApiRequests(max_record_bytes).decode
+    if name == "access":
+        return AccessLog(max_record_bytes, zone).decode
+    if name == "logfmt":
+        return LogFmt(max_record_bytes, zone).decode
     return TextLines(max_record_bytes, zone).decode
 
 
@@ -60,3 +83,11 @@ def _is_json_object(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+_TESTS: dict[str, Callable[[str], bool]] = {
+    "json": _is_json_object,
+    "api_requests": is_api_request,
+    "access": is_access_line,
+    "logfmt": is_logfmt,
+}

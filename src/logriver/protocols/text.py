@@ -1,18 +1,24 @@
 """Text lines to rows: the time and the level are recognised, the message is always the whole line.
 
-A line whose beginning has none of the shapes of `timestamp_shapes.py` gets the time of reading and no level.
+A line whose beginning has none of the shapes of `timestamp_shapes.py` gets the time of reading.
 """
 
-from functools import lru_cache
+import re
 
 import msgspec
 
 from logriver.clock import Zone
-from logriver.columns import level_of
-from logriver.protocols.lines import split
-from logriver.protocols.rows import encode, row
-from logriver.protocols.timestamp_shapes import Stamps, written
+from logriver.protocols import syslog
+from logriver.protocols.line_levels import after_time, first_word, meaning
+from logriver.protocols.lines import Line, split
+from logriver.protocols.rows import encode, encode_unescaped, line
+from logriver.protocols.timestamps import Stamps, written
 from logriver.record import Decoded
+
+Values = tuple[str, ...]
+"""A row's values in the order of `DECODED_COLUMNS`, not escaped."""
+
+_COLOUR = re.compile(r"\x1b\[[\d;]*m", re.ASCII)
 
 
 class TextLines:
@@ -25,37 +31,38 @@ class TextLines:
     def decode(self, chunk: bytes, offset: int, now_ns: int) -> Decoded:
         """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused."""
         lines, refused = split(chunk, offset, self._max_record_bytes)
-        stamps = Stamps(self._zone, now_ns)
-        rows = [_row(text, at, stamps, now_ns) for _, at, text in lines]
-        return Decoded([encode(rows)] if rows else [], len(rows), refused)
+        return Decoded(encoded(values_of(lines, self._zone, now_ns)), len(lines), refused)
 
 
-def _row(text: str, offset: int, stamps: Stamps, now_ns: int) -> str:
-    found = stamps.find(text)
-    if not found:
-        return row(now_ns, "", text, offset=offset)
-    minute, second, fraction, ending, host, service, marked_level, capital_level = found.groups("")
-    attributes = "{}"
+def values_of(lines: list[Line], zone: Zone, now_ns: int) -> list[Values]:
+    """The values of the rows of text `lines`, one row a line."""
+    stamps = Stamps(zone, now_ns)
+    now = str(now_ns)
+    return [_values(text, str(at), stamps, now) for _, at, text in lines]
+
+
+def encoded(rows: list[Values]) -> list[bytes]:
+    """Rows as the blocks of a `Decoded`."""
+    if not rows:
+        return []
+    return [encode_unescaped(list(map("\t".join, rows))) or encode(list(map(line, rows)))]
+
+
+def _values(message: str, offset: str, stamps: Stamps, now: str) -> Values:
+    # Colours are for terminals; they hide times and levels.
+    text = _COLOUR.sub("", message) or message if "\x1b" in message else message
+    beginning = stamps.find(text)
+    if not beginning:
+        level, sent_level = meaning(first_word(text))
+        return now, level, message, "", "", "", "", "{}", sent_level, offset
+    shape, found = beginning
+    minute, second, fraction, ending, host, service, mark, extra = shape.parts(found.groups(""))
+    fields = syslog.fields(extra) if extra else {}
     try:
-        time_ns = stamps.time_ns(minute, second, fraction, ending)
+        time = str(stamps.time_ns(shape, minute, second, fraction, ending))
     except ValueError:
-        time_ns = now_ns
-        attributes = msgspec.json.encode({"time_text": written(found)}).decode()
-    level, sent_level = _meaning(marked_level or capital_level)
-    return row(
-        time_ns,
-        level,
-        text,
-        service=service,
-        host=host,
-        attributes=attributes,
-        sent_level=sent_level,
-        offset=offset,
-    )
-
-
-@lru_cache
-def _meaning(sent: str) -> tuple[str, str]:
-    """The columns `level` and `_level` for a level as it is spelled in a line."""
-    level = level_of(sent)
-    return level, "" if level == sent else sent
+        time = now
+        fields["time_text"] = written(found)
+    level, sent_level = meaning(mark or after_time(text, found.end()))
+    attributes = msgspec.json.encode(fields).decode() if fields else "{}"
+    return time, level, message, service, host, "", "", attributes, sent_level, offset

@@ -1,159 +1,236 @@
-"""The shapes in which log lines begin with a time, and what else each beginning says about the line.
+r"""The shapes in which log lines begin with a time, and what else such a beginning says about the line.
 
-Every pattern has the same eight groups: the text up to the minute, the second, the fraction, the zone or the year where
-it is written after them, host, program, and the level in one of two places. The text up to the minute is what lines
-have in common, so its time is worked out once a chunk (`Stamps`).
+A shape is written as three patterns: what stands before the time, the time up to its minute, and what comes after. In
+the second, `%Y %y %m %b %d %e %H %k %M` mean what they mean to `date` (`%N` is a minute that may have one digit,
+`%s` seconds since 1970 or their thousandths, millionths, billionths), so that one text says both how to recognise it
+and how to read it. Named groups in the others are the parts of `Stamp`. A year that is missing is not in the shape.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
+from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits
+from typing import NamedTuple
 
-from logriver import clock
-from logriver.clock import Zone, in_zone
+from logriver.protocols.line_levels import CAPITALS
+from logriver.protocols.zones import ABBREVIATIONS
 
-_DAY_NS = 86_400 * clock.SECOND_NS
-_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
-# 29 February is at most so many years back.
-_YEARS_BACK = 8
-
-_SECOND_NS = {f"{second:02}": second * clock.SECOND_NS for second in range(61)}
-_DIGIT_NS = [10 ** (9 - digits) for digits in range(10)]
-
-_SECOND = r"([0-5]\d|60)"
-_FRACTION = r"(?:[.,](\d{1,9})\d*+)?"
-_STAMP_GROUPS = 6
-_WORDS = "trace|debug|information|info|notice|warning|warn|error|err|critical|crit|fatal|alert|emerg|panic"
-# The level stands soon after the time: in brackets (`[error]`, Apache's `[core:error]`) or before a colon in any
-# spelling, or in capitals as one of the first three words (a thread or a logger's name may come before it).
-_LEVEL = (
-    r"[\s\]|:-]*+"
-    rf"(?:\[?(?:\w{{1,99}}+:)?({_WORDS}|{_WORDS.title()})[\]:]"
-    r"|(?:(?:\[[^\]]{0,99}+\]|[^\s\[]\S{0,99}+)\s++(?:[|:-]\s++)?+){0,2}?"
-    rf"[\[(<]?(?:\w{{1,99}}+[.:])?({_WORDS.upper()})(?=[\s\]):>|,]|$))"
-)
-_MONTH = "(?:" + "|".join(_MONTH_NAMES) + ")"
-_PROGRAM = r"([\w/(][\w/.()@+-]*+)(?:\[[^\]\s]*+\])?+:(?=\s|$)"
+MONTHS = {
+    name: number
+    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)  # noqa: SIM905
+}
 
 
-def _minute_ns(year: int, month: int, day: int, hour: str, minute: str) -> int:
-    return clock.days_ns(year, month, day) + clock.clock_seconds(int(hour), int(minute), 0) * clock.SECOND_NS
+class Stamp(NamedTuple):
+    """What the beginning of a line says; parts that its shape does not have are empty.
+
+    `minute` is the time up to there, `ending` what completes it (zone, year, half of the day, milliseconds), `level` a
+    mark that stands where only this shape has it, `extra` the rest of an RFC 5424 header.
+    """
+
+    minute: str
+    second: str
+    fraction: str
+    ending: str
+    host: str
+    service: str
+    level: str
+    extra: str
 
 
-def _iso(text: str, ending: str, zone: Zone, _now_ns: int) -> int:
-    """`2015-10-18 18:01`, ending is the zone."""
-    local_ns = _minute_ns(int(text[:4]), int(text[5:7]), int(text[8:10]), text[11:13], text[14:16])
-    if ending:
-        return local_ns - clock.zone_seconds(ending) * clock.SECOND_NS
-    return in_zone(local_ns, zone)
+_DIRECTIVES = {
+    "%Y": r"(?P<Y>\d{4})",
+    "%y": r"(?P<y>\d\d)",
+    "%m": r"(?P<m>\d\d?)",
+    "%b": f"(?P<b>{'|'.join(MONTHS)})",
+    "%d": r"(?P<d>\d\d?)",
+    "%e": r"(?P<d>[ \d]?\d)",
+    "%H": r"(?P<H>\d\d)",
+    "%k": r"(?P<H>[ \d]?\d)",
+    "%M": r"(?P<M>[0-5]\d)",
+    "%N": r"(?P<M>[0-5]?\d)",
+    "%s": r"(?P<s>[12]\d{9}(?:\d{9}|\d{6}|\d{3})?)",
+}
+_DIRECTIVE = re.compile("%[A-Za-z]")
+_NAME = re.compile(r"\?P<\w+>")
 
 
-def _compact(text: str, _ending: str, zone: Zone, _now_ns: int) -> int:
-    """`081109 2036`; as POSIX has it, 69 to 99 are the last century."""
-    year = int(text[:2])
-    year += 1900 if year >= 69 else 2000
-    return in_zone(_minute_ns(year, int(text[2:4]), int(text[4:6]), text[7:9], text[9:11]), zone)
-
-
-def _month_first(text: str, ending: str, zone: Zone, now_ns: int) -> int:
-    """`Jun 14 15:16`, ending is the year; without one it is the latest not more than a day (and a minute) ahead."""
-    month, day = _MONTHS[text[:3]], int(text[4:6])
-    if ending:
-        return in_zone(_minute_ns(int(ending), month, day, text[7:9], text[10:12]), zone)
-    latest_ns = now_ns + _DAY_NS
-    year = int(clock.to_text(latest_ns + _DAY_NS)[:4])
-    for candidate in range(year, year - _YEARS_BACK - 1, -1):
-        try:
-            time_ns = in_zone(_minute_ns(candidate, month, day, text[7:9], text[10:12]), zone)
-        except ValueError:
-            continue
-        if time_ns <= latest_ns:
-            return time_ns
-    raise ValueError(f"no such day: {text!r}")
-
-
-def _day_first(text: str, ending: str, zone: Zone, now_ns: int) -> int:
-    """`10/Oct/2000:13:55`, ending is the zone."""
-    return _iso(f"{text[7:11]}-{_MONTHS[text[3:6]]:02}-{text[:2]} {text[12:]}", ending, zone, now_ns)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """One way to begin a line: how to recognise it, and how to read its text up to the minute and its ending."""
+    """One way to begin a line: `pattern` recognises it, `parts` picks a `Stamp` of its groups, `minute` reads one."""
 
     pattern: re.Pattern[str]
-    minute_ns: Callable[[str, str, Zone, int], int]
+    parts: Callable[[tuple[str, ...]], tuple[str, ...]]
+    minute: re.Pattern[str]
+    begins: str
 
 
-def _shape(stamp: str, minute_ns: Callable[[str, str, Zone, int], int]) -> Shape:
-    rest = "()" * (_STAMP_GROUPS - re.compile(stamp).groups)
-    return Shape(re.compile(f"{stamp}{rest}(?:{_LEVEL})?+", re.ASCII), minute_ns)
+def _shape(begins: str, before: str, minute: str, after: str) -> Shape:
+    """The shape of lines whose first character is one of `begins`."""
+    reading = _DIRECTIVE.sub(lambda found: _DIRECTIVES[found[0]], minute)
+    recognising = _NAME.sub("?:", reading)
+    # The last group is empty: the part of a stamp that the shape does not have.
+    pattern = re.compile(f"{before}(?P<minute>{recognising}){after}()", re.ASCII)
+    places = [pattern.groupindex.get(name, pattern.groups) - 1 for name in Stamp._fields]
+    return Shape(pattern, itemgetter(*places), re.compile(reading, re.ASCII), begins)
 
 
-_ISO_MINUTE = r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d)"
+_SECOND = r"(?P<second>[0-5]\d|60)"
+_FRACTION = r"(?:[.,](?P<fraction>\d{1,9})\d*+)?"
+_CLOCK = f":{_SECOND}{_FRACTION}"
+_ABBREVIATION = rf"(?:{ABBREVIATIONS})\b"
+# A zone after a blank needs its minutes: ` -08` may be anything.
+_ZONE = (
+    r"(?:Z\b|[+-]\d\d(?::?\d\d)?\b| [+-]\d\d:?\d\d\b| ?[AaPp][Mm]\b"
+    rf"| {_ABBREVIATION}| [A-Z][a-z]{{2,9}}/[A-Z][A-Za-z_]{{2,20}}(?=\]))"
+)
+_ENDING = f"(?P<ending>{_ZONE})?+"
+_OFFSET = r"(?P<ending>Z|[+-]\d\d:?\d\d)"
+_DAY_NAME = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_PROGRAM = r"(?P<service>[\w/(][\w/.()@+-]*+)(?:\[[^\]\s]*+\])?+:(?=\s|$)"
+_HOST = rf"(?!(?:{CAPITALS})\b)(?P<host>[^\s\[:]++)"
+_HOST_AND_PROGRAM = rf"(?: (?!(?:{CAPITALS})\b)(?P<host>[^\s%]\S*+) *+(?:{_PROGRAM})?|(?=[\s:]|$))"
+_PRIORITY = r"(?P<level><\d{1,3}>)"
+_ISO = "%Y[-/.]%m[-/.]%d[T _]%k:%M"
+_ISO_CLOCK = rf"(?::{_SECOND}{_FRACTION})?+(?!\d){_ENDING}"
+# Only what can be a date, six digits are soon something else.
+_SIX_DIGITS = r"(?=\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]) )"
+_EIGHT_DIGITS = r"(?=(?:19|20|21|22)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])[-T ])"
+_LEVEL_FIRST = (
+    rf"\[?(?P<level>{CAPITALS}|{CAPITALS.lower()}) *+\]?[:,]?\s*+(?:[|-]\s++)?+(?:\[[^\]\d][^\]]{{0,99}}+\]\s++)?+"
+)
+_LETTER_FIRST = r"\[?(?P<level>[VTDIWEFCA]),?+ "
+# What `grep`, `docker compose logs` and collections of files put before a line.
+_FILE_FIRST = r"(?:[^\s|]{1,200}?\.log(?:[^\s|]{0,99}+\s|[^\s:|]{0,99}+:(?:\d{1,9}:)?+) *+|[\w.-]{1,99}+ *+\| ++)"
 
-# The first that fits is taken.
-SHAPES = (
-    # rsyslog's own format of files: always six digits and an offset, so that the next word can only be the host.
-    _shape(rf"{_ISO_MINUTE}:{_SECOND}\.(\d{{6}})([+-]\d\d:\d\d) ([^\s\[:]++) +{_PROGRAM}", _iso),
-    # ISO 8601, log4j, dpkg. A zone after a blank needs its minutes: ` -08` may be anything.
-    _shape(
-        rf"\[?{_ISO_MINUTE}:{_SECOND}{_FRACTION}(Z\b|[+-]\d\d(?::?\d\d)?\b| [+-]\d\d:?\d\d\b| (?:Z|UTC)\b)?+",
-        _iso,
+ACCESS_LOG = _shape("[", r"\[", "%d/%b/%Y:%H:%M", rf":{_SECOND}{_FRACTION}(?P<ending> [+-]\d{{4}})?\]")
+"""The time as access logs have it, wherever it stands."""
+
+# A line has shapes of one family only, so that the one of the line before can be tried first.
+_SHAPES: tuple[Shape | tuple[Shape, ...], ...] = (
+    (
+        # rsyslog's own format of files: always six digits and an offset, so that the next word can only be the host.
+        _shape(digits, "", "%Y-%m-%d[T ]%H:%M", rf":{_SECOND}\.(?P<fraction>\d{{6}}){_OFFSET} {_HOST} +{_PROGRAM}"),
+        # The journal's short-iso formats.
+        _shape(
+            digits,
+            "",
+            "%Y-%m-%dT%H:%M",
+            rf"{_CLOCK}{_OFFSET} {_HOST} (?P<service>[\w/(][\w/.()@+-]*+)\[\d++\]:(?=\s|$)",
+        ),
+        # ISO 8601, log4j, dpkg, nginx' error log, databases.
+        _shape(digits + "[", r"\[?", _ISO, _ISO_CLOCK),
     ),
-    # Syslog, RFC 3164.
-    _shape(rf"({_MONTH} [ \d]\d \d\d:\d\d):{_SECOND}{_FRACTION}() (\S++) *+(?:{_PROGRAM})?", _month_first),
-    # Apache's error log.
-    _shape(rf"\[[A-Z][a-z]{{2}} ({_MONTH} [ \d]\d \d\d:\d\d):{_SECOND}{_FRACTION} (\d{{4}})\]", _month_first),
-    # Access logs of Apache and nginx.
-    _shape(
-        rf"\S{{1,255}} \S{{1,255}} [^\[]{{1,255}}\[(\d\d/{_MONTH}/\d{{4}}:\d\d:\d\d):{_SECOND}() ([+-]\d{{4}})\]",
-        _day_first,
+    # `081109 203615`.
+    _shape(digits, _SIX_DIGITS, "%y%m%d (?=[0-2])%H%M", rf"{_SECOND}{_FRACTION}(?=\s)"),
+    # Spark: `17/06/09 20:10:40`.
+    _shape(digits + "[", r"\[?", "%y/%m/%d %H:%M", _CLOCK),
+    (
+        # HealthApp: `20171223-22:15:29:606|`, each number as short as it can be.
+        _shape(digits, _EIGHT_DIGITS, "%Y%m%d-%k:%N", r":(?P<second>[0-5]?\d|60)(?P<ending>:\d{1,3}\b)"),
+        _shape(digits + "[", rf"\[?{_EIGHT_DIGITS}", "%Y%m%d[-T ]%k:%M", _CLOCK + _ENDING),
+        _shape(digits + "[", rf"\[?{_EIGHT_DIGITS}", "%Y%m%d[-T ]%H%M", rf"{_SECOND}{_FRACTION}(?!\d){_ENDING}"),
     ),
-    # `081109 203615`: only what can be a date, six digits are soon something else.
+    # MySQL before 5.7, Tornado.
+    _shape(digits, _SIX_DIGITS, "%y%m%d %k:%M", _CLOCK),
+    _shape("[", rf"\[(?P<level>[DIWEC]) {_SIX_DIGITS}", "%y%m%d %H:%M", _CLOCK),
+    # Access logs, Tomcat, PHP, and dates as people write them.
+    _shape(digits + "[", r"\[?", "%d[/ -]%b[/ -]%Y[: ]%k:%M", _CLOCK + _ENDING),
     _shape(
-        rf"(\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]) (?:[01]\d|2[0-3])[0-5]\d){_SECOND}{_FRACTION}()(?=\s)",
-        _compact,
+        digits + ascii_letters,
+        r"\S{1,255} \S{1,255} [^\[]{1,255}\[",
+        "%d/%b/%Y:%H:%M",
+        rf":{_SECOND}(?P<ending> [+-]\d{{4}})\]",
     ),
+    # Redis: `1234:M 02 Jan 2024 15:04:05.678 *`, and before 3.0 `[1234] 02 Jan 15:04:05.678 *`.
+    _shape(digits, r"\d{1,10}:[A-Z] ", "%d %b %Y %H:%M", _CLOCK + r"(?: (?P<level>[.*#-])(?= ))?+"),
+    _shape(
+        "[" + digits, r"(?:\[\d{1,10}\] |\d{1,10}:[A-Z] )", "%d %b %H:%M", _CLOCK + r"(?: (?P<level>[.*#-])(?= ))?+"
+    ),
+    # Android.
+    _shape(digits, "", "%m-%d %H:%M", rf":{_SECOND}\.(?P<fraction>\d{{3,9}})"),
+    # Month first with slashes, else day first; a month above 12 is taken as a day.
+    _shape(digits + "[", r"\[?", "%m/%d/%Y,?[ -]%k:%M", _CLOCK + _ENDING),
+    _shape(digits + "[", r"\[?", "%d[.-]%m[.-]%Y,? %k:%M", _CLOCK + _ENDING),
+    # Proxifier.
+    _shape("[", r"\[", "%m\\.%d %H:%M", rf"{_CLOCK}\]"),
+    # Squid and others: seconds since 1970.
+    _shape(digits + "[", r"[\[(]?", "%s", r"(?:\.(?P<fraction>\d{1,9})\d*+)?(?=[\s\]):,|]|$)"),
+    # Clusters: a number, node, component and state before the seconds since 1970.
+    _shape(digits, r"\d{1,10} \S{1,99} \S{1,99} \S{1,99} ", "%s", r"(?= \d)"),
+    # No day: Elixir, Serilog, logback as it comes.
+    _shape(digits + "[", r"\[?", "%H:%M", rf"{_CLOCK}(?=[\s\]|])"),
+    (
+        # Blue Gene, whose second stamp has the microseconds, and the like: a label, seconds since 1970, day and node.
+        _shape(
+            "-" + ascii_uppercase,
+            r"[A-Z-][\w-]{0,40} ",
+            "%s",
+            r" \d{4}\.\d\d\.\d\d (?P<host>\S{1,99}) \d{4}-\d\d-\d\d-\d\d\.\d\d\.\d\d\.(?P<fraction>\d{6}) \S{1,99}",
+        ),
+        _shape(
+            "-" + ascii_uppercase,
+            r"[A-Z-][\w-]{0,40} ",
+            "%s",
+            rf" \d{{4}}\.\d\d\.\d\d (?P<host>\S{{1,99}}) [A-Z][a-z][a-z] +\d+ [\d:]{{8}} \S{{1,99}} (?:{_PROGRAM})?+",
+        ),
+    ),
+    # glog and klog.
+    _shape("CDIWEF", "(?P<level>[CDIWEF])", "(?:%Y)?%m(?P<d>\\d\\d) %H:%M", rf":{_SECOND}\.(?P<fraction>\d{{1,9}})"),
+    (
+        # Java's own, Cisco's with a year.
+        _shape(ascii_uppercase, "", "%b %e,? %Y,? %k:%M", _CLOCK + r"(?P<ending> [AP]M\b)?+"),
+        # Syslog, RFC 3164, with or without its priority; Cisco's star says that its clock was never set.
+        _shape(ascii_uppercase, "", "%b %e %H:%M", _CLOCK + _HOST_AND_PROGRAM),
+    ),
+    _shape("<", _PRIORITY, "%b %e %H:%M", _CLOCK + _HOST_AND_PROGRAM),
+    _shape("*.", "[*.]", "%b %e %H:%M", f"{_CLOCK}(?=:)"),
+    (
+        # Syslog, RFC 5424.
+        _shape(
+            "<",
+            rf"{_PRIORITY}[1-9]\d? ",
+            "%Y-%m-%dT%H:%M",
+            rf"{_CLOCK}{_OFFSET} (?:-|(?P<host>\S{{1,255}})) (?:-|(?P<service>\S{{1,255}})) "
+            r"(?P<extra>\S{1,255} \S{1,255} (?:-|\[.*))",
+        ),
+        _shape("<", _PRIORITY, "%Y-%m-%d[T ]%H:%M", rf"{_CLOCK}{_ENDING} {_HOST} *+(?:{_PROGRAM})?"),
+        _shape("<", _PRIORITY, _ISO, _ISO_CLOCK),
+    ),
+    # Apache's error log, `date` and ctime; RFC 1123.
+    _shape(
+        "[" + ascii_uppercase,
+        rf"\[?{_DAY_NAME} ",
+        "%b %e %H:%M",
+        rf"{_CLOCK}(?P<ending>(?: (?:[AP]M\b|{_ABBREVIATION}|[+-]\d{{4}}\b)){{0,2}} \d{{4}})\b",
+    ),
+    _shape("[" + ascii_uppercase, rf"\[?{_DAY_NAME},? ", "%e %b %Y %H:%M", _CLOCK + _ENDING),
+    # The level first: Rails, Dropwizard, Cassandra, Jupyter; Chrome.
+    _shape("[VTDIWEFCA", _LETTER_FIRST + r"\[?", _ISO, _ISO_CLOCK),
+    _shape("[", r"\[(?P<level>[DIWEC]) ", "%H:%M", _CLOCK),
+    _shape("[" + ascii_letters, _LEVEL_FIRST + r"\[?", _ISO, _ISO_CLOCK),
+    _shape("[" + ascii_letters, _LEVEL_FIRST + r"\[?", "%y/%m/%d %H:%M", _CLOCK),
+    _shape("[" + ascii_letters, _LEVEL_FIRST + r"\[?", "%H:%M", rf"{_CLOCK}(?=[\s\]|])"),
+    _shape("[", r"\[\d{1,10}:\d{1,10}:", "%m(?P<d>\\d\\d)/%H%M", rf"{_SECOND}\.(?P<fraction>\d{{1,9}})"),
+    # Linux' audit.
+    _shape(ascii_lowercase, r"(?:node=\S{1,255} )?type=\w{1,60} msg=audit\(", "%s", r"\.(?P<fraction>\d{3}):\d++\)"),
+    _shape(ascii_letters + digits, _FILE_FIRST + r"\[?", _ISO, _ISO_CLOCK),
 )
 
 
-class Stamps:
-    """Finds and reads the times of one chunk's lines; remembers the shape of the last and the minutes it has seen."""
-
-    def __init__(self, zone: Zone, now_ns: int) -> None:
-        self._zone = zone
-        self._now_ns = now_ns
-        self._shape = SHAPES[0]
-        self._minutes: dict[tuple[str, str], int] = {}
-
-    def find(self, text: str) -> re.Match[str] | None:
-        """The stamp that the line begins with, or None."""
-        if found := self._shape.pattern.match(text):
-            return found
-        for shape in SHAPES:
-            if found := shape.pattern.match(text):
-                self._shape = shape
-                self._minutes.clear()
-                return found
-        return None
-
-    def time_ns(self, minute: str, second: str, fraction: str, ending: str) -> int:
-        """The time that the first four groups of the stamp found last say.
-
-        Raises `ValueError` if there is no such time or it cannot be stored.
-        """
-        time_ns = self._minutes.get((minute, ending))
-        if time_ns is None:
-            time_ns = self._shape.minute_ns(minute, ending.strip(), self._zone, self._now_ns)
-            self._minutes[minute, ending] = time_ns
-        time_ns += _SECOND_NS[second]
-        if fraction:
-            time_ns += int(fraction) * _DIGIT_NS[len(fraction)]
-        return clock.check_range(time_ns)
+Family = tuple[Shape, ...]
+"""Shapes of which a line may have several: the first that fits is taken."""
 
 
-def written(found: re.Match[str]) -> str:
-    """The time as the line has it."""
-    return found.string[found.start(1) : max(found.end(group) for group in (2, 3, 4))]
+def _by_first_character() -> dict[str, tuple[Family, ...]]:
+    families = [entry if isinstance(entry, tuple) else (entry,) for entry in _SHAPES]
+    beginnings = {character for family in families for shape in family for character in shape.begins}
+    return {
+        first: tuple(family for family in families if any(first in shape.begins for shape in family))
+        for first in beginnings
+    }
+
+
+SHAPES = _by_first_character()
+"""The families of shapes that a line with that first character can have."""

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 from logriver import clock, metrics
 from logriver.queue.base import DeadLetter, Piece, Run
-from logriver.queue.wal_segment import RecordHeader, Span, records
+from logriver.queue.wal_segment import Letter, RecordHeader, Span, records
 
 _JOIN_BYTES = 1_000_000
+# Rows that are kept in memory until they are taken; what is beyond is read from the log again.
+_READY_BYTES = 64_000_000
 
 
 @dataclass(slots=True)
@@ -59,6 +61,8 @@ class Backlog:
                 self.bytes += span.end - span.start
                 self._untaken_bytes += span.end - span.start
                 self._untaken_records += span.last_seq - span.first_seq + 1
+                if self._untaken_bytes > _READY_BYTES:
+                    span.ready = None
                 if not (self._spans and self._spans[-1].span.extend(span, _JOIN_BYTES)):
                     self._spans.append(_Waiting(span, now))
             self._changed.notify()
@@ -132,39 +136,69 @@ class Backlog:
             listener(mark)
 
 
+class _Pieces:
+    """Collects rows with contiguous numbers into pieces of a run."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._rows: list[bytes] = []
+        self._first_seq = self._count = 0
+
+    def add(self, first_seq: int, count: int, rows: list[bytes]) -> None:
+        if self._first_seq + self._count != first_seq:
+            self.end()
+            self._first_seq = first_seq
+        self._rows += rows
+        self._count += count
+
+    def end(self) -> None:
+        if self._count:
+            self._run.pieces.append(Piece(self._first_seq, self._count, b"".join(self._rows)))
+        self._rows, self._count = [], 0
+
+
 def _read(spans: list[Span], doubtful: int) -> Run:
-    """Read spans with contiguous numbers from the log, checking every byte."""
+    """Read spans with contiguous numbers, from memory or from the log, there checking every byte."""
     size = sum(span.end - span.start for span in spans)
     run = Run(spans[0].first_seq, spans[-1].last_seq, size, spans[0].first_seq <= doubtful)
-    rows: list[bytes] = []
-    first_seq = count = 0
+    pieces = _Pieces(run)
     for span in spans:
-        expected = span.first_seq
-        for header, body, letters in records(_read_bytes(span)):
-            if header.first_seq > expected:
-                run.damaged.append((expected, header.first_seq - 1))
-            if rows and first_seq + count != header.first_seq:
-                run.pieces.append(Piece(first_seq, count, b"".join(rows)))
-                rows, count = [], 0
-            if header.rows:
-                if not rows:
-                    first_seq = header.first_seq
-                rows.append(_joined(header, body))
-                count += header.rows
-            for number, letter in enumerate(letters, header.first_seq + header.rows):
-                run.letters.append(DeadLetter(number, letter.reason, letter.raw, header.source, header.received_ns))
-            expected = header.last_seq + 1
-        if expected <= span.last_seq:
-            run.damaged.append((expected, span.last_seq))
-    if rows:
-        run.pieces.append(Piece(first_seq, count, b"".join(rows)))
+        if span.ready is not None:
+            pieces.add(span.first_seq, span.last_seq - span.first_seq + 1, span.ready)
+        else:
+            _read_log(span, run, pieces)
+    pieces.end()
     return run
 
 
-def _joined(header: RecordHeader, rows: bytes) -> bytes:
+def _read_log(span: Span, run: Run, pieces: _Pieces) -> None:
+    expected = span.first_seq
+    for header, body, letters in _unfinished(span):
+        if header.first_seq > expected:
+            run.damaged.append((expected, header.first_seq - 1))
+        if header.rows:
+            pieces.add(header.first_seq, header.rows, [complete_rows(header, body)])
+        for number, letter in enumerate(letters, header.first_seq + header.rows):
+            run.letters.append(DeadLetter(number, letter.reason, letter.raw, header.source, header.received_ns))
+        expected = header.last_seq + 1
+    if expected <= span.last_seq:
+        run.damaged.append((expected, span.last_seq))
+
+
+def _unfinished(span: Span) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:
+    """The records of a span but for those before its first number, which were done before this start."""
+    return (record for record in records(_read_bytes(span)) if record[0].last_seq >= span.first_seq)
+
+
+def complete_rows(header: RecordHeader, rows: bytes) -> bytes:
     """Rows with what the header says of all of them (`columns.py`: `_source`, `_received`)."""
-    source = header.source.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-    return rows.replace(b"\n", f"\t{source}\t{header.received_ns}\n".encode())
+    return rows.replace(b"\n", row_end(header.source, header.received_ns))
+
+
+def row_end(source: str, received_ns: int) -> bytes:
+    """The end of each row of a batch."""
+    escaped = source.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+    return f"\t{escaped}\t{received_ns}\n".encode()
 
 
 def _read_bytes(span: Span) -> bytes:

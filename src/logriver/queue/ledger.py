@@ -7,6 +7,9 @@ chunk that is sent twice, or by two followers of the same name, is stored once.
 from logriver.errors import RangeConflict
 from logriver.record import FileRange, Held
 
+FORGET_AFTER_NS = 30 * 86_400 * 1_000_000_000
+"""So long after its file is gone, a generation is forgotten."""
+
 
 class Ledger:
     """In memory, filled from the last snapshot and the log's headers. Guarded by the log's lock."""
@@ -15,6 +18,7 @@ class Ledger:
         self._held = {entry.generation.id: entry for entry in held}
         self._appending: dict[str, int] = {}
         self._changed: dict[str, Held] = {}
+        self._forgotten: list[str] = []
 
     def begin(self, range: FileRange) -> None:
         """A range is about to be written. Raises `RangeConflict` unless it continues what is held or being written."""
@@ -34,22 +38,16 @@ class Ledger:
         if self._appending.get(key) == range.end:
             del self._appending[key]
         known = self._held.pop(key, None)
-        if known is not None and known.end >= range.end:
+        if known is not None and (known.end > range.end or (known.end == range.end and range.start < range.end)):
             self._held[key] = known
             return
-        entry = Held(range.generation, range.path, range.end, range.crc, range.tail)
+        known = known or Held(range.generation, range.path, 0, 0, b"")
         # Taken out and put in again: the order is that of the last change.
-        self._held[key] = self._changed[key] = entry
+        self._held[key] = self._changed[key] = known.after(range)
 
-    def known(self, follower: str, device: int, inode: int) -> list[Held]:
+    def known(self, follower: str) -> list[Held]:
         """See `Sink.known`."""
-        place = (follower, device, inode)
-        found = [
-            entry
-            for entry in self._held.values()
-            if (entry.generation.follower, entry.generation.device, entry.generation.inode) == place
-        ]
-        return found[::-1]
+        return [entry for entry in self._held.values() if entry.generation.follower == follower]
 
     def entries(self) -> list[Held]:
         """Every generation, the last changed last."""
@@ -60,6 +58,17 @@ class Ledger:
         changed, self._changed = list(self._changed.values()), {}
         return changed
 
-    def not_saved(self, entries: list[Held]) -> None:
-        """Entries that `changed` gave and that could not be saved."""
+    def forget(self, now_ns: int) -> list[str]:
+        """Forget what is gone for long; the ids of all that was forgotten and is not saved yet, for a snapshot."""
+        for key, entry in list(self._held.items()):
+            if 0 < entry.gone_ns < now_ns - FORGET_AFTER_NS:
+                del self._held[key]
+                self._changed.pop(key, None)
+                self._forgotten.append(key)
+        forgotten, self._forgotten = self._forgotten, []
+        return [key for key in forgotten if key not in self._held]
+
+    def not_saved(self, entries: list[Held], forgotten: list[str]) -> None:
+        """What `changed` and `forget` gave and could not be saved."""
         self._changed = {entry.generation.id: entry for entry in entries} | self._changed
+        self._forgotten = forgotten + self._forgotten

@@ -1,6 +1,6 @@
 """Reading the log at start: what is still to be stored, what is lost, and where numbering goes on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -86,8 +86,9 @@ def _add(found: Recovered, span: Span) -> None:
     if span.last_seq <= found.last_seq:
         return
     if span.first_seq <= found.last_seq:
-        # Joined records of which some were done: all of it is looked at again, the store knows what it holds.
-        found.mark = min(found.mark, span.first_seq - 1)
+        # Joined records of which some are done. Those are passed over when it is read: retention may have removed them
+        # since, so that the store does not tell whether they were there.
+        span = replace(span, first_seq=found.last_seq + 1)
     _skip_to(found, span.first_seq - 1, "no valid record in the log")
     found.spans.append(span)
     found.last_seq = span.last_seq

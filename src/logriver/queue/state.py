@@ -15,7 +15,7 @@ import msgspec
 from logriver import metrics
 from logriver.errors import DataDirectoryError
 from logriver.queue.base import DeadLetter
-from logriver.record import Held
+from logriver.record import MAX_SEQ, Held
 
 MAX_KEYS = 1_000_000
 KEY_LIFE_NS = 24 * 3600 * 1_000_000_000
@@ -33,6 +33,9 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 );
 CREATE TABLE IF NOT EXISTS holes (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, reason TEXT NOT NULL);
 """
+
+
+_LETTER = "seq, reason, raw, source, received_ns"
 
 
 class KnownKey(msgspec.Struct, frozen=True, gc=False):
@@ -60,6 +63,8 @@ class Snapshot(msgspec.Struct):
     keys: dict[bytes, KnownKey]
     held: list[Held]
     holes: list[Hole]
+    forgotten: list[str] = []
+    replayed: list[int] = []
 
 
 class State:
@@ -84,10 +89,27 @@ class State:
             self._db.close()
 
     def mark(self, name: str) -> int:
-        """`mark` or `highest` of the last snapshot, 0 before the first."""
+        """A number that was kept, 0 before the first.
+
+        `mark` and `highest` of the last snapshot; `removed`: records that retention removed; `removing_slice`: the last
+        slice it began to remove, with its `removing_rows`, 0 when that is done.
+        """
         with self._lock:
             row = self._db.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
         return int(row[0]) if row else 0
+
+    def begin_removal(self, slice: int, rows: int) -> None:
+        """Make durable that a slice with so many rows is about to be dropped, and all slices before it are gone."""
+        self._set_marks({"removing_slice": slice, "removing_rows": rows})
+
+    def finish_removal(self) -> None:
+        """The slice is gone: its rows count as removed. Once, however often this is called."""
+        self._set_marks({"removed": self.mark("removed") + self.mark("removing_rows"), "removing_rows": 0})
+
+    def _set_marks(self, marks: dict[str, int]) -> None:
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("REPLACE INTO marks VALUES (?, ?)", marks.items())
 
     def ledger(self) -> list[Held]:
         """Every generation, as of the last snapshot."""
@@ -119,10 +141,12 @@ class State:
                 "REPLACE INTO keys VALUES (?, ?, ?, ?, ?)",
                 ((s, k.content, k.accepted, k.rejected, k.received_ns) for s, k in snapshot.keys.items()),
             )
+            self._db.executemany("DELETE FROM ledger WHERE generation = ?", ((key,) for key in snapshot.forgotten))
             self._db.executemany(
                 "REPLACE INTO ledger VALUES (?, ?)",
                 ((held.generation.id, msgspec.msgpack.encode(held)) for held in snapshot.held),
             )
+            self._delete_letters(snapshot.replayed)
             self._db.executemany(
                 "REPLACE INTO holes VALUES (?, ?, ?)", ((h.first_seq, h.last_seq, h.reason) for h in snapshot.holes)
             )
@@ -157,6 +181,39 @@ class State:
         )
         metrics.dead_letters_removed.inc(count)
         self.dead_letters, self._dead_letter_bytes = self._count_letters()
+
+    def letters(self, before: int | None, limit: int, max_bytes: int) -> list[DeadLetter]:
+        """At most `limit` letters below `before` (None: all), newest first, up to the one that reaches `max_bytes`."""
+        found: list[DeadLetter] = []
+        size = 0
+        with self._lock:
+            rows = self._db.execute(
+                f"SELECT {_LETTER} FROM dead_letters WHERE seq < ? ORDER BY seq DESC LIMIT ?",
+                (MAX_SEQ if before is None else before, limit),
+            )
+            for row in rows:
+                found.append(DeadLetter(*row))
+                size += len(found[-1].raw)
+                if size >= max_bytes:
+                    break
+        return found
+
+    def letter(self, seq: int) -> DeadLetter | None:
+        """One letter, if it is there."""
+        with self._lock:
+            row = self._db.execute(f"SELECT {_LETTER} FROM dead_letters WHERE seq = ?", (seq,)).fetchone()
+        return DeadLetter(*row) if row else None
+
+    def remove_letters(self, seqs: list[int]) -> None:
+        """Remove letters that are no longer needed, durably."""
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._delete_letters(seqs)
+
+    def _delete_letters(self, seqs: list[int]) -> None:
+        if seqs:
+            self._db.executemany("DELETE FROM dead_letters WHERE seq = ?", ((seq,) for seq in seqs))
+            self.dead_letters, self._dead_letter_bytes = self._count_letters()
 
     def _count_letters(self) -> tuple[int, int]:
         count, size = self._db.execute("SELECT count(*), ifnull(sum(length(raw)), 0) FROM dead_letters").fetchone()

@@ -10,13 +10,15 @@ import contextlib
 import logging
 import sqlite3
 import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from logriver import clock, metrics
-from logriver.errors import KeyReused, Overloaded, Unavailable
-from logriver.queue.backlog import Backlog
+from logriver.errors import KeyReused, LogriverError, Overloaded, Unavailable
+from logriver.queue.backlog import Backlog, row_end
 from logriver.queue.base import DeadLetter, Run
+from logriver.queue.dead_letters import DeadLetters
 from logriver.queue.ledger import Ledger
 from logriver.queue.recovery import recover, segment_path
 from logriver.queue.state import KEY_LIFE_NS, Hole, KnownKey, Snapshot, State
@@ -64,18 +66,29 @@ class Wal:
     """See the module. `put` and `known` are called on one event loop, the rest on any thread."""
 
     def __init__(
-        self, directory: Path, node: str, state: State, stored_seq: int, segment_bytes: int, max_backlog_bytes: int
+        self,
+        directory: Path,
+        node: str,
+        state: State,
+        stored_seq: int,
+        segment_bytes: int,
+        max_backlog_bytes: int,
+        check_disk: Callable[[], None] = lambda: None,
     ) -> None:
-        """Recover what is in `directory`. Raises `OSError`."""
+        """Recover what is in `directory`. Raises `OSError`.
+
+        `check_disk` is asked before each batch and raises `Overloaded` or `Unavailable` while there is no room.
+        """
         directory.mkdir(exist_ok=True)
         self._directory = directory
         self._node = node
         self._state = state
-        self._segment_bytes = segment_bytes
-        self._max_backlog_bytes = max_backlog_bytes
+        self._segment_bytes, self._max_backlog_bytes = segment_bytes, max_backlog_bytes
+        self._check_disk = check_disk
         found = recover(directory, state, stored_seq)
         self.problems = found.problems
         self.backlog = Backlog(found.mark, found.last_seq)
+        self.letters = DeadLetters(state)
         self._ledger = Ledger(state.ledger())
         self._keys: dict[bytes, KnownKey] = {}
         self._keys_being_saved: dict[bytes, KnownKey] = {}
@@ -123,16 +136,21 @@ class Wal:
 
     # The sink.
 
-    async def put(self, batch: Batch) -> Receipt:
+    def put(self, batch: Batch) -> Awaitable[Receipt]:
         """See `Sink.put`."""
-        if batch.key is None:
-            return await self._append(batch)
-        return await self._once(batch.key.scope, batch)
+        if batch.key is not None:
+            return self._once(batch.key.scope, batch)
+        try:
+            return self._append(batch)
+        except LogriverError as error:
+            refused: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            return refused
 
-    async def known(self, follower: str, device: int, inode: int) -> list[Held]:
+    async def known(self, follower: str) -> list[Held]:
         """See `Sink.known`."""
         with self._lock:
-            return self._ledger.known(follower, device, inode)
+            return self._ledger.known(follower)
 
     def sources(self) -> list[Held]:
         """The ledger, for showing it."""
@@ -209,12 +227,15 @@ class Wal:
             raise Overloaded(
                 f"{self.backlog.bytes} bytes are waiting to be stored", hint="send slower; nothing was kept"
             )
+        self._check_disk()
         if self._next_seq >= MAX_SEQ:
             raise Unavailable("the numbers of this node are used up")
 
     def _entry(self, batch: Batch, answer: "asyncio.Future[Receipt]") -> _Entry:
         decoded = batch.decoded
-        self._last_received_ns = max(self._last_received_ns, clock.now_ns())
+        if not self._gathered:
+            # One time for what comes in one turn of the event loop, never earlier than the one before.
+            self._last_received_ns = max(self._last_received_ns, clock.now_ns())
         header = RecordHeader(
             self._next_seq,
             decoded.count,
@@ -253,14 +274,7 @@ class Wal:
 
     def _write(self, entries: list[_Entry]) -> None:
         segment = self._segment or self._open_segment(entries[0].header.first_seq)
-        spans: list[Span] = []
-        at = segment.size
-        for entry in entries:
-            header = entry.header
-            span = Span(segment.path, at, at + entry.size, header.first_seq, header.last_seq)
-            at = span.end
-            if header.last_seq >= header.first_seq and not (spans and spans[-1].extend(span, _SPAN_BYTES)):
-                spans.append(span)
+        spans = _spans(segment, entries)
         headers = [entry.header for entry in entries if entry.header.remembered]
         started = clock.monotonic()
         segment.append([buffer for entry in entries for buffer in entry.buffers], spans, headers)
@@ -332,6 +346,8 @@ class Wal:
             self._keys[header.key_scope] = known
         if header.range is not None:
             self._ledger.apply(header.range)
+        if header.replays is not None:
+            self.letters.replayed(header.replays)
 
     def _record_hole(self, hole: Hole) -> None:
         self._holes.append(hole)
@@ -367,12 +383,12 @@ class Wal:
 
     def bury(self, letters: list[DeadLetter]) -> None:
         """See `Queue.bury`."""
-        self._state.bury(letters)
+        self.letters.bury(letters)
         metrics.dead_letters.inc(len(letters))
 
     def buried(self, first_seq: int, last_seq: int) -> set[int]:
         """See `Queue.buried`."""
-        return self._state.buried(first_seq, last_seq)
+        return self.letters.buried(first_seq, last_seq)
 
     # The keeping thread.
 
@@ -390,8 +406,10 @@ class Wal:
         with self._lock:
             self._keys_being_saved, self._keys = self._keys, {}
             holes, self._holes = self._holes, []
+            forgotten = self._ledger.forget(clock.now_ns())
+            replays = self.letters.replays()
             held = self._ledger.changed()
-            snapshot = Snapshot(self.mark, self._next_seq - 1, self._keys_being_saved, held, holes)
+            snapshot = Snapshot(self.mark, self._next_seq - 1, self._keys_being_saved, held, holes, forgotten, replays)
             covered = [entry for entry in self._finished if entry[1] <= snapshot.mark]
         try:
             self._state.save(snapshot, clock.now_ns())
@@ -403,8 +421,9 @@ class Wal:
             with self._lock:
                 self._keys = self._keys_being_saved | self._keys
                 self._holes = holes + self._holes
-                self._ledger.not_saved(held)
+                self._ledger.not_saved(held, forgotten)
             return False
+        self.letters.saved(replays, snapshot.mark)
         with self._lock:
             self._keys_being_saved = {}
             self._finished = [entry for entry in self._finished if entry not in covered]
@@ -430,6 +449,30 @@ class Wal:
         elif segment is not None:
             self._finished.append((segment.path, segment.last_seq))
         self._snapshot()
+
+
+def _spans(segment: SegmentWriter, entries: list[_Entry]) -> list[Span]:
+    """The records of a group as they will stand at the end of the segment, with their rows still in memory."""
+    spans: list[Span] = []
+    span = Span(segment.path, segment.size, segment.size, entries[0].header.first_seq, segment.last_seq, [])
+    end_of: tuple[str, int] | None = None
+    end = b""
+    for entry in entries:
+        header = entry.header
+        if span.end - span.start >= _SPAN_BYTES:
+            spans.append(span)
+            span = Span(segment.path, span.end, span.end, header.first_seq, header.first_seq - 1, [])
+        if end_of != (header.source, header.received_ns):
+            end_of = header.source, header.received_ns
+            end = row_end(*end_of)
+        span.end += entry.size
+        span.last_seq = header.last_seq
+        if header.dead:
+            span.ready = None
+        elif span.ready is not None:
+            span.ready += [rows.replace(b"\n", end) for rows in entry.batch.decoded.rows]
+    spans.append(span)
+    return [span for span in spans if span.last_seq >= span.first_seq]
 
 
 def _resolve_all(entries: list[_Entry], error: Exception | None) -> None:

@@ -85,13 +85,17 @@ class Letter(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 @dataclass(slots=True)
 class Span:
-    """Records that stand one behind the other in a segment and have contiguous numbers."""
+    """Records that stand one behind the other in a segment and have contiguous numbers.
+
+    `ready` are their rows (complete, see `columns.py`), while they are still in memory and all of them are rows.
+    """
 
     path: Path
     start: int
     end: int
     first_seq: int
     last_seq: int
+    ready: list[bytes] | None = None
 
     def extend(self, other: "Span", max_bytes: int) -> bool:
         """Take `other` in if it continues this one and both are small enough together."""
@@ -100,6 +104,7 @@ class Span:
         if other.end - self.start > max_bytes:
             return False
         self.end, self.last_seq = other.end, other.last_seq
+        self.ready = None if self.ready is None or other.ready is None else self.ready + other.ready
         return True
 
 

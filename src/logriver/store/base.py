@@ -45,15 +45,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class SliceSize:
-    """A slice of the table as it is on disk."""
+    """A slice of the table as it is on disk.
+
+    `old_bytes` are of parts that were merged away or dropped and are not deleted yet; a slice of which only such parts
+    are left has no rows.
+    """
 
     slice: int
     rows: int
     bytes: int
+    old_bytes: int = 0
 
 
 class Store(Protocol):
-    """Five methods; everything else is SQL."""
+    """Five methods; everything else is SQL. Whoever opened a store closes it."""
 
     def insert(self, block: Block) -> None:
         """Put a block into the table, durable on return. Some of it may be there after an exception.
@@ -77,6 +82,9 @@ class Store(Protocol):
         """The slices that exist, oldest first."""
         ...
 
-    def close(self) -> None:
-        """Finish what is running and let the directory go."""
+    def drop(self, slice: int) -> None:
+        """Remove a slice that nobody inserts into, whatever its size; one that is not there is no error.
+
+        Queries that run go on with what they see. Some of it may be there after an exception.
+        """
         ...

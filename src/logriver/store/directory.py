@@ -2,10 +2,12 @@
 
 FORMAT      the version of the data format; a newer one is refused and nothing is touched
 LOCK        held (flock) as long as the process lives
+TOKEN       what opens the doors, readable by the owner alone (`auth/token.py`)
 NODE        the node's short random name, made at the first start
 log/        the write-ahead log (`queue/wal.py`)
 state.db    what the queue remembers (`queue/state.py`)
 store/      the engine's files
+reserve     takes room only, given up when a full disk leaves none for removing (`disk.py`)
 engine.xml  the engine's configuration, written at every start
 """
 

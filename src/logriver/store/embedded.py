@@ -38,6 +38,7 @@ _CONFIG = """<clickhouse>
   <mmap_cache_size>16</mmap_cache_size>
   <background_pool_size>2</background_pool_size>
   <background_schedule_pool_size>4</background_schedule_pool_size>
+  <max_partition_size_to_drop>0</max_partition_size_to_drop>
 </clickhouse>
 """
 _CACHE_BYTES = 64_000_000
@@ -55,7 +56,10 @@ class Embedded:
         """Open or make it. Raises `SettingsError` for fields that cannot be promoted, before anything is touched."""
         self.promoted = promote.chosen(promoted)
         config = directory / "engine.xml"
-        config.write_text(_CONFIG.format(memory_bytes=memory_bytes, cache_bytes=_CACHE_BYTES))
+        content = _CONFIG.format(memory_bytes=memory_bytes, cache_bytes=_CACHE_BYTES)
+        # Written only if it is another one: on a full disk it could not be written again.
+        if not config.exists() or config.read_text() != content:
+            config.write_text(content)
         try:
             self._sessions = Sessions(f"{directory / 'store'}?config-file={config}")
         except (chdb.ChdbError, RuntimeError) as error:
@@ -141,13 +145,18 @@ class Embedded:
     def slices(self) -> list[SliceSize]:
         """See `Store.slices`."""
         sql = (
-            f"SELECT toUInt32(partition), sum(rows), sum(bytes_on_disk) FROM system.parts "
-            f"WHERE database = currentDatabase() AND table = '{TABLE}' AND active GROUP BY 1 ORDER BY 1"
+            f"SELECT toUInt32(partition), sumIf(rows, active), sumIf(bytes_on_disk, active), "
+            f"sumIf(bytes_on_disk, NOT active) FROM system.parts "
+            f"WHERE database = currentDatabase() AND table = '{TABLE}' GROUP BY 1 ORDER BY 1"
         )
         return [SliceSize(*map(_int, row)) for row in self.query(sql).rows]
 
+    def drop(self, slice: int) -> None:
+        """See `Store.drop`."""
+        self.query_text(ddl.drop_slice(slice))
+
     def close(self) -> None:
-        """See `Store.close`."""
+        """Finish what is running and let the directory go."""
         self._sessions.close()
 
     def query_text(self, sql: str, format: str = "TabSeparated", params: Mapping[str, Param] | None = None) -> bytes:

@@ -4,7 +4,9 @@ import ctypes
 import os
 from pathlib import Path
 
-_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
+_OLD_CGROUP_LIMIT = _CGROUPS / "memory" / "memory.limit_in_bytes"
 _SHARE = 4
 _LEAST_BYTES = 600_000_000
 
@@ -17,14 +19,23 @@ def engine_memory_bytes(setting_bytes: int) -> int:
 
 
 def machine_memory_bytes() -> int:
-    """Physical memory, or the cgroup's limit where that is less."""
+    """Physical memory, or the limit of a control group that this process is in where that is less."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for file in _CGROUP_LIMITS:
+    for file in (*_cgroup_limits(), _OLD_CGROUP_LIMIT):
         if file.exists():
             text = file.read_text().strip()
             if text.isdigit():
                 limits.append(int(text))
     return min(limits)
+
+
+def _cgroup_limits() -> list[Path]:
+    """Of the own group and of those around it, up to the root: a container's limit or a unit's `MemoryMax=`."""
+    if not _OWN_CGROUP.exists():
+        return []
+    named = (line.removeprefix("0::/") for line in _OWN_CGROUP.read_text().splitlines() if line.startswith("0::/"))
+    own = _CGROUPS / next(named, "")
+    return [group / "memory.max" for group in (own, *own.parents) if group.is_relative_to(_CGROUPS)]
 
 
 def give_back_memory() -> None:

@@ -37,11 +37,13 @@ class Writer:
         block_records: int,
         block_bytes: int,
         block_seconds: float,
+        removed_slice: int = 0,
     ) -> None:
+        """`removed_slice`: slices up to this number were removed and are not used again."""
         self._queue = queue
         self._store = store
         self._node = node
-        self._slices = Slices(store, slice_bytes)
+        self._slices = Slices(store, slice_bytes, removed_slice)
         self._block = (block_records, block_bytes, block_seconds)
         self._threads: list[threading.Thread] = []
         self._give_up = threading.Event()
@@ -51,6 +53,10 @@ class Writer:
     def problems(self) -> list[str]:
         """What keeps blocks from being stored now."""
         return sorted(set(self._troubles.values()))
+
+    def first_open_slice(self) -> int:
+        """Nothing is inserted any more into slices below this."""
+        return self._slices.first_open()
 
     def start(self, workers: int) -> None:
         """Begin to write, `workers` blocks at one time."""
@@ -120,8 +126,8 @@ class Writer:
         while waiting:
             part = waiting.pop(0)
             try:
-                place = self._slices.next(len(part.rows))
-                self._store.insert(Block(part.rows, part.first_seq, part.count, place))
+                with self._slices.place(len(part.rows)) as place:
+                    self._store.insert(Block(part.rows, part.first_seq, part.count, place))
             except DataRefused as error:
                 dead.add(self._bury(part, error))
                 waiting = self._missing(part, dead) + waiting

@@ -1,0 +1,91 @@
+"""Replaying a dead letter: read again, or as corrected by whoever asks, it becomes a record like any other.
+
+The batch carries the letter's number, so that a stop at any moment neither loses nor doubles it (see
+`queue/dead_letters.py`).
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from logriver import clock, metrics
+from logriver.columns import ROW_COLUMNS
+from logriver.errors import NotFound, Unprocessable
+from logriver.protocols.formats import decoder, recognise
+from logriver.protocols.lines import MAX_REFUSED_BYTES
+from logriver.queue.base import DeadLetter
+from logriver.queue.dead_letters import DeadLetters
+from logriver.record import Batch, Decoded, Receipt, Sink
+
+_GIVE_RECORD = "send the corrected record as the body"
+
+_accepted = metrics.accepted.labels(way="replay")
+
+
+class Replay:
+    """Replays letters into a sink. On one event loop; a letter is replayed once, however many ask for it."""
+
+    def __init__(
+        self, letters: DeadLetters, sink: Sink, format_of: Callable[[str], str | None], max_record_bytes: int
+    ) -> None:
+        """`format_of` gives the format of a source, None where it is not known (any more)."""
+        self._letters = letters
+        self._sink = sink
+        self._format_of = format_of
+        self._max_record_bytes = max_record_bytes
+        self._running: dict[int, asyncio.Task[Receipt]] = {}
+
+    async def run(self, seq: int, corrected: bytes) -> Receipt:
+        """Replay a letter as it is or, where that is not empty, as `corrected`; on return it is on disk.
+
+        Raises `NotFound`, `Unprocessable` where it fails again and stays, and what `Sink.put` raises.
+        """
+        task = self._running.get(seq)
+        if task is None:
+            task = self._running[seq] = asyncio.create_task(self._replay(seq, corrected))
+            task.add_done_callback(lambda done: self._finished(seq, done))
+        # Who asks may go away; the batch is on its way all the same.
+        return await asyncio.shield(task)
+
+    def _finished(self, seq: int, task: asyncio.Task[Receipt]) -> None:
+        del self._running[seq]
+        if not task.cancelled():
+            task.exception()
+
+    async def _replay(self, seq: int, corrected: bytes) -> Receipt:
+        letter = await asyncio.to_thread(self._letters.get, seq)
+        if letter is None:
+            raise NotFound(f"there is no dead letter {str(seq)!r}")
+        source, decoded = await asyncio.to_thread(self._read, letter, corrected)
+        receipt = await self._sink.put(Batch(decoded, source, replays=seq))
+        _accepted.inc(receipt.accepted)
+        await asyncio.to_thread(self._letters.remove, seq)
+        return receipt
+
+    def _read(self, letter: DeadLetter, corrected: bytes) -> tuple[str, Decoded]:
+        text = corrected.strip()
+        if not text and not letter.source:
+            return _stored_row(letter)
+        if not text and len(letter.raw) >= MAX_REFUSED_BYTES:
+            raise Unprocessable(f"only the first {len(letter.raw)} bytes of it were kept", hint=_GIVE_RECORD)
+        decoded = self._decoded(letter.source, text or letter.raw.strip())
+        if decoded.refused:
+            raise Unprocessable(f"it fails again: {decoded.refused[0].reason}", hint=_GIVE_RECORD)
+        if decoded.count != 1:
+            raise Unprocessable(f"a letter is replayed as one record, this is {decoded.count}", hint=_GIVE_RECORD)
+        return letter.source, decoded
+
+    def _decoded(self, source: str, text: bytes) -> Decoded:
+        name = self._format_of(source) or recognise(text + b"\n")
+        if text.startswith(b"{"):
+            # A newline inside of a JSON object can only be a blank between its parts.
+            name, text = "json", text.replace(b"\n", b" ")
+        return decoder(name, self._max_record_bytes, clock.local_offset_seconds)(text + b"\n", 0, clock.now_ns())
+
+
+def _stored_row(letter: DeadLetter) -> tuple[str, Decoded]:
+    """A row that the engine refused has no source beside it: it is in the row, with the time it was received."""
+    columns = letter.raw.split(b"\t")
+    if len(columns) != len(ROW_COLUMNS):
+        raise Unprocessable("it is not a whole row", hint=_GIVE_RECORD)
+    source = columns[-2].decode(errors="replace")
+    return source, Decoded([b"\t".join(columns[:-2]) + b"\n"], 1)

@@ -1,0 +1,146 @@
+"""What the sink's ledger knows of this follower's generations, kept here, and which file has which of them now.
+
+A generation is *claimed* by the one file that is read for it. It is *free* for a copy of that file to take over once
+its own file is gone or has other content. In between, at a start, nobody knows yet, and a copy has to wait.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from logriver.errors import RangeConflict
+from logriver.follow.growing_file import HEAD_BYTES, head_hash
+from logriver.record import Batch, Decoded, FileRange, Generation, Held, Sink
+
+Place = tuple[int, int]
+"""Device and inode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who has a generation: the file's path now, and its first bytes."""
+
+    path: Path
+    head: bytes
+
+
+@dataclass(slots=True)
+class Generations:
+    """Used on one event loop. `present` are the places where files were found at the last look."""
+
+    follower: str
+    sink: Sink
+    present: set[Place] = field(default_factory=set)
+    _held: dict[str, Held] = field(default_factory=dict)
+    _by_place: dict[Place, dict[str, None]] = field(default_factory=dict)
+    _by_head: dict[int, dict[str, dict[str, None]]] = field(default_factory=dict)
+    _lives: dict[Place, int] = field(default_factory=dict)
+    _claims: dict[str, Claim] = field(default_factory=dict)
+    _displaced: dict[str, None] = field(default_factory=dict)
+
+    async def load(self) -> None:
+        """Ask the sink for everything. Raises what `Sink.known` does."""
+        for held in await self.sink.known(self.follower):
+            self._keep(held)
+
+    async def put(self, batch: Batch, covers: FileRange) -> int:
+        """Put a batch with its range; what is known afterwards is what the ledger knows. Gives the records accepted.
+
+        Raises as `Sink.put` does.
+        """
+        try:
+            receipt = await self.sink.put(batch)
+        except RangeConflict:
+            await self.load()
+            raise
+        known = self._held.get(covers.generation.id) or Held(covers.generation, covers.path, 0, 0, b"")
+        self._keep(known.after(covers))
+        return receipt.accepted
+
+    async def put_state(self, covers: FileRange) -> None:
+        """Put an empty range: what became of a file."""
+        await self.put(Batch(Decoded(), source=covers.path, range=covers), covers)
+
+    def all(self) -> list[Held]:
+        """Every generation."""
+        return list(self._held.values())
+
+    def get(self, key: str) -> Held | None:
+        """The one with that id, as it is now."""
+        return self._held.get(key)
+
+    def newest_at(self, place: Place) -> Held | None:
+        """The last generation that was seen in a place, unless its content is known to be another by now."""
+        here = self._contenders(place)
+        return here[-1] if here else None
+
+    def unsettled(self) -> list[Held]:
+        """Those that lost their place to another, and nobody has found out yet what became of their content."""
+        lost = [self._held[key] for key in self._displaced]
+        for place in self._by_place:
+            lost += self._contenders(place)[:-1]
+        return [held for held in lost if not held.over and not self.claimed(held)]
+
+    def _contenders(self, place: Place) -> list[Held]:
+        """Those that may be what is in a place, the last changed last."""
+        here = (self._held[key] for key in self._by_place.get(place, ()))
+        return [held for held in here if not self.displaced(held)]
+
+    def displace(self, held: Held) -> None:
+        """The file in its place has other content."""
+        self._claims.pop(held.generation.id, None)
+        self._displaced[held.generation.id] = None
+
+    def displaced(self, held: Held) -> bool:
+        """Whether its file was seen to get other content, as opposed to going away."""
+        return held.over or held.generation.id in self._displaced
+
+    def claim(self, generation: Generation, path: Path, head: bytes) -> None:
+        """A file has it from now on."""
+        self._claims[generation.id] = Claim(path, head)
+        self._displaced.pop(generation.id, None)
+
+    def release(self, generation: Generation) -> None:
+        """Its file is no longer read."""
+        self._claims.pop(generation.id, None)
+
+    def claimed(self, held: Held) -> Claim | None:
+        """Who has it."""
+        return self._claims.get(held.generation.id)
+
+    def free(self, held: Held) -> bool:
+        """Whether a copy may take it over."""
+        return not self.claimed(held) and (
+            self.displaced(held) or held.place not in self.present or self.newest_at(held.place) is not held
+        )
+
+    def alike(self, head: bytes) -> list[Held]:
+        """Those of which something is held and that begin as a file with the first bytes `head` does."""
+        keys = {
+            key: None
+            for key, claim in self._claims.items()
+            if head.startswith(claim.head) or claim.head.startswith(head)
+        }
+        for length, by_hash in self._by_head.items():
+            if length <= len(head):
+                keys |= by_hash.get(head_hash(head[:length]), {})
+        found = [self._held[key] for key in keys if key in self._held]
+        return [held for held in reversed(found) if held.end]
+
+    def born(self, place: Place, head: bytes) -> Generation:
+        """A new generation in a place."""
+        head = head[:HEAD_BYTES]
+        return Generation(self.follower, *place, len(head), head_hash(head), self._lives.get(place, -1) + 1)
+
+    def _keep(self, held: Held) -> None:
+        generation, key = held.generation, held.generation.id
+        before = self._held.get(key)
+        if before:
+            self._by_place[before.place].pop(key, None)
+        self._held[key] = held
+        # Taken out and put in again: the order is that of the last change.
+        self._by_place.setdefault(held.place, {})[key] = None
+        self._by_head.setdefault(generation.head_length, {}).setdefault(generation.head_hash, {})[key] = None
+        born_at = (generation.device, generation.inode)
+        self._lives[born_at] = max(self._lives.get(born_at, -1), generation.life)
+        if held.over:
+            self._displaced.pop(key, None)

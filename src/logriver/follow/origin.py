@@ -1,0 +1,81 @@
+"""Where the content of an unknown file comes from: it may be a copy of a known one, of which the first part is held.
+
+A file that equals a known one up to what is held of that may be a copy of it, made by a tool that will truncate the
+other next, or a file of its own that began with the same lines. As long as the known one lives unchanged it is held
+back, because nobody can tell yet.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from logriver.follow.generations import Generations
+from logriver.follow.growing_file import HEAD_BYTES, GrowingFile
+from logriver.record import Held
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A file `takes_over` a generation, is `held_back` (by the path of another), or neither: it is of its own.
+
+    Of one of its own, the first `copied_bytes` are known to be a copy of what is held.
+    """
+
+    takes_over: Held | None = None
+    held_back: str = ""
+    copied_bytes: int = 0
+
+
+class OriginFinder:
+    """Asked about one file, again and again while it is held back."""
+
+    def __init__(self, generations: Generations, only: str) -> None:
+        """`only`: the one generation that the file is read for."""
+        self._generations = generations
+        self._only = only
+        self._beginning_of: tuple[str, int] = ("", 0)
+
+    async def ask(self, file: GrowingFile, head: bytes) -> Origin:
+        """What it is now. Raises `OSError`."""
+        for held in self._generations.alike(head):
+            if self._only in ("", held.generation.id):
+                origin = await self._compare(file, held)
+                if origin:
+                    return origin
+        return Origin(held_back="the file that it is a copy of" if self._only else "")
+
+    async def _compare(self, file: GrowingFile, held: Held) -> Origin | None:
+        """None: it is no copy of that."""
+        size, key = file.stat().st_size, held.generation.id
+        if size >= held.end:
+            same = await asyncio.to_thread(file.same_up_to, held)
+            if self._generations.get(key) is not held:
+                return Origin(held_back=held.path)
+            if not same:
+                return None
+            return Origin(takes_over=held) if self._generations.free(held) else Origin(held_back=held.path)
+        return await self._compare_shorter(file, held, size)
+
+    async def _compare_shorter(self, file: GrowingFile, held: Held, size: int) -> Origin | None:
+        """A copy that is being made is shorter than what is held, and so is one that was overtaken."""
+        key = held.generation.id
+        claim = self._generations.claimed(held)
+        if claim is None and not self._generations.free(held):
+            return Origin(held_back=held.path)
+        if claim is None:
+            # A whole head that was compared is more than equal first lines.
+            copied = self._beginning_of == (key, size) and size > HEAD_BYTES and self._generations.displaced(held)
+            return Origin(copied_bytes=size) if copied else None
+        if await asyncio.to_thread(file.is_beginning_of, claim.path):
+            self._beginning_of = (key, size)
+            return Origin(held_back=held.path)
+        # The other may have been truncated meanwhile, which its reader will notice.
+        changed = self._generations.get(key) is not held or not await asyncio.to_thread(_has, claim.path, held)
+        return Origin(held_back=held.path) if changed or self._generations.claimed(held) is not claim else None
+
+
+def _has(path: Path, held: Held) -> bool:
+    """Whether the file there still ends, up to what is held, as it did."""
+    with path.open("rb") as file:
+        file.seek(held.end - len(held.tail))
+        return file.read(len(held.tail)) == held.tail

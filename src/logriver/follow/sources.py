@@ -1,0 +1,84 @@
+"""What is shown of followed files."""
+
+from dataclasses import dataclass
+
+from logriver.follow.generations import Generations
+from logriver.follow.reader import FileReader
+from logriver.record import Gap, Held
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationStatus:
+    """One life of a file: what is held of it, whether it is still there, and what of it is lost."""
+
+    inode: int
+    life: int
+    held_bytes: int
+    state: str
+    gaps: tuple[Gap, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How far a file is followed. `last_event_ns` is when lines of it last reached the disk, 0 for never.
+
+    `path` is what its lines have as source. `generations` and `gaps` are those of all files under that source.
+    """
+
+    path: str
+    format: str
+    held_bytes: int
+    size_bytes: int
+    last_event_ns: int
+    error: str
+    file: str = ""
+    gaps: tuple[Gap, ...] = ()
+    generations: tuple[GenerationStatus, ...] = ()
+
+    @property
+    def lag_bytes(self) -> int:
+        """What the file has and the sink does not."""
+        return max(0, self.size_bytes - self.held_bytes)
+
+
+def statuses(readers: list[FileReader], generations: Generations) -> list[SourceStatus]:
+    """One for each file that is followed; sources without a file but with a past come last."""
+    by_path: dict[str, list[Held]] = {}
+    for held in generations.all():
+        by_path.setdefault(held.path, []).append(held)
+    shown = [_status(reader, by_path, generations) for reader in readers]
+    past = by_path.keys() - {status.path for status in shown}
+    return shown + [_past(path, by_path[path], generations) for path in sorted(past)]
+
+
+def _status(reader: FileReader, by_path: dict[str, list[Held]], generations: Generations) -> SourceStatus:
+    held = by_path.get(reader.path, [])
+    return SourceStatus(
+        reader.path,
+        reader.format.name,
+        reader.mark.end,
+        max(reader.mark.end, reader.seen.st_size),
+        reader.last_event_ns,
+        reader.problem,
+        str(reader.where),
+        tuple(gap for entry in held for gap in entry.gaps),
+        tuple(_generation(entry, generations) for entry in held),
+    )
+
+
+def _past(path: str, held: list[Held], generations: Generations) -> SourceStatus:
+    end = held[-1].end
+    gaps = tuple(gap for entry in held for gap in entry.gaps)
+    lives = tuple(_generation(entry, generations) for entry in held)
+    return SourceStatus(path, "", end, end, 0, "its file is not there now", "", gaps, lives)
+
+
+def _generation(held: Held, generations: Generations) -> GenerationStatus:
+    _, inode = held.place
+    if held.over:
+        state = "truncated"
+    elif held.gone_ns:
+        state = "gone"
+    else:
+        state = "followed" if generations.claimed(held) else "finished"
+    return GenerationStatus(inode, held.generation.life, held.end, state, held.gaps)

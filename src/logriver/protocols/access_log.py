@@ -1,0 +1,96 @@
+"""Access logs of web servers, in Apache's common and combined formats (nginx and others write them too).
+
+`[VHOST] CLIENT IDENT USER [TIME] "REQUEST" STATUS BYTES ["REFERER" "USER AGENT"]`; what follows is only in the
+message, which is the line. A field that is `-` is left out. A line that is not so is read as text.
+"""
+
+import re
+
+import msgspec
+
+from logriver.clock import Zone
+from logriver.protocols.lines import Line, split
+from logriver.protocols.text import Values, encoded, values_of
+from logriver.protocols.timestamp_shapes import ACCESS_LOG
+from logriver.protocols.timestamps import Stamps
+from logriver.record import Decoded
+
+_QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_LINE = re.compile(
+    r"(?:\S{1,255} (?=\S{1,255} - \S{1,255} \[))?+(?P<client>\S{1,255}) \S{1,255} (?P<user>[^\[\"]{1,255}?) "
+    r"\[[^\]]{20,40}\] "
+    rf"{_QUOTED} (\d{{3}}|-) (\d{{1,18}}|-)(?: {_QUOTED} {_QUOTED})?(?=\s|$)",
+    re.ASCII,
+)
+_REQUEST = re.compile(r"([A-Za-z_-]{1,40}) (.*?)(?: (HTTP/[\d.]+))?", re.DOTALL)
+_ESCAPED_QUOTE = re.compile(r'\\(["\\])')
+
+_NUMBERS = ("status", "bytes")
+
+_to_json = msgspec.json.Encoder().encode
+
+
+class AccessLog:
+    """The decoder of such files. `zone` is for the lines that are read as text."""
+
+    def __init__(self, max_record_bytes: int, zone: Zone) -> None:
+        self._max_record_bytes = max_record_bytes
+        self._zone = zone
+
+    def decode(self, chunk: bytes, offset: int, now_ns: int) -> Decoded:
+        """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused."""
+        lines, refused = split(chunk, offset, self._max_record_bytes)
+        stamps = Stamps(self._zone, now_ns)
+        rows = [_values(line, stamps) or values_of([line], self._zone, now_ns)[0] for line in lines]
+        return Decoded(encoded(rows), len(rows), refused)
+
+
+def is_access_line(text: str) -> bool:
+    """Whether `text` is a line of an access log."""
+    return _LINE.match(text) is not None
+
+
+def _values(line: Line, stamps: Stamps) -> Values | None:
+    """The row of an access line; None for another."""
+    _, offset, text = line
+    found = _LINE.match(text)
+    stamped = ACCESS_LOG.pattern.search(text, 0, found.end("user") + 42) if found else None
+    if not found or not stamped:
+        return None
+    try:
+        time = str(stamps.time_ns(ACCESS_LOG, *ACCESS_LOG.parts(stamped.groups(""))[:4]))
+    except ValueError:
+        return None
+    attributes = _to_json(_fields(found)).decode()
+    return time, "", text, "", "", "", "", attributes, "", str(offset)
+
+
+def _fields(found: re.Match[str]) -> dict[str, str | int]:
+    client, user, request, status, size, referer, agent = found.groups()
+    method, path, protocol = _request(request)
+    texts = {
+        "client": client,
+        "user": user,
+        "method": method,
+        "path": path,
+        "protocol": protocol,
+        "status": status,
+        "bytes": size,
+        "referer": _plain(referer),
+        "user_agent": _plain(agent),
+    }
+    there = {name: text for name, text in texts.items() if text and text != "-"}
+    return {name: int(text) if name in _NUMBERS else text for name, text in there.items()}
+
+
+def _request(request: str) -> tuple[str, str, str]:
+    """Method, path and protocol; what is not a request (a TLS greeting on a plain port) is all path."""
+    found = _REQUEST.fullmatch(request)
+    if not found:
+        return "", _plain(request), ""
+    method, path, protocol = found.groups("")
+    return method, _plain(path), protocol
+
+
+def _plain(quoted: str | None) -> str:
+    return _ESCAPED_QUOTE.sub(r"\1", quoted) if quoted and "\\" in quoted else quoted or ""

@@ -1,0 +1,74 @@
+"""Dead letters: what was taken and cannot be stored, kept until somebody replays it or newer ones need the room.
+
+A replay is a batch that carries the letter's number. From the moment it is durable the letter counts as gone, whatever
+the file says: it is neither shown nor replayed nor buried again. That is remembered, at first by the log, whose header
+says it, and from a snapshot on by the letter's absence: the number may be forgotten once the mark that was saved has
+passed it, because then no run that has it comes again.
+"""
+
+import logging
+import sqlite3
+import threading
+
+from logriver.queue.base import DeadLetter
+from logriver.queue.state import State
+
+MAX_PAGE_BYTES = 8_000_000
+
+log = logging.getLogger(__name__)
+
+
+class DeadLetters:
+    """The letters in the state file, without those that were replayed. For any thread."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._lock = threading.Lock()
+        self._replayed: set[int] = set()
+
+    def bury(self, letters: list[DeadLetter]) -> None:
+        """See `Queue.bury`. A letter that was replayed stays gone."""
+        with self._lock:
+            letters = [letter for letter in letters if letter.seq not in self._replayed]
+        self._state.bury(letters)
+
+    def buried(self, first_seq: int, last_seq: int) -> set[int]:
+        """See `Queue.buried`. A letter that was replayed is one: its number must not be stored a second time."""
+        with self._lock:
+            replayed = {seq for seq in self._replayed if first_seq <= seq <= last_seq}
+        return self._state.buried(first_seq, last_seq) | replayed
+
+    def page(self, before: int | None, limit: int) -> list[DeadLetter]:
+        """The newest letters below `before`; fewer than `limit`, but at least one, if they are large."""
+        found = self._state.letters(before, limit, MAX_PAGE_BYTES)
+        with self._lock:
+            return [letter for letter in found if letter.seq not in self._replayed]
+
+    def get(self, seq: int) -> DeadLetter | None:
+        """One letter, if it is there and was not replayed."""
+        with self._lock:
+            if seq in self._replayed:
+                return None
+        return self._state.letter(seq)
+
+    def replayed(self, seq: int) -> None:
+        """A batch that replays the letter is durable."""
+        with self._lock:
+            self._replayed.add(seq)
+
+    def remove(self, seq: int) -> None:
+        """Remove a replayed letter now. Where the disk does not let us, the next snapshot does it."""
+        try:
+            self._state.remove_letters([seq])
+        except sqlite3.Error as error:
+            log.warning("a replayed dead letter stays for now", extra={"fields": {"seq": seq, "error": str(error)}})
+
+    def replays(self) -> list[int]:
+        """The letters that the next snapshot removes."""
+        with self._lock:
+            return list(self._replayed)
+
+    def saved(self, replays: list[int], mark: int) -> None:
+        """A snapshot with this mark has removed them."""
+        with self._lock:
+            self._replayed -= {seq for seq in replays if seq <= mark}

@@ -1,0 +1,167 @@
+"""Retention: the oldest slices go when their records are too old, or when room is needed.
+
+A slice is dropped as a whole, and only one that is closed, is not the newest, and whose records are all below the
+acknowledgement that is on disk, so that no restart stores any of them again. Age is that of receiving: a record of 1970
+that came today is new.
+
+Dropping is three steps: the intent with the number of rows is made durable, the slice is dropped, the rows are counted
+as removed. Slices go in order, so the intent also says that everything before it is gone. After a kill between any two
+steps the next start drops again what is still there, or has come back, and counts the rows once.
+"""
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Protocol
+
+from logriver import clock, metrics
+from logriver.columns import TABLE
+from logriver.errors import StoreError
+from logriver.store.base import SliceSize, Store
+from logriver.store.disk import Disk
+
+_LOOK_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
+
+
+class Memory(Protocol):
+    """What retention needs to be remembered, each call durable on return; `queue/state.py` does it."""
+
+    def mark(self, name: str) -> int:
+        """`mark` (all records up to it are done), `removed`, `removing_slice`, `removing_rows`."""
+        ...
+
+    def begin_removal(self, slice: int, rows: int) -> None:
+        """`slice` is about to be dropped and everything before it is gone."""
+        ...
+
+    def finish_removal(self) -> None:
+        """The slice is gone, its rows are counted; calling it again changes nothing."""
+        ...
+
+
+class Openness(Protocol):
+    """Who knows which slices are still written to."""
+
+    def first_open_slice(self) -> int:
+        """Nothing is inserted any more into slices below this."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    rows: int
+    last_seq: int
+    newest_ns: int
+
+
+class Retention:
+    """Keeps `store` within its age (seconds, None is for ever) and its room on `disk`, in a thread of its own.
+
+    `removed` counts the records that were removed since the data directory was made, those of a slice from before it
+    is dropped: for a moment they may also still be found, but are never neither.
+    """
+
+    def __init__(self, store: Store, memory: Memory, disk: Disk, max_age_seconds: int | None) -> None:
+        """Finish what a former process had begun. Raises `StoreError`."""
+        self._store = store
+        self._memory = memory
+        self._disk = disk
+        self._max_age_seconds = max_age_seconds
+        self._contents: dict[int, _Content] = {}
+        self._trouble = ""
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.removed = memory.mark("removed") + memory.mark("removing_rows")
+        self._finish()
+        disk.look(store.slices(), memory.mark("removing_slice"))
+
+    @property
+    def problems(self) -> list[str]:
+        """What keeps records from being removed or received."""
+        return [problem for problem in (self._trouble, self._disk.problem()) if problem]
+
+    def start(self, writer: Openness) -> None:
+        """Begin to watch."""
+        self._thread = threading.Thread(target=self._work, args=(writer,), name="retention", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the drop that is under way and end."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self, writer: Openness) -> None:
+        pause = 0.0
+        while not self._stopped.wait(pause):
+            try:
+                self.sweep(writer)
+                self._trouble = ""
+            except Exception as error:
+                # Whatever it is (the engine, the disk, a bug): the next sweep tries again, and people are told.
+                self._disk.exhausted = True
+                self._trouble = f"old records cannot be removed, trying again: {str(error)[:200]}"
+                log.warning("retention failed, trying again", exc_info=error)
+            busy = self._disk.leaving or self._disk.exhausted
+            pause = _LOOK_AGAIN_SECONDS if busy else _LOOK_SECONDS
+
+    def sweep(self, writer: Openness) -> None:
+        """Drop what is too old and as much more as there is too little room for."""
+        if self._memory.mark("removing_rows"):
+            self._finish()
+        # In this order: a slice that is closed now is closed in the list too, and the newest is known.
+        first_open = writer.first_open_slice()
+        self._disk.keep_reserve()
+        slices = self._store.slices()
+        wanted_bytes = self._disk.look(slices, self._memory.mark("removing_slice"))
+        filled = [size for size in slices if size.rows]
+        closed = [size for size in filled[:-1] if size.slice < first_open]
+        done = self._memory.mark("mark")
+        dropped = 0
+        for size in closed:
+            content = self._content(size)
+            due = wanted_bytes > 0 or self._too_old(content)
+            if not due or content.last_seq > done or self._stopped.is_set():
+                break
+            self._drop(size, content)
+            dropped += 1
+            wanted_bytes -= size.bytes + size.old_bytes
+        self._disk.exhausted = wanted_bytes > 0 and not dropped and not self._disk.leaving
+
+    def _too_old(self, content: _Content) -> bool:
+        if self._max_age_seconds is None:
+            return False
+        return content.newest_ns < clock.now_ns() - self._max_age_seconds * clock.SECOND_NS
+
+    def _content(self, size: SliceSize) -> _Content:
+        """What is in a closed slice; that does not change any more."""
+        content = self._contents.get(size.slice)
+        if content is None:
+            newest = "toUnixTimestamp64Nano(max(_received))"
+            sql = f"SELECT count(), max(_seq), {newest} FROM {TABLE} WHERE _slice = {size.slice}"
+            content = _Content(*(int(str(value)) for value in self._store.query(sql).rows[0]))
+            self._contents[size.slice] = content
+        return content
+
+    def _drop(self, size: SliceSize, content: _Content) -> None:
+        self._memory.begin_removal(size.slice, content.rows)
+        self.removed += content.rows
+        self._finish()
+        self._contents.pop(size.slice, None)
+        metrics.removed.inc(content.rows)
+        fields = {"slice": size.slice, "records": content.rows, "bytes": size.bytes}
+        log.info("removed the oldest slice", extra={"fields": fields})
+
+    def _finish(self) -> None:
+        """Drop everything up to the intended slice, then count it."""
+        intended = self._memory.mark("removing_slice")
+        for size in self._store.slices():
+            if size.rows and size.slice <= intended:
+                self._store.drop(size.slice)
+        left = self._store.query(f"SELECT count() FROM {TABLE} WHERE _slice <= {intended}").rows[0][0]
+        if int(str(left)):
+            raise StoreError(f"slice {intended} was dropped and {left} records are still there")
+        self._memory.finish_removal()
