@@ -23,7 +23,7 @@ from logriver.protocols.rows import line as row_line
 from logriver.protocols.time_cache import TimeCache
 from logriver.record import Decoded, Refused
 
-_SLICE_BYTES = 256 * 1024
+_SLICE_BYTES = 128 * 1024
 _MAX_PATIENCE = 1024
 # Below this many bytes a slice is a few records, and the columns cost more than they save.
 _SMALL_BYTES = 4096
