@@ -212,6 +212,10 @@ class _Server:
         followed = self._follower.sources()
         return next((status.format for status in followed if status.path == source and status.format), None)
 
+    def _give_back_memory(self) -> None:
+        self._store.give_back_memory()
+        give_back_memory()
+
     async def _sample(self) -> None:
         """Once a second: note the rates, and after a busy time give memory back."""
         quiet_seconds = 0
@@ -221,7 +225,7 @@ class _Server:
             busy = self._accepting.per_second() > 0 or self._queue.waiting > 0
             quiet_seconds = 0 if busy else quiet_seconds + 1
             if quiet_seconds == _QUIET_SECONDS:
-                await asyncio.to_thread(give_back_memory)
+                await asyncio.to_thread(self._give_back_memory)
             await asyncio.sleep(1)
 
 

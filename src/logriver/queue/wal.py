@@ -257,20 +257,25 @@ class Wal:
     # The writing thread.
 
     def _write_forever(self) -> None:
-        while True:
-            with self._work:
-                while not self._pending and (self._gathered or not self._closing):
-                    self._work.wait()
-                entries, self._pending = self._pending, []
-            if not entries:
-                return
-            try:
-                self._write(entries)
-            except Exception as error:  # noqa: BLE001
-                # Whatever it is, the senders must hear of it and the thread must go on.
-                self._give_up(entries, error)
-            with self._lock:
-                self._pending_bytes -= sum(entry.size for entry in entries)
+        while self._write_next():
+            pass
+
+    def _write_next(self) -> bool:
+        """Write one group, and let go of it before the next is waited for. False once the log is closed."""
+        with self._work:
+            while not self._pending and (self._gathered or not self._closing):
+                self._work.wait()
+            entries, self._pending = self._pending, []
+        if not entries:
+            return False
+        try:
+            self._write(entries)
+        except Exception as error:  # noqa: BLE001
+            # Whatever it is, the senders must hear of it and the thread must go on.
+            self._give_up(entries, error)
+        with self._lock:
+            self._pending_bytes -= sum(entry.size for entry in entries)
+        return True
 
     def _write(self, entries: list[_Entry]) -> None:
         segment = self._segment or self._open_segment(entries[0].header.first_seq)

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import chdb
 import msgspec
 
 from logriver.columns import ROW_COLUMNS, TABLE
 from logriver.errors import DataRefused, QueryTooExpensive, StoreError
 from logriver.store import ddl, promote
 from logriver.store.base import Answer, Block, Limits, Param, SliceSize
+from logriver.store.engine import ChdbError
 from logriver.store.sessions import Sessions
 
 # Codes that are the data's fault: parsing, types, wrong data. All others (disk full, memory, too many parts, read-only)
@@ -62,7 +62,7 @@ class Embedded:
             config.write_text(content)
         try:
             self._sessions = Sessions(f"{directory / 'store'}?config-file={config}")
-        except (chdb.ChdbError, RuntimeError) as error:
+        except (ChdbError, RuntimeError) as error:
             raise _translated(error) from None
         self._node = node
         self.query_text(ddl.create_table(slice_bytes))
@@ -139,7 +139,7 @@ class Embedded:
             ):
                 for piece in pieces:
                     yield bytes(piece.bytes())
-        except (chdb.ChdbError, RuntimeError) as error:
+        except (ChdbError, RuntimeError) as error:
             raise _translated(error) from None
 
     def slices(self) -> list[SliceSize]:
@@ -155,6 +155,10 @@ class Embedded:
         """See `Store.drop`."""
         self.query_text(ddl.drop_slice(slice))
 
+    def give_back_memory(self) -> None:
+        """Return what the engine's allocator keeps for later to the machine."""
+        self.query_text("SYSTEM JEMALLOC PURGE")
+
     def close(self) -> None:
         """Finish what is running and let the directory go."""
         self._sessions.close()
@@ -164,7 +168,7 @@ class Embedded:
         try:
             with self._sessions.lend() as session:
                 answer: bytes = session.query(sql, format, params=params or {}).bytes()
-        except (chdb.ChdbError, RuntimeError) as error:
+        except (ChdbError, RuntimeError) as error:
             raise _translated(error) from None
         return answer
 

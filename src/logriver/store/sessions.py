@@ -11,10 +11,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from chdb.session import Session
-
 from logriver import clock
 from logriver.errors import StoreError
+from logriver.store.engine import Session
 
 _MAX_IDLE = 16
 _CLOSE_SECONDS = 10.0

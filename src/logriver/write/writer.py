@@ -77,11 +77,16 @@ class Writer:
         return emptied
 
     def _work(self) -> None:
-        while not self._give_up.is_set():
-            run = self._queue.take(*self._block)
-            if run is None or not self._store_run(run):
-                return
-            self._queue.acknowledge(run)
+        while not self._give_up.is_set() and self._store_next():
+            pass
+
+    def _store_next(self) -> bool:
+        """Take, store and acknowledge one run, and let go of it before the next is waited for. False to stop."""
+        run = self._queue.take(*self._block)
+        if run is None or not self._store_run(run):
+            return False
+        self._queue.acknowledge(run)
+        return True
 
     def _store_run(self, run: Run) -> bool:
         """Store all of a run, however often it takes. False if the writer was told to give up."""
