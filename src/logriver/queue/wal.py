@@ -53,7 +53,7 @@ class _Entry:
 
     def resolve(self, error: Exception | None) -> None:
         """Give the answer, on the event loop."""
-        if self.answer.cancelled():
+        if self.answer.done():
             return
         if error is not None:
             self.answer.set_exception(error)
@@ -273,8 +273,8 @@ class Wal:
         except Exception as error:  # noqa: BLE001
             # Whatever it is, the senders must hear of it and the thread must go on.
             self._give_up(entries, error)
-        with self._lock:
-            self._pending_bytes -= sum(entry.size for entry in entries)
+        if self._segment is not None and self._segment.size >= self._segment_bytes:
+            self._rotate(self._segment)
         return True
 
     def _write(self, entries: list[_Entry]) -> None:
@@ -290,10 +290,9 @@ class Wal:
             for header in headers:
                 self._remember(header)
             self._durable_seq = entries[-1].header.last_seq
+            self._pending_bytes -= sum(entry.size for entry in entries)
         self.backlog.add(spans)
         self._answer(entries, None)
-        if segment.size >= self._segment_bytes:
-            self._rotate(segment)
 
     def _open_segment(self, first_seq: int) -> SegmentWriter:
         path = segment_path(self._directory, self._next_number)
@@ -339,6 +338,7 @@ class Wal:
             if last_seq >= first_seq:
                 self._record_hole(Hole(first_seq, last_seq, reason))
                 self._durable_seq = max(self._durable_seq, last_seq)
+            self._pending_bytes -= sum(entry.size for entry in entries)
         self._answer(entries, Unavailable(reason, retry_after_seconds=5))
 
     def _answer(self, entries: list[_Entry], error: Exception | None) -> None:
