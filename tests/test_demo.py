@@ -25,7 +25,7 @@ def address_of(shown: bytes) -> str:
 
 
 def test_demo_agrees_with_its_files_and_cleans_up(tmp_path: Path) -> None:
-    with start(tmp_path, "--for", "5s") as demo:
+    with start(tmp_path, "--for", "30s") as demo:
         shown, errors = demo.communicate(timeout=120)
     assert demo.returncode == 0, shown.decode() + errors.decode()
     assert b"everything agrees" in shown
