@@ -332,3 +332,9 @@ MINUTE = 60 * clock.SECOND_NS
 )
 def test_times_as_people_write_them(text: str, time_ns: int) -> None:
     assert times.parse("from", text, NOW) == time_ns
+
+
+def test_a_browser_at_the_address_is_shown_something(server: Any) -> None:
+    answer = server.client.get("/", follow_redirects=True)
+    assert answer.status_code == 200
+    assert answer.url.path == "/docs"

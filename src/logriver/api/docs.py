@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from logriver.api import answers
 
@@ -32,6 +32,11 @@ _PAGE = f"""<!doctype html>
 def router(app: FastAPI) -> APIRouter:
     """The routes that describe `app` and the ways in beside it."""
     routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/")
+    async def get_start() -> Response:
+        # Until there is a page, this is what a browser can show (and where a login leads to).
+        return RedirectResponse("/docs")
 
     @routes.get("/docs")
     async def get_docs() -> Response:

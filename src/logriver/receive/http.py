@@ -95,7 +95,6 @@ class Receiver:
             receipt = self._sink.put(Batch(decoded, "http"))
         except LogriverError:
             return None
-        _accepted.inc()
         return asyncio.ensure_future(receipt)
 
     async def _logs(self, scope: Scope, body: bytes, reservation: Reservation) -> tuple[int, bytes]:

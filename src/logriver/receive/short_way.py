@@ -13,12 +13,14 @@ from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from logriver import metrics
 from logriver.record import Receipt
 
 Take = Callable[[bytes], asyncio.Future[Receipt] | None]
 """Puts a body into the sink; None, with nothing kept, if it is not one plain record."""
 
 ONE_ACCEPTED = b'{"accepted":1,"rejected":0,"errors":[],"duplicate":false}'
+_accepted = metrics.accepted.labels(way="http")
 _HEADERS = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(ONE_ACCEPTED)
 
 
@@ -71,11 +73,12 @@ class ShortWayProtocol(HttpToolsProtocol):
             receipt.add_done_callback(partial(self._answer, cycle, app))
 
     def _answer(self, cycle: RequestResponseCycle, app: Any, receipt: asyncio.Future[Receipt]) -> None:
-        if cycle.disconnected:
-            return
         if receipt.cancelled() or receipt.exception() is not None:
             # Nothing of it was kept. The long way tries again and words the error.
             super()._start_asgi_task(cycle, app)
+            return
+        _accepted.inc()
+        if cycle.disconnected:
             return
         lines = [b"%b: %b\r\n" % header for header in cycle.default_headers]
         if not cycle.keep_alive:
