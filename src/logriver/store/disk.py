@@ -110,6 +110,11 @@ class Disk:
                 os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
 
     @property
+    def is_short(self) -> bool:
+        """Whether less was free at the last look than must always be."""
+        return self._seen.free < self._seen.floor
+
+    @property
     def leaving(self) -> int:
         """Bytes that were being deleted at the last look."""
         return self._seen.leaving

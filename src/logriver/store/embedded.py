@@ -2,17 +2,25 @@
 
 Sessions of one process share one engine, run in parallel and release the interpreter lock; each call borrows one. Rows
 reach the engine through an anonymous file in memory, which costs two thirds of giving them inline.
+
+A write that fails because the disk is full is passed over by the engine: the insert answers OK and the part's files end
+early. Where room is short each new part is therefore compared with its checksums and dropped if it is damaged, and
+`mind_room` keeps merges, which delete what they read, from being caught by it.
 """
 
 import os
 import re
+import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from logriver import clock
 from logriver.columns import ROW_COLUMNS, TABLE
 from logriver.errors import DataRefused, QueryTooExpensive, StoreError
 from logriver.store import ddl, promote
@@ -42,6 +50,15 @@ _CONFIG = """<clickhouse>
 </clickhouse>
 """
 _CACHE_BYTES = 64_000_000
+# With less than this free before or after an insert, others may have filled the disk during it.
+_TIGHT_BYTES = 1_000_000_000
+_NO_SPACE = 243
+_NO_SUCH_PART = 232
+_TRUNCATED = 33
+_DAMAGE_SECONDS = 3.0
+_DAMAGE_PAUSE_SECONDS = 0.1
+# Enough for all writers at work at a time, twice.
+_NEWEST_PARTS = 16
 
 
 class Embedded:
@@ -55,6 +72,10 @@ class Embedded:
     ) -> None:
         """Open or make it. Raises `SettingsError` for fields that cannot be promoted, before anything is touched."""
         self.promoted = promote.chosen(promoted)
+        self._directory = directory
+        self._merges_held = False
+        self._damage = threading.Lock()
+        self._damaged: set[str] = set()
         config = directory / "engine.xml"
         content = _CONFIG.format(memory_bytes=memory_bytes, cache_bytes=_CACHE_BYTES)
         # Written only if it is another one: on a full disk it could not be written again.
@@ -78,11 +99,17 @@ class Embedded:
 
     def insert(self, block: Block) -> None:
         """See `Store.insert`."""
+        # A damaged part may be readable after a restart: its rows are not stored a second time before it is gone.
+        self._drop_parts()
+        tight = self._is_tight()
         try:
             self._insert(block)
         except QueryTooExpensive as error:
             # No memory or time for it just now says nothing about the data, and it is no query that could ask for less.
             raise StoreError(error.message) from None
+        finally:
+            if tight or self._is_tight():
+                self._drop_damaged(block.slice)
 
     def _insert(self, block: Block) -> None:
         with MemoryFile(block.rows) as path:
@@ -95,6 +122,50 @@ class Embedded:
                 if row is None:
                     raise StoreError(error.message, engine_code=error.engine_code) from None
                 raise DataRefused(error.message, engine_code=error.engine_code, row=row) from None
+
+    def _is_tight(self) -> bool:
+        return shutil.disk_usage(self._directory).free < _TIGHT_BYTES
+
+    def _drop_damaged(self, slice: int) -> None:
+        """Drop what the engine took and did not write whole. Raises `StoreError` if there was such a part."""
+        sql = (
+            f"SELECT name FROM system.parts WHERE database = currentDatabase() AND table = '{TABLE}' AND active "
+            f"AND level = 0 AND partition = '{slice}' ORDER BY min_block_number DESC LIMIT {_NEWEST_PARTS}"
+        )
+        damaged = {str(name) for (name,) in self.query(sql).rows if not self._is_whole(str(name))}
+        if damaged:
+            with self._damage:
+                self._damaged |= damaged
+            self._drop_parts()
+            raise StoreError("the disk was full while a block was written", engine_code=_NO_SPACE)
+
+    def _drop_parts(self) -> None:
+        """Drop the parts that are known to be damaged. Raises `StoreError`, for want of room too: call it again."""
+        with self._damage:
+            for part in sorted(self._damaged):
+                try:
+                    self.query_text(f"ALTER TABLE {TABLE} DROP PART '{part}'")
+                except StoreError as error:
+                    if error.engine_code != _NO_SUCH_PART:
+                        raise
+                self._damaged.discard(part)
+
+    def _is_whole(self, part: str) -> bool:
+        try:
+            answer = self.query_text(f"CHECK TABLE {TABLE} PART '{part}' SETTINGS check_query_single_value_result = 0")
+        except StoreError as error:
+            # Merged or dropped since it was listed.
+            if error.engine_code == _NO_SUCH_PART:
+                return True
+            raise
+        return answer.split(b"\t")[1:2] == [b"1"]
+
+    def mind_room(self, short: bool) -> None:
+        """To be called again and again. While room is short no merge begins or goes on; damage is cleared away."""
+        if short != self._merges_held:
+            self.query_text(f"SYSTEM {'STOP' if short else 'START'} MERGES {TABLE}")
+            self._merges_held = short
+        self._drop_parts()
 
     def _refused_row(self, rows: bytes) -> int | None:
         """The first row that the engine cannot read, found by reading halves without storing them; None if it can."""
@@ -120,7 +191,7 @@ class Embedded:
 
     def query(self, sql: str, params: Mapping[str, Param] | None = None, limits: Limits = Limits()) -> Answer:
         """See `Store.query`."""
-        answer = msgspec.json.decode(self.query_text(f"{sql} {_limit_clause(limits)}", "JSONCompact", params))
+        answer = msgspec.json.decode(self._read(f"{sql} {self._settings(limits)}", params))
         statistics = answer["statistics"]
         return Answer(
             tuple(column["name"] for column in answer["meta"]),
@@ -130,12 +201,29 @@ class Embedded:
             statistics["elapsed"],
         )
 
+    def _settings(self, limits: Limits) -> str:
+        clause = _limit_clause(limits)
+        damaged = ", ".join(f"\\'{part}\\'" for part in self._damaged.copy())
+        # The condition keeps the engine from opening those parts at all.
+        return f"{clause}, additional_table_filters = {{'{TABLE}': '_part NOT IN ({damaged})'}}" if damaged else clause
+
+    def _read(self, sql: str, params: Mapping[str, Param] | None) -> bytes:
+        """Run a query; again and again for a while if it meets a damaged part that is being found."""
+        deadline = clock.monotonic() + _DAMAGE_SECONDS
+        while True:
+            try:
+                return self.query_text(sql, "JSONCompact", params)
+            except DataRefused as error:
+                if error.engine_code != _TRUNCATED or clock.monotonic() > deadline:
+                    raise
+            time.sleep(_DAMAGE_PAUSE_SECONDS)
+
     def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Iterator[bytes]:
         """See `Store.stream`."""
         try:
             with (
                 self._sessions.lend() as session,
-                session.send_query(f"{sql} {_limit_clause(limits)}", format, params=params) as pieces,
+                session.send_query(f"{sql} {self._settings(limits)}", format, params=params) as pieces,
             ):
                 for piece in pieces:
                     yield bytes(piece.bytes())

@@ -11,6 +11,7 @@ steps the next start drops again what is still there, or has come back, and coun
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,8 +65,19 @@ class Retention:
     is dropped: for a moment they may also still be found, but are never neither.
     """
 
-    def __init__(self, store: Store, memory: Memory, disk: Disk, max_age_seconds: int | None) -> None:
-        """Finish what a former process had begun. Raises `StoreError`."""
+    def __init__(
+        self,
+        store: Store,
+        memory: Memory,
+        disk: Disk,
+        max_age_seconds: int | None,
+        mind_room: Callable[[bool], None] = lambda short: None,
+    ) -> None:
+        """Finish what a former process had begun. Raises `StoreError`.
+
+        `mind_room` is told after each look whether room is short; it may raise `StoreError`.
+        """
+        self._mind_room = mind_room
         self._store = store
         self._memory = memory
         self._disk = disk
@@ -130,6 +142,7 @@ class Retention:
             dropped += 1
             wanted_bytes -= size.bytes + size.old_bytes
         self._disk.exhausted = wanted_bytes > 0 and not dropped and not self._disk.leaving
+        self._mind_room(self._disk.is_short)
 
     def _too_old(self, content: _Content) -> bool:
         if self._max_age_seconds is None:
