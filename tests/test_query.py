@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from logriver.columns import COLUMNS, level_of
 from logriver.errors import BadQuery
 from logriver.query import ids, parser, sql
-from logriver.query.tree import And, Everything, Field, Not, Or, Query, Text, conjunction, disjunction, to_text
+from logriver.query.text import to_text
+from logriver.query.tree import And, Everything, Field, Not, Or, Query, Text, conjunction, disjunction
 
 Find = Callable[[Query | str], list[int]]
 
@@ -52,7 +53,7 @@ def words(*texts: str) -> Query:
     ],
 )
 def test_what_a_text_means(text: str, tree: Query) -> None:
-    assert parser.parse(text) == tree
+    assert parser.parse(text).where == tree
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_what_a_text_means(text: str, tree: Query) -> None:
     ],
 )
 def test_a_pasted_thing_is_text(text: str) -> None:
-    assert parser.parse(text) == words(*text.split())
+    assert parser.parse(text).where == words(*text.split())
 
 
 @pytest.mark.parametrize(
@@ -128,16 +129,16 @@ trees = st.recursive(
 
 @given(trees)
 def test_the_canonical_text_is_the_same_tree(tree: Query) -> None:
-    assert parser.parse(to_text(tree)) == tree
+    assert parser.parse(to_text(tree)).where == tree
 
 
 @given(st.one_of(st.text(), st.text(alphabet=string.punctuation + " aORNDT")))
 def test_any_text_is_read_or_refused_and_reads_the_same_again(text: str) -> None:
     try:
-        tree = parser.parse(text)
+        tree = parser.parse(text).where
     except BadQuery:
         return
-    assert parser.parse(to_text(tree)) == tree
+    assert parser.parse(to_text(tree)).where == tree
 
 
 @given(any_text, st.integers(0, 2**53))
@@ -201,7 +202,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 @pytest.fixture
 def find(engine: Session) -> Find:
     def found(query: Query | str) -> list[int]:
-        made = sql.condition(parser.parse(query) if isinstance(query, str) else query)
+        made = sql.condition(parser.parse(query).where if isinstance(query, str) else query)
         answer = engine.query(f"SELECT _seq FROM logs WHERE {made.sql} ORDER BY _seq", "TSV", params=made.params)
         return [int(line) for line in answer.bytes().split()]
 
@@ -278,7 +279,7 @@ def test_what_a_text_finds(find: Find, text: str, numbers: list[int]) -> None:
 
 def test_a_time_that_is_none_is_refused() -> None:
     with pytest.raises(BadQuery):
-        sql.condition(parser.parse("timestamp:yesterday"))
+        sql.condition(parser.parse("timestamp:yesterday").where)
 
 
 hostile = st.one_of(
@@ -310,6 +311,6 @@ def test_the_index_changes_no_answer(engine: Session, text: str) -> None:
 
 @pytest.mark.parametrize("text", ["connect", '"failed to connect"', "日本", "ärger"])
 def test_words_are_found_by_the_index(engine: Session, text: str) -> None:
-    made = sql.condition(parser.parse(text))
+    made = sql.condition(parser.parse(text).where)
     plan = engine.query(f"EXPLAIN indexes = 1 SELECT _seq FROM logs WHERE {made.sql}", "TSVRaw", params=made.params)
     assert b"Name: words" in plan.bytes()

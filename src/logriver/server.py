@@ -173,7 +173,7 @@ class _Server:
         services = Services(
             settings,
             self._store,
-            self._store.promoted,
+            lambda: self._store.promoted,
             lambda: self._queue.mark,
             self._status,
             self._problems,

@@ -5,7 +5,10 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.requests import Request
 
+from logriver import clock
 from logriver.errors import BadRequest, TooLarge
+from logriver.search import times
+from logriver.search.scope import Times
 
 MAX_BODY_BYTES = 100_000
 
@@ -18,6 +21,21 @@ async def read(request: Request) -> dict[str, str]:
     if request.method == "POST":
         given |= await body(request)
     return given
+
+
+def text_of(given: dict[str, str]) -> str:
+    """The search text, of `q` or `query`."""
+    return given.get("q") or given.get("query") or ""
+
+
+def times_of(given: dict[str, str]) -> Times:
+    """The times of `from` or `start` and `to` or `end`. Raises `BadQuery`."""
+    now_ns = clock.now_ns()
+    begin, end = given.get("from") or given.get("start") or "", given.get("to") or given.get("end") or ""
+    return Times(
+        times.parse("from", begin, now_ns) if begin.strip() else None,
+        times.parse("to", end, now_ns) if end.strip() else None,
+    )
 
 
 async def body(request: Request) -> dict[str, str]:

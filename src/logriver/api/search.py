@@ -10,7 +10,6 @@ from starlette.responses import Response
 from logriver import clock
 from logriver.api import answers, parameters
 from logriver.errors import BadRequest
-from logriver.search import times
 from logriver.search.cursor import Order
 from logriver.search.search import MAX_LIMIT, Question, Search
 
@@ -67,23 +66,16 @@ _NAMES = ("q", "from", "to", "limit", "order", "cursor")
 
 
 def _question(given: dict[str, str]) -> Question:
-    now_ns = clock.now_ns()
-    from_text, to_text = _either(given, "from", "start"), _either(given, "to", "end")
     order = given.get("order") or "desc"
     if order not in _ORDERS:
         raise BadRequest(f"parameter 'order' is 'asc' or 'desc', not {order[:60]!r}")
     return Question(
-        text=_either(given, "q", "query"),
-        from_ns=times.parse("from", from_text, now_ns) if from_text.strip() else None,
-        to_ns=times.parse("to", to_text, now_ns) if to_text.strip() else None,
+        text=parameters.text_of(given),
+        times=parameters.times_of(given),
         limit=_limit(given.get("limit") or _DEFAULT_LIMIT),
         order=_ORDERS[order],
         cursor=given.get("cursor", ""),
     )
-
-
-def _either(given: dict[str, str], name: str, other: str) -> str:
-    return given.get(name) or given.get(other) or ""
 
 
 def _limit(text: str) -> int:

@@ -21,7 +21,7 @@ class Services:
 
     settings: Settings
     store: Store
-    promoted: frozenset[str]
+    promoted: Callable[[], frozenset[str]]
     mark: Callable[[], int]
     status: Callable[[], Mapping[str, object]]
     ready: Callable[[], Sequence[str]]

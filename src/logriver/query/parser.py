@@ -9,22 +9,22 @@ Each is a method below.
 
 from logriver.errors import BadQuery
 from logriver.query.lexer import Token, tokens
-from logriver.query.tree import Everything, Not, Query, conjunction, disjunction
+from logriver.query.tree import Everything, Not, Query, Search, conjunction, disjunction
 
 MAX_DEPTH = 50
 """Brackets and negations inside of each other; the engine's own limits are higher."""
 MAX_TERMS = 500
 
 
-def parse(text: str) -> Query:
+def parse(text: str) -> Search:
     """The tree of a search text; an empty text is everything. Raises `BadQuery` with the position."""
     found = tokens(text)
     if sum(token.kind == "term" for token in found) > MAX_TERMS:
         raise BadQuery(f"a search text has at most {MAX_TERMS} terms")
     if found[0].kind == "end":
-        return Everything()
+        return Search(Everything())
     # Nothing is left over: the lexer gives a closing bracket only for an open one, others are text.
-    return _Parser(found).either(depth=0)
+    return Search(_Parser(found).either(depth=0))
 
 
 class _Parser:

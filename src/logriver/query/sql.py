@@ -68,6 +68,8 @@ def _sql(query: Query, made: Condition) -> str:
             return " AND ".join(f"({_sql(part, made)})" for part in parts)
         case Or(parts):
             return " OR ".join(f"({_sql(part, made)})" for part in parts)
+        case _:
+            raise BadQuery("not supported yet")
 
 
 def _words(text: str, made: Condition) -> str:

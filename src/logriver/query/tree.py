@@ -1,7 +1,14 @@
-"""What a search text means: a frozen tree, and the canonical text that parses back to the same tree."""
+"""What a search text means: a frozen tree of conditions and a list of pipes.
+
+`to_text` (in `text.py`) gives the canonical text, which parses back to the same tree. `sql.py` turns conditions into a
+WHERE, `pipes_sql.py` turns pipes into the SELECT around it.
+"""
 
 import re
 from dataclasses import dataclass
+from typing import Literal
+
+# -- conditions --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +24,64 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A word or value with `*` in it: `pattern` is the literal pieces between the stars, in order.
+
+    `("connec", "")` is `connec*`, `("", "onnec", "")` is `*onnec*`. With `field` None it is a
+    piece of any word of the message, in any case; else it is the whole value of the field, and case counts.
+    """
+
+    field: str | None
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """A column, an alias or a path into the other fields that has exactly this value."""
 
     name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """The field is there and not empty: `field:*`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`field:>=500`: numbers compare as numbers, `timestamp` and `_received` as times, other columns as texts."""
+
+    name: str
+    operator: Literal["<", "<=", ">", ">="]
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """`field:[a TO b}`: from `low` to `high` (None is open), each with its end or without it."""
+
+    name: str
+    low: str | None
+    high: str | None
+    with_low: bool
+    with_high: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """An RE2 pattern that matches anywhere in the field's value; of the message where `name` is None."""
+
+    name: str | None
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Anywhere:
+    """`*:word`: a word of the message, or the whole value of any field."""
+
     value: str
 
 
@@ -45,13 +106,135 @@ class Or:
     any: tuple["Query", ...]
 
 
-Query = Everything | Text | Field | Not | And | Or
+Query = Everything | Text | Part | Field | Exists | Compare | Range | Regex | Anywhere | Not | And | Or
+
+
+# -- pipes -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Times rounded down: `bin(5m)`. The result column is called `bin`."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """`count() if (status:<400) as ok`, `p99(latency) as slow`; `field` is None for `count()` alone."""
+
+    function: Literal["count", "sum", "avg", "min", "max", "p50", "p90", "p99", "uniq"]
+    field: str | None
+    only: Query | None
+    name: str
+    """The result column: as given, else like `count()` or `p99(latency)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """`| stats aggregates by keys`."""
+
+    aggregates: tuple[Aggregate, ...]
+    by: tuple[str | Bin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number in an expression, as it was written in JSON's grammar."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A text in quotes in an expression."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A result column in an expression."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calculation:
+    """`left operator right`; also comparisons and `and`, `or` in `| where`."""
+
+    operator: Literal["+", "-", "*", "/", "%", "=", "!=", "<", "<=", ">", ">=", "and", "or"]
+    left: "Expression"
+    right: "Expression"
+
+
+Expression = Number | Word | Name | Calculation
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """`| where n > 10`: rows of the result that fulfil it."""
+
+    condition: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Eval:
+    """`| eval uptime = 100*ok/n`: one more result column."""
+
+    name: str
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """`| top 10 field`: the most frequent values with their counts (columns: the field, `count`)."""
+
+    count: int
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """`| sort field desc, other`: each with whether it falls."""
+
+    keys: tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`| limit 50`."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """`| fields a, b`: only these fields are given back."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """`| patterns`: templates of messages."""
+
+
+Pipe = Stats | Where | Eval | Top | Sort | Limit | Fields | Patterns
+PIPE_NAMES = ("stats", "where", "eval", "top", "sort", "limit", "fields", "patterns")
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A whole search text: conditions, then pipes in their order."""
+
+    where: Query
+    pipes: tuple[Pipe, ...] = ()
+
 
 PLAIN_NAME = re.compile(r"[A-Za-z_@][\w.@]*")
 """A field name that needs no backticks."""
 OPERATORS = frozenset({"AND", "OR", "NOT"})
-
-_PLAIN_VALUE = re.compile(r"\w[\w.]*")
 
 
 def conjunction(parts: list[Query]) -> Query:
@@ -64,35 +247,3 @@ def disjunction(parts: list[Query]) -> Query:
     """Any of `parts` as one query, flat."""
     flat = [inner for part in parts for inner in (part.any if isinstance(part, Or) else (part,))]
     return flat[0] if len(flat) == 1 else Or(tuple(flat))
-
-
-def to_text(query: Query) -> str:
-    """The canonical text of `query`; parsing it gives the same tree."""
-    match query:
-        case Everything():
-            return "*"
-        case Text(text):
-            return _value(text)
-        case Field(name, value):
-            return f"{_name(name)}:{_value(value)}"
-        case Not(of):
-            return f"NOT {_grouped(of)}"
-        case And(parts):
-            return " ".join(map(_grouped, parts))
-        case Or(parts):
-            return " OR ".join(map(_grouped, parts))
-
-
-def _grouped(query: Query) -> str:
-    text = to_text(query)
-    return f"({text})" if isinstance(query, And | Or) else text
-
-
-def _name(name: str) -> str:
-    return name if PLAIN_NAME.fullmatch(name) else "`" + name.replace("`", "``") + "`"
-
-
-def _value(value: str) -> str:
-    if _PLAIN_VALUE.fullmatch(value) and value not in OPERATORS:
-        return value
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

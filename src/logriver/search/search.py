@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from logriver.columns import TABLE
-from logriver.query import escaping, parser
-from logriver.query.sql import Condition, condition
+from logriver.query import parser
+from logriver.query.sql import Condition
 from logriver.search import cursor as cursors
 from logriver.search import documents
 from logriver.search.cursor import Cursor, Order
 from logriver.search.desk import Desk
+from logriver.search.scope import ANY_TIME, Times, time, where
 
 MAX_LIMIT = 10_000
 """Rows of one page."""
@@ -17,11 +18,10 @@ MAX_LIMIT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: a search text, the times it covers (`to_ns` exclusive, None is open), and which page."""
+    """What is asked: a search text, the times it covers, and which page."""
 
     text: str = ""
-    from_ns: int | None = None
-    to_ns: int | None = None
+    times: Times = ANY_TIME
     limit: int = 100
     order: Order = "desc"
     cursor: str = ""
@@ -40,7 +40,7 @@ class Page:
 class Search:
     """Answers questions for rows; `promoted` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: frozenset[str]) -> None:
+    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
         self._mark = mark
         self._promoted = promoted
@@ -50,9 +50,11 @@ class Search:
 
         Raises `BadQuery` and `BadRequest` for words and cursors that cannot be read, and what `Desk.ask` raises.
         """
-        wanted = condition(parser.parse(question.text), self._promoted)
         after = cursors.decode(question.cursor) if question.cursor else None
-        place = after or Cursor(self._mark(), question.from_ns, question.to_ns, question.order, 0, "", 0)
+        times = question.times
+        place = after or Cursor(self._mark(), times.from_ns, times.to_ns, question.order, 0, "", 0)
+        query = parser.parse(question.text).where
+        wanted = where(query, Times(place.from_ns, place.to_ns), place.mark, self._promoted())
         # One row more than wanted tells whether there is another page.
         sql = _sql(wanted, place, after is not None, question.limit + 1)
         answer = await self._desk.ask("search", sql, wanted.params)
@@ -72,24 +74,14 @@ def _after(row: list[object], place: Cursor) -> Cursor:
 
 
 def _sql(wanted: Condition, place: Cursor, after: bool, limit: int) -> str:
-    conditions = [f"({wanted.sql})", "_seq <= {mark:UInt64}"]
-    wanted.params |= {"mark": place.mark, "limit": limit}
-    if place.from_ns is not None:
-        conditions.append(f"timestamp >= {_time('from')}")
-        wanted.params["from"] = place.from_ns
-    if place.to_ns is not None:
-        conditions.append(f"timestamp < {_time('to')}")
-        wanted.params["to"] = place.to_ns
+    conditions = [wanted.sql]
     if after:
         beyond = "<" if place.order == "desc" else ">"
+        place_time = time(wanted, place.time_ns)
+        key = f"({place_time}, {wanted.bind(place.node)}, {wanted.bind(place.seq, 'UInt64')})"
         # The first condition alone is what the primary key is read by.
-        conditions.append(f"timestamp {beyond}= {_time('time')}")
-        conditions.append(f"(timestamp, _node, _seq) {beyond} ({_time('time')}, {{node:String}}, {{seq:UInt64}})")
-        wanted.params |= {"time": place.time_ns, "node": escaping.parameter(place.node), "seq": place.seq}
+        conditions += [f"timestamp {beyond}= {place_time}", f"(timestamp, _node, _seq) {beyond} {key}"]
     columns = ", ".join(documents.COLUMNS)
     order = ", ".join(f"{key} {place.order}" for key in ("timestamp", "_node", "_seq"))
-    return f"SELECT {columns} FROM {TABLE} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT {{limit:UInt64}}"
-
-
-def _time(param: str) -> str:
-    return f"fromUnixTimestamp64Nano({{{param}:Int64}}, 'UTC')"
+    rows = wanted.bind(limit, "UInt64")
+    return f"SELECT {columns} FROM {TABLE} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT {rows}"

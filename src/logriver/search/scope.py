@@ -1,0 +1,37 @@
+"""Which records a question is about: a search text, times, and the visible mark, as one WHERE for all use cases."""
+
+from dataclasses import dataclass
+
+from logriver.query.sql import Condition, condition
+from logriver.query.tree import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """From `from_ns` up to, and without, `to_ns`; None is open."""
+
+    from_ns: int | None = None
+    to_ns: int | None = None
+
+
+ANY_TIME = Times()
+
+
+def where(query: Query, times: Times, mark: int, promoted: frozenset[str]) -> Condition:
+    """The WHERE of records that match, lie within `times` and are not above the visible mark.
+
+    Further values are bound with its `bind`. Raises `BadQuery` for a value that its column cannot have.
+    """
+    made = condition(query, promoted)
+    conditions = [f"({made.sql})", f"_seq <= {made.bind(mark, 'UInt64')}"]
+    if times.from_ns is not None:
+        conditions.append(f"timestamp >= {time(made, times.from_ns)}")
+    if times.to_ns is not None:
+        conditions.append(f"timestamp < {time(made, times.to_ns)}")
+    made.sql = " AND ".join(conditions)
+    return made
+
+
+def time(made: Condition, time_ns: int) -> str:
+    """SQL for a time, bound."""
+    return f"fromUnixTimestamp64Nano({made.bind(time_ns, 'Int64')}, 'UTC')"
