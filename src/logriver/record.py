@@ -144,7 +144,8 @@ class Batch:
 
     `dead` are refused lines that nobody can be told about (files): they take numbers and become dead letters. What a
     request refused is in `rejected`, so that the answer to a repeated key is the same. `replays` is the dead letter
-    this batch replays.
+    this batch replays. Where the records are `apart`, each of `decoded.rows` is one record and was a request of its
+    own: it becomes a record of the log of its own.
     """
 
     decoded: Decoded
@@ -154,6 +155,7 @@ class Batch:
     dead: list[Refused] = field(default_factory=list)
     rejected: int = 0
     replays: int | None = None
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

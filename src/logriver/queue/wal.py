@@ -29,6 +29,7 @@ from logriver.queue.wal_segment import (
     RecordHeader,
     SegmentWriter,
     Span,
+    encode_apart,
     encode_record,
 )
 from logriver.record import MAX_SEQ, Batch, Held, Receipt
@@ -250,8 +251,11 @@ class Wal:
             batch.replays,
         )
         self._next_seq = header.last_seq + 1
-        letters = [Letter(refused.reason, refused.raw) for refused in batch.dead]
-        buffers = encode_record(header, decoded.rows, letters)
+        if batch.apart:
+            buffers = encode_apart(header, decoded.rows)
+        else:
+            letters = [Letter(refused.reason, refused.raw) for refused in batch.dead]
+            buffers = encode_record(header, decoded.rows, letters)
         return _Entry(batch, header, buffers, sum(map(len, buffers)), answer)
 
     # The writing thread.

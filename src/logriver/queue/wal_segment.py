@@ -104,7 +104,10 @@ class Span:
         if other.end - self.start > max_bytes:
             return False
         self.end, self.last_seq = other.end, other.last_seq
-        self.ready = None if self.ready is None or other.ready is None else self.ready + other.ready
+        if self.ready is None or other.ready is None:
+            self.ready = None
+        else:
+            self.ready += other.ready
         return True
 
 
@@ -151,6 +154,15 @@ def encode_record(
     for part in payload:
         crc = google_crc32c.extend(crc, part)
     return [_PREFIX.pack(magic, len(head), length, crc) + head, *payload]
+
+
+def encode_apart(together: RecordHeader, rows: list[bytes]) -> list[bytes]:
+    """Each row as a record of its own; `together` is the header that one record of them all would have."""
+    buffers: list[bytes] = []
+    for seq, row in enumerate(rows, together.first_seq):
+        header = RecordHeader(seq, 1, 0, len(row), together.received_ns, together.source)
+        buffers += encode_record(header, [row], [])
+    return [b"".join(buffers)]
 
 
 def records(data: bytes) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:

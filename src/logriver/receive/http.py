@@ -23,6 +23,7 @@ from logriver.receive.body import ClientGone, Receive, Scope, header, read_body
 from logriver.receive.inflate import inflate
 from logriver.receive.inflight import Inflight, Reservation
 from logriver.receive.short_way import Take
+from logriver.receive.small_bodies import SmallBodies
 from logriver.record import Batch, BatchKey, Decoded, Receipt, Sink
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -53,6 +54,7 @@ class Receiver:
         self._inflight = Inflight(max_inflight_bytes)
         self._here = JsonLines(max_record_bytes)
         self._elsewhere = JsonLines(max_record_bytes)
+        self._small_bodies = SmallBodies(sink, self._here, min(_SMALL_BODY_BYTES, max_body_bytes))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,26 +78,12 @@ class Receiver:
         await _send(send, status, answer, headers)
 
     def short_way(self, scope: Scope) -> Take | None:
-        """How a small, plain `POST /api/v1/logs` is taken (see `short_way.py`); None for any other request."""
+        """How the small bodies of plain `POST /api/v1/logs` are taken (see `short_way.py`); None for other requests."""
         if scope["path"] != "/api/v1/logs" or scope["method"] != "POST" or scope["query_string"]:
             return None
-        length = b""
-        for name, value in scope["headers"]:
-            if name in _LONG_WAY_HEADERS:
-                return None
-            if name == b"content-length":
-                length = value
-        return self._take_one if length.isdigit() and 0 < int(length) <= _SMALL_BODY_BYTES else None
-
-    def _take_one(self, body: bytes) -> "asyncio.Future[Receipt] | None":
-        try:
-            decoded = decode_body(body, self._here, clock.now_ns())
-            if decoded.count != 1 or decoded.refused:
-                return None
-            receipt = self._sink.put(Batch(decoded, "http"))
-        except LogriverError:
+        if any(name in _LONG_WAY_HEADERS for name, _ in scope["headers"]):
             return None
-        return asyncio.ensure_future(receipt)
+        return self._small_bodies.take
 
     async def _logs(self, scope: Scope, body: bytes, reservation: Reservation) -> tuple[int, bytes]:
         key_text = header(scope, b"idempotency-key")
