@@ -1,13 +1,17 @@
 """Generations of files, one by one, followed into a sink with the queue's own ledger: copies, reused inodes, gaps."""
 
 import asyncio
+import gzip
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from logriver import metrics
-from logriver.follow import reader
+from logriver.errors import Unauthenticated
+from logriver.follow import follower, reader
 from logriver.queue.ledger import FORGET_AFTER_NS
 from tests.test_follow import OFFSET, Ledger, append, following, until
 
@@ -105,6 +109,32 @@ async def test_a_file_that_was_renamed_out_of_the_pattern_while_away_is_read_to_
     assert {batch.source for batch in sink.taken} == {str(path)}
 
 
+async def test_of_several_rotations_while_away_every_file_is_read(tmp_path: Path) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+
+    def rotate(content: bytes) -> None:
+        for number in (3, 2, 1):
+            if (older := Path(f"{path}.{number}")).exists():
+                older.rename(f"{path}.{number + 1}")
+        path.rename(f"{path}.1")
+        append(path, content)
+
+    append(tmp_path / "app.log.1", b"from before it was followed\n")
+    append(path, b"one\n")
+    async with following(sink, path):
+        await until(lambda: sink.messages() == ["one"])
+    append(path, b"two\n")
+    rotate(b"three\n")
+    rotate(b"four\n")
+    rotate(b"five\n")
+    append(tmp_path / "app.log.report", b"not of a rotation\n")
+    async with following(sink, path):
+        await until(lambda: len(sink.messages()) == 5)
+        await asyncio.sleep(1.2)
+    assert sorted(sink.messages()) == ["five", "four", "one", "three", "two"]
+    assert {batch.source for batch in sink.taken} == {str(path)}
+
+
 @pytest.mark.parametrize("ending", ["rotated", "gone", "quiet"])
 async def test_an_unterminated_last_line_is_taken(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "QUIET_SECONDS", 1.5 if ending == "quiet" else 3600)
@@ -142,6 +172,100 @@ async def test_bytes_that_were_seen_and_destroyed_are_a_gap_of_their_size(tmp_pa
     assert metrics.REGISTRY.get_sample_value("logriver_followed_lost_bytes_total") == before + 24
 
 
+@pytest.mark.parametrize(
+    ("copy", "ending"), [("app-old.log", "truncated"), ("app.log.1.gz", "truncated"), ("app.log-20240101.zst", "gone")]
+)
+async def test_what_a_copy_has_is_read_from_it_once(tmp_path: Path, copy: str, ending: str) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    append(path, b"one\n")
+    async with following(sink, path):
+        await until(lambda: sink.messages() == ["one"])
+    append(path, b"two\nwithout an end")
+    compressing: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstandard.compress}
+    compress = compressing.get(Path(copy).suffix, bytes)
+    (tmp_path / copy).write_bytes(compress(path.read_bytes()))
+    os.truncate(path, 0) if ending == "truncated" else path.unlink()
+    append(path, b"new\n")
+    async with following(sink, path):
+        await until(lambda: len(sink.messages()) == 4)
+    async with following(sink, path) as follower:
+        await asyncio.sleep(1.2)
+        assert follower.sources()[0].gaps == ()
+    assert sorted(sink.messages()) == ["new", "one", "two", "without an end"]
+
+
+async def test_an_archive_that_is_cut_off_is_a_gap_of_unknown_size(tmp_path: Path) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    append(path, b"one\n")
+    async with following(sink, path):
+        await until(lambda: sink.messages() == ["one"])
+    append(path, b"two\n")
+    (tmp_path / "app.log.1.gz").write_bytes(gzip.compress(path.read_bytes())[:-1])
+    os.truncate(path, 0)
+    append(path, b"new\n")
+    async with following(sink, path) as follower:
+        await until(lambda: sink.messages() == ["one", "new"])
+        (gap,) = follower.sources()[0].gaps
+    assert (gap.offset, gap.bytes, gap.exact) == (4, 0, False)
+
+
+async def test_what_was_seen_behind_the_end_of_its_copy_is_a_gap(tmp_path: Path) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    append(path, b"one\n")
+    async with following(sink, path) as follower:
+        await until(lambda: sink.messages() == ["one"])
+        sink.failing = lambda: Unauthenticated("wrong token")
+        append(path, b"two\n")
+        (tmp_path / "app.log.1").write_bytes(path.read_bytes())
+        append(path, b"written between\n")
+        await until(lambda: follower.sources()[0].lag_bytes == 20)
+        await asyncio.sleep(0.3)
+        os.truncate(path, 0)
+        append(path, b"new\n")
+        sink.failing = lambda: None
+        await until(lambda: sorted(sink.messages()) == ["new", "one", "two"])
+        (gap,) = follower.sources()[0].gaps
+    assert (gap.offset, gap.bytes, gap.exact) == (8, 16, False)
+    assert "after its copy was made" in gap.reason
+
+
+@pytest.mark.parametrize("held", [7, 10])
+async def test_an_archive_of_an_earlier_life_that_began_alike_is_not_read_again(tmp_path: Path, held: int) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    append(path, b"header\nA\nB\n")
+    async with following(sink, path):
+        await until(lambda: len(sink.messages()) == 3)
+    (tmp_path / "app.log.1.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    (tmp_path / "other").touch()
+    append(path, b"header\nC\n"[:held])
+    async with following(sink, path):
+        await until(lambda: len(sink.messages()) == (4 if held == 7 else 5))
+    os.truncate(path, 0)
+    append(path, b"anew\n")
+    async with following(sink, path) as follower:
+        await until(lambda: sink.messages()[-1] == "anew")
+        await asyncio.sleep(1.2)
+        assert len(follower.sources()[0].gaps) == 1
+    assert sorted(sink.messages()) == sorted(["header", "A", "B", "header", *["C"][: held == 10], "anew"])
+
+
+async def test_an_archive_of_any_size_is_read_on_from_what_is_held_and_let_go(tmp_path: Path) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    lines = [f"line {number} {'x' * (number % 300)}" for number in range(30_000)]
+    content = "".join(f"{line}\n" for line in lines).encode()
+    append(path, content[:1_000_001])
+    async with following(sink, path):
+        await until(lambda: sink.held_bytes() > 999_000)
+    path.unlink()
+    (tmp_path / "app.log.1.zst").write_bytes(zstandard.compress(content))
+    async with following(sink, path):
+        await until(lambda: len(sink.messages()) == len(lines))
+        await until(lambda: next(iter(sink.ledger.values())).gone_ns > 0)
+        await until(lambda: open_under(tmp_path) == [])
+    assert sink.messages() == lines
+
+
 def open_under(directory: Path) -> list[Path]:
     """The files in there that this process has open."""
     targets = [fd.readlink() for fd in Path("/proc/self/fd").iterdir() if fd.exists()]
@@ -172,6 +296,40 @@ async def test_stars_recurse_and_symbolic_links_and_links_are_followed_once(tmp_
         append(logs / "in/deep/new.log", b"new\n")
         await until(lambda: len(sink.messages()) == 4)
     assert sorted(sink.messages()) == ["a.log", "in/b.log", "in/deep/c.log", "new"]
+
+
+async def test_a_deleted_file_is_let_go_and_its_place_taken_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "_KEPT_AFTER_GONE_SECONDS", 0.5)
+    path, sink = tmp_path / "app.log", Ledger()
+    append(path, b"one\n")
+    async with following(sink, path):
+        await until(lambda: sink.messages() == ["one"])
+        path.unlink()
+        await until(lambda: open_under(tmp_path) == [])
+        await until(lambda: next(iter(sink.ledger.values())).gone_ns > 0)
+        append(path, b"another\n")
+        await until(lambda: sink.messages() == ["one", "another"])
+
+
+async def test_a_file_that_was_moved_away_is_let_go_and_read_on_when_it_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "_KEPT_AFTER_RENAMED_SECONDS", 0.5)
+    path, elsewhere, sink = tmp_path / "logs" / "app.log", tmp_path / "app.log", Ledger()
+    path.parent.mkdir()
+    append(path, b"one\n")
+    async with following(sink, path):
+        await until(lambda: sink.messages() == ["one"])
+        path.rename(elsewhere)
+        await until(lambda: open_under(tmp_path) == [])
+        await until(lambda: next(iter(sink.ledger.values())).gone_ns > 0)
+        append(elsewhere, b"two\n")
+        elsewhere.rename(path)
+        await until(lambda: sink.messages() == ["one", "two"])
+    (held,) = sink.ledger.values()
+    assert (held.gone_ns, held.gaps) == (0, ())
 
 
 async def test_a_generation_is_forgotten_30_days_after_its_file_is_gone(tmp_path: Path) -> None:

@@ -1,18 +1,22 @@
 """Files that are rotated in every way while they are written at 10,000 lines/s: 0 lost, 0 doubled, through a server."""
 
+import gzip
 import os
 import random
-import shutil
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
+from logriver.queue.ledger import FORGET_AFTER_NS
+from logriver.queue.state import Snapshot, State
+from logriver.record import Held
 from tests.conftest import RunningServer
 from tests.crash_clients import stored, wait_until_stored
 from tests.rotation_writer import LogWriter
@@ -130,7 +134,7 @@ def rotate_and_kill(server: RunningServer, path: Path, rounds: int, pause_second
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("pattern", ["app.log*", "app.log"], ids=["glob", "file"])
+@pytest.mark.parametrize("pattern", ["app.log*", "app.log", ""], ids=["glob", "file", "directory"])
 def test_rotated_in_every_way_and_killed_nothing_is_lost_or_doubled(
     new_server: NewServer, tmp_path: Path, pattern: str
 ) -> None:
@@ -190,7 +194,7 @@ def messages(server: RunningServer, count: int) -> list[str]:
     return [str(row["message"]) for row in rows]
 
 
-@pytest.mark.parametrize("copy", ["app.log.1", "app-old.log"])
+@pytest.mark.parametrize("copy", ["app.log.1", "app.log.1.gz"])
 def test_what_a_copy_has_is_read_from_it_although_only_the_file_is_followed(
     new_server: NewServer, tmp_path: Path, copy: str
 ) -> None:
@@ -201,13 +205,20 @@ def test_what_a_copy_has_is_read_from_it_although_only_the_file_is_followed(
     append(path, "2024-01-01T00:00:01Z one\n")
     assert len(messages(server, 1)) == 1
     server.kill()
-    append(path, "2024-01-01T00:00:02Z two\n")
-    shutil.copyfile(path, logs / copy)
+    append(path, "2024-01-01T00:00:02Z two\n2024-01-01T00:00:02Z last")
+    compress = gzip.compress if copy.endswith(".gz") else bytes
+    (logs / copy).write_bytes(compress(path.read_bytes()))
+    # Written between copying and truncating: neither read nor known of.
+    append(path, " and nobody will read this\n")
     os.truncate(path, 0)
     append(path, "2024-01-01T00:00:03Z three\n")
-    server.start()
-    assert [text.split()[-1] for text in messages(server, 3)] == ["one", "two", "three"]
-    assert gaps(server) == []
+    for _ in range(2):
+        server.start()
+        assert sorted(text.split()[-1] for text in messages(server, 4)) == ["last", "one", "three", "two"]
+        assert gaps(server) == []
+        time.sleep(1.5)
+        assert len(server.search()) == 4
+        server.kill()
 
 
 def test_what_a_tool_destroyed_while_the_server_was_down_is_a_gap(new_server: NewServer, tmp_path: Path) -> None:
@@ -231,3 +242,47 @@ def test_what_a_tool_destroyed_while_the_server_was_down_is_a_gap(new_server: Ne
     (source,) = sources(server)
     assert source["gaps"][0]["exact"] is False  # type: ignore[index]
     assert [generation["state"] for generation in source["generations"]] == ["truncated", "followed"]  # type: ignore[attr-defined]
+
+
+def test_a_generation_is_forgotten_30_days_after_its_file_is_gone(new_server: NewServer, tmp_path: Path) -> None:
+    path, away = tmp_path / "app.log", tmp_path / "elsewhere" / "app.log"
+    away.parent.mkdir()
+    server = new_server("--follow", f"text={path}")
+    append(path, "2024-01-01T00:00:01Z one\n")
+    messages(server, 1)
+    assert server.stop() == 0
+    path.rename(away)
+    server.start()
+    wait_for_state(server, "gone")
+    assert server.stop() == 0
+    # As if it were so long ago; the server has the machine's clock.
+    (known,) = ledger_of(server.data)
+    age_ledger(server.data, replace(known, gone_ns=known.gone_ns - FORGET_AFTER_NS))
+    server.start()
+    assert server.stop() == 0
+    assert ledger_of(server.data) == []
+    away.rename(path)
+    server.start()
+    # Nobody knows it any more: it is a new file.
+    assert len(messages(server, 2)) == 2
+
+
+def wait_for_state(server: RunningServer, state: str) -> None:
+    deadline = time.monotonic() + 20
+    while [life["state"] for source in sources(server) for life in source["generations"]] != [state]:  # type: ignore[attr-defined]
+        assert time.monotonic() < deadline, sources(server)
+        time.sleep(0.05)
+
+
+def ledger_of(data: Path) -> list[Held]:
+    state = State(data / "state.db", 10**9)
+    try:
+        return state.ledger()
+    finally:
+        state.close()
+
+
+def age_ledger(data: Path, held: Held) -> None:
+    state = State(data / "state.db", 10**9)
+    state.save(Snapshot(state.mark("mark"), state.mark("highest"), {}, [held], []), 0)
+    state.close()

@@ -18,6 +18,7 @@ from logriver.follow.paths import FoundFile, Source, siblings
 from logriver.follow.reader import FileReader, ReaderSettings
 from logriver.follow.settle import Settling
 from logriver.follow.sources import SourceStatus, statuses
+from logriver.follow.unseen import unseen
 from logriver.follow.watch import POLL_SECONDS, wakings
 from logriver.record import Held, Sink
 
@@ -142,18 +143,19 @@ class Follower:
             self._start(file, only="" if followed else generation)
 
     async def _settle(self, found: dict[Place, FoundFile]) -> None:
-        """Find out what became of files that are known and that no followed path leads to any more."""
+        """Find out what became of files that no followed path leads to any more, known ones and others."""
         try:
             for held in self._generations.unsettled():
                 await self._settling.truncated(held)
-            missing = [held for held in self._generations.all() if self._is_missing(held, found)]
-            beside: dict[Path, dict[Place, FoundFile]] = {}
-            for held in missing:
-                directory = Path(held.path).parent
-                if directory not in beside:
-                    files = await asyncio.to_thread(siblings, Path(held.path))
-                    beside[directory] = {file.place: file for file in files}
-                await self._settling.missing(held, beside[directory])
+            beside: dict[Path, list[FoundFile]] = {}
+            for path in {file.path for file in found.values()} | {Path(held.path) for held in self._generations.all()}:
+                if path.parent not in beside:
+                    beside[path.parent] = await asyncio.to_thread(siblings, path)
+            for held in [held for held in self._generations.all() if self._is_missing(held, found)]:
+                await self._settling.missing(held, {file.place: file for file in beside[Path(held.path).parent]})
+            for file in unseen(found.values(), beside, self._generations):
+                if file.place not in self._readers:
+                    self._start(file)
         except (OSError, LogriverError) as error:
             log.warning("what became of files that are gone is not found out yet: %s", error)
             self._settle_at = 0

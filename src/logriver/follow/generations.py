@@ -9,7 +9,7 @@ from pathlib import Path
 
 from logriver.errors import RangeConflict
 from logriver.follow.growing_file import HEAD_BYTES, head_hash
-from logriver.record import Batch, Decoded, FileRange, Generation, Held, Sink
+from logriver.record import Batch, Decoded, FileRange, Gap, Generation, Held, Sink
 
 Place = tuple[int, int]
 """Device and inode."""
@@ -56,9 +56,14 @@ class Generations:
         self._keep(known.after(covers))
         return receipt.accepted
 
-    async def put_state(self, covers: FileRange) -> None:
-        """Put an empty range: what became of a file."""
-        await self.put(Batch(Decoded(), source=covers.path, range=covers), covers)
+    async def put_state(
+        self, held: Held, *, place: Place | None = None, over: bool = False, gone_ns: int = 0, gap: Gap | None = None
+    ) -> None:
+        """Put what became of a generation, as in `FileRange`; it stays in its place unless another is given."""
+        held = self._held.get(held.generation.id) or held
+        path, end, place = held.path, held.end, place or held.moved_to
+        covers = FileRange(held.generation, path, end, end, held.crc, held.tail, place, over, gone_ns, gap)
+        await self.put(Batch(Decoded(), source=path, range=covers), covers)
 
     def all(self) -> list[Held]:
         """Every generation."""
@@ -72,6 +77,10 @@ class Generations:
         """The last generation that was seen in a place, unless its content is known to be another by now."""
         here = self._contenders(place)
         return here[-1] if here else None
+
+    def known_at(self, place: Place) -> bool:
+        """Whether the file there was ever seen, as far as anybody can tell."""
+        return any(not self._held[key].gone_ns for key in self._by_place.get(place, ()))
 
     def unsettled(self) -> list[Held]:
         """Those that lost their place to another, and nobody has found out yet what became of their content."""

@@ -84,6 +84,10 @@ class GrowingFile:
         with self._in_use:
             return os.fstat(self._file.fileno())
 
+    def size(self) -> int:
+        """How long the content is."""
+        return self.stat().st_size
+
     def head(self, length: int) -> bytes:
         """The first bytes of the file."""
         return self._read(0, length)
@@ -108,11 +112,11 @@ class GrowingFile:
 
     def _begins_as(self, held: Held) -> bool:
         length = held.generation.head_length
-        return self.stat().st_size >= held.end and head_hash(self.head(length)) == held.generation.head_hash
+        return head_hash(self.head(length)) == held.generation.head_hash and self.size() >= held.end
 
     def is_beginning_of(self, path: Path) -> bool:
         """Whether another file has everything that this one has. Raises `OSError`."""
-        end = self.stat().st_size
+        end = self.size()
         with path.open("rb", buffering=0) as other:
             at = min(self._same_as_other, end)
             while at < end:

@@ -46,7 +46,7 @@ class OriginFinder:
 
     async def _compare(self, file: GrowingFile, held: Held) -> Origin | None:
         """None: it is no copy of that."""
-        size, key = file.stat().st_size, held.generation.id
+        size, key = await asyncio.to_thread(file.size), held.generation.id
         if size >= held.end:
             same = await asyncio.to_thread(file.same_up_to, held)
             if self._generations.get(key) is not held:

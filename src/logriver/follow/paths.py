@@ -12,6 +12,7 @@ from logriver.protocols.formats import split_source
 
 _MAGIC = frozenset("*?[")
 _COMPRESSED = frozenset((".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".Z"))
+_ARCHIVES = frozenset((".gz", ".zst"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class FoundFile:
     def place(self) -> tuple[int, int]:
         """Device and inode."""
         return self.status.st_dev, self.status.st_ino
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is compressed in a way that can be read (`archive.py`)."""
+        return self.path.suffix in _ARCHIVES
 
 
 class Source:
@@ -76,15 +82,15 @@ class Source:
 
 
 def siblings(path: Path) -> list[FoundFile]:
-    """The plain files in the directory of a path, first those whose names begin as its does: rotated ones."""
+    """The files in the directory of a path, first those whose names begin as its does: rotated ones; archives last."""
     found = []
     with contextlib.suppress(OSError):
-        for other in _plain_logs(path.parent.iterdir()):
+        for other in _plain_logs(path.parent.iterdir(), _COMPRESSED - _ARCHIVES):
             with contextlib.suppress(OSError):
                 status = other.stat()
                 if stat.S_ISREG(status.st_mode):
                     found.append(FoundFile(other, other.resolve(), None, status))
-    return sorted(found, key=lambda file: not file.path.name.startswith(path.stem))
+    return sorted(found, key=lambda file: (file.is_archive, not file.path.name.startswith(path.stem)))
 
 
 def _in_hidden(path: Path) -> bool:
@@ -99,5 +105,5 @@ def _is_directory(path: Path) -> bool:
         return False
 
 
-def _plain_logs(paths: Iterator[Path]) -> list[Path]:
-    return sorted(path for path in paths if not path.name.startswith(".") and path.suffix not in _COMPRESSED)
+def _plain_logs(paths: Iterator[Path], left_out: frozenset[str] = _COMPRESSED) -> list[Path]:
+    return sorted(path for path in paths if not path.name.startswith(".") and path.suffix not in left_out)

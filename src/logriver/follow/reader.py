@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from logriver import clock, metrics
 from logriver.clock import Zone
 from logriver.errors import LogriverError, Overloaded, RangeConflict
+from logriver.follow.archive import Archive
 from logriver.follow.generations import Generations
 from logriver.follow.growing_file import HEAD_BYTES, Chunk, GrowingFile, Mark, NotTheSame
 from logriver.follow.line_format import LineFormat
@@ -55,7 +56,10 @@ class FileReader:
     """
 
     def __init__(self, found: FoundFile, settings: ReaderSettings, *, from_end: bool = False, only: str = "") -> None:
-        """With `from_end` the lines that a never-seen file has by now are left out. `only` as in `OriginFinder`."""
+        """With `from_end` the lines that a never-seen file has by now are left out. `only` as in `OriginFinder`.
+
+        A compressed file that is read for one generation is read as what it holds, once.
+        """
         self.path = self.first_path = str(found.path)
         self.where = found.real_path
         self.seen = found.status
@@ -69,6 +73,8 @@ class FileReader:
         self._place = found.place
         self._settings = settings
         self._generations = settings.generations
+        self._is_archive = bool(only) and found.is_archive
+        self._is_finished = False
         self._origin = OriginFinder(settings.generations, only)
         self._old_bytes = found.status.st_size if from_end else 0
         self._file: GrowingFile | None = None
@@ -99,12 +105,13 @@ class FileReader:
         return links, clock.monotonic() - self._changed_at
 
     async def run(self) -> None:
-        """Follow until cancelled."""
+        """Follow until cancelled; of what does not grow, to its end."""
         try:
-            while True:
+            await self._catch_up()
+            while not self._is_finished:
+                await self._wake.wait()
                 self._wake.clear()
                 await self._catch_up()
-                await self._wake.wait()
         finally:
             if self._file:
                 self._file.close()
@@ -127,6 +134,8 @@ class FileReader:
             while await self._step_or_settle():
                 self.error = ""
             self.error = ""
+            if self._is_archive:
+                await self._finish()
         except (OSError, LogriverError) as error:
             # The follower wakes a reader with an error once a second.
             if str(error) != self.error:
@@ -134,6 +143,13 @@ class FileReader:
             self.error = str(error)
         finally:
             self.busy = False
+
+    async def _finish(self) -> None:
+        """Let go of an archive once all of it is held: nobody adds to it."""
+        held = self._generations.get(self.generation.id) if self.generation else None
+        if held and self._file and self.mark.end == await asyncio.to_thread(self._file.size):
+            await self._generations.put_state(held, gone_ns=clock.now_ns())
+            self._is_finished = True
 
     async def _step_or_settle(self) -> bool:
         try:
@@ -173,7 +189,7 @@ class FileReader:
             return True
 
     def _open(self) -> GrowingFile:
-        file = GrowingFile(self.where, self._settings.max_record_bytes)
+        file = (Archive if self._is_archive else GrowingFile)(self.where, self._settings.max_record_bytes)
         status = file.stat()
         if (status.st_dev, status.st_ino) != self._place:
             file.close()
@@ -217,11 +233,10 @@ class FileReader:
 
     async def _resume(self, file: GrowingFile, held: Held) -> Generation:
         """Go on with a generation that is known, here or in a file of which this is a copy."""
-        generation, place = held.generation, (self._place if held.place != self._place else held.moved_to)
+        generation, is_moved = held.generation, held.place != self._place
         self._generations.claim(generation, self.where, file.head(HEAD_BYTES))
-        if held.gone_ns or held.place != self._place:
-            back = FileRange(generation, held.path, held.end, held.end, held.crc, held.tail, place)
-            await self._generations.put_state(back)
+        if held.gone_ns or is_moved:
+            await self._generations.put_state(held, place=self._place if is_moved else None)
         self.path = held.path
         self._move_to(Mark(held.end, held.crc, held.tail))
         return generation

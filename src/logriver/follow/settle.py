@@ -1,21 +1,32 @@
 """What became of bytes that were not read when their file got other content or went away: a copy has them, or nobody.
 
 Tools that copy and truncate leave the rest in the copy, tools that rename in a file of another name, often one that is
-not followed itself. Both are looked for beside the file. What is nowhere is recorded as a gap.
+not followed itself, and either may have been compressed since. All are looked for beside the file. What is nowhere is
+recorded as a gap.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from logriver import clock, metrics
+from logriver.follow.archive import Archive
 from logriver.follow.generations import Generations
-from logriver.follow.growing_file import GrowingFile
+from logriver.follow.growing_file import HEAD_BYTES, GrowingFile
 from logriver.follow.paths import FoundFile, siblings
-from logriver.record import FileRange, Gap, Held
+from logriver.record import Gap, Held
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A file that has all that is held of a generation, and how long its content is."""
+
+    file: FoundFile
+    size: int
 
 
 class Settling:
@@ -34,64 +45,90 @@ class Settling:
     async def truncated(self, held: Held, seen_bytes: int = 0) -> None:
         """The file in its place has other content; it was seen with `seen_bytes`. Raises as `Sink.put` does."""
         self._generations.displace(held)
-        if await self._hand_to_copy(held) or self._generations.claimed(held):
+        copy = await self._copy_of(held)
+        claim = self._generations.claimed(held)
+        if copy:
+            copied_bytes = copy.size
+        elif claim:
+            # A followed copy took it over just now.
+            copied_bytes = (await asyncio.to_thread(claim.path.stat)).st_size
+        else:
+            await self._lost(held, seen_bytes)
             return
-        lost_bytes = seen_bytes - held.end
-        reason = "truncated before it was read" if lost_bytes > 0 else "truncated while it was not followed"
-        # A size that was seen last is a lower bound: what came between that look and the truncation is not known.
-        gap = Gap(held.end, max(0, lost_bytes), False, reason, clock.now_ns())
-        quiet = held.gone_ns or (seen_bytes and lost_bytes <= 0)
-        if not quiet:
-            metrics.followed_gaps.inc()
-            metrics.followed_lost_bytes.inc(gap.bytes)
-            log.error("%s: at least %d bytes after byte %d are lost: %s", held.path, gap.bytes, held.end, reason)
-        await self._put(held, over=True, gone_ns=clock.now_ns(), gap=None if quiet else gap)
+        if seen_bytes > copied_bytes:
+            gap = _reported(held, copied_bytes, seen_bytes, "written after its copy was made, before it was truncated")
+            await self._generations.put_state(held, gap=gap)
+        if copy:
+            await self._read_rest(held, copy)
+
+    async def _lost(self, held: Held, seen_bytes: int) -> None:
+        """Nobody has what was behind the held bytes, if there was something."""
+        if held.gone_ns or 0 < seen_bytes <= held.end:
+            gap = None
+        else:
+            reason = "truncated before it was read" if seen_bytes else "truncated while it was not followed"
+            gap = _reported(held, held.end, seen_bytes, reason)
+        await self._generations.put_state(held, over=True, gone_ns=clock.now_ns(), gap=gap)
 
     async def missing(self, held: Held, beside: dict[tuple[int, int], FoundFile]) -> None:
         """No path that is followed leads to its file. `beside` are the files in its directory by place."""
         renamed = beside.get(held.place)
         if renamed is not None:
-            if renamed.status.st_size > held.end:
+            if renamed.is_archive or renamed.status.st_size > held.end:
                 self._start(renamed, held.generation.id)
-        elif not await self._hand_to_copy(held):
+            return
+        copy = await self._copy_of(held)
+        if copy:
+            await self._read_rest(held, copy)
+        else:
             await self.gone(held)
 
     async def gone(self, held: Held) -> None:
         """Its file is not there any more. Raises as `Sink.put` does."""
-        await self._put(held, gone_ns=clock.now_ns())
+        await self._generations.put_state(held, gone_ns=clock.now_ns())
 
-    async def _hand_to_copy(self, held: Held) -> bool:
-        copy = await asyncio.to_thread(self._copy_of, held) if held.end else None
-        if copy is not None:
-            self._start(copy, held.generation.id)
-        return copy is not None
+    async def _read_rest(self, held: Held, copy: Copy) -> None:
+        """Have read what a copy has and is not held, now and, unless it is compressed, later."""
+        if copy.file.is_archive and copy.size == held.end:
+            over = self._generations.displaced(held)
+            await self._generations.put_state(held, place=copy.file.place, over=over, gone_ns=clock.now_ns())
+        else:
+            self._start(copy.file, held.generation.id)
 
-    def _copy_of(self, held: Held) -> FoundFile | None:
-        for file in [*self._followed(), *siblings(Path(held.path))]:
+    async def _copy_of(self, held: Held) -> Copy | None:
+        if not held.end:
+            return None
+        for file in await asyncio.to_thread(lambda: [*self._followed(), *siblings(Path(held.path))]):
             known = self._generations.newest_at(file.place)
-            if known is None and file.place != held.place and _is_copy(file, held):
-                return file
+            long_enough = file.is_archive or file.status.st_size >= held.end
+            if known is None and file.place != held.place and long_enough:
+                copy = await self._as_copy(file, held)
+                if copy:
+                    return copy
         return None
 
-    async def _put(self, held: Held, *, over: bool = False, gone_ns: int = 0, gap: Gap | None = None) -> None:
-        held = self._generations.get(held.generation.id) or held
-        await self._generations.put_state(
-            FileRange(
-                held.generation, held.path, held.end, held.end, held.crc, held.tail, held.moved_to, over, gone_ns, gap
-            )
-        )
+    async def _as_copy(self, file: FoundFile, held: Held) -> Copy | None:
+        """The file, if it is a copy of this one and not of another that began in the same way."""
+        opened: GrowingFile | None = None
+        try:
+            opened = await asyncio.to_thread(Archive if file.is_archive else GrowingFile, file.path, 1)
+            if not await asyncio.to_thread(opened.same_up_to, held):
+                return None
+            for other in self._generations.alike(await asyncio.to_thread(opened.head, HEAD_BYTES)):
+                if other.end > held.end and await asyncio.to_thread(opened.same_up_to, other):
+                    return None
+            return Copy(file, await asyncio.to_thread(opened.size))
+        except OSError:
+            return None
+        finally:
+            if opened:
+                opened.close()
 
 
-def _is_copy(file: FoundFile, held: Held) -> bool:
-    if file.status.st_size < held.end:
-        return False
-    try:
-        opened = GrowingFile(file.path, 1)
-    except OSError:
-        return False
-    try:
-        return opened.same_up_to(held)
-    except OSError:
-        return False
-    finally:
-        opened.close()
+def _reported(held: Held, offset: int, seen_bytes: int, reason: str) -> Gap:
+    """The gap from `offset` on. How many bytes were seen is a lower bound: what came after that look is not known."""
+    gap = Gap(offset, max(0, seen_bytes - offset), False, reason, clock.now_ns())
+    metrics.followed_gaps.inc()
+    metrics.followed_lost_bytes.inc(gap.bytes)
+    log.error("%s: at least %d bytes after byte %d are lost: %s", held.path, gap.bytes, offset, reason)
+    return gap

@@ -1,0 +1,37 @@
+"""Rotated files that came and went unseen: begun and renamed, or copied, between two looks or while nothing looked.
+
+Only the path that is followed leads to a file's lines, so of two rotations in one pause the middle file would be lost.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from logriver.follow.generations import Generations
+from logriver.follow.paths import FoundFile
+
+# The names that rotating tools give: app.log.1, app.log-20240131, app.log.2024-01-31
+_ROTATED = re.compile(r"(.+?)[.-]\d[\d.-]*")
+
+
+def unseen(
+    followed: Iterable[FoundFile], beside: dict[Path, list[FoundFile]], generations: Generations
+) -> Iterator[FoundFile]:
+    """The files that rotated away from followed paths and were never seen, under those paths. `beside`: by directory.
+
+    They are newer than the newest rotated file that was: others are of the time before their path was followed.
+    """
+    rotated: dict[Path, list[FoundFile]] = {}
+    for directory, files in beside.items():
+        for file in files:
+            name = _ROTATED.fullmatch(file.path.name)
+            if name and not file.is_archive:
+                rotated.setdefault(directory / name[1], []).append(file)
+    for file in followed:
+        others = [other for other in rotated.get(file.path, ()) if other.place not in generations.present]
+        times_ns = [other.status.st_mtime_ns for other in others if generations.known_at(other.place)]
+        for other in others:
+            is_newer = bool(times_ns) and other.status.st_mtime_ns > max(times_ns)
+            if is_newer and not generations.known_at(other.place):
+                yield replace(file, real_path=other.real_path, status=other.status)
