@@ -22,10 +22,14 @@ _LINE = re.compile(
     rf"{_QUOTED} (\d{{3}}|-) (\d{{1,18}}|-)(?: {_QUOTED} {_QUOTED})?(?=\s|$)",
     re.ASCII,
 )
-_REQUEST = re.compile(r"([A-Za-z_-]{1,40}) (.*?)(?: (HTTP/[\d.]+))?", re.DOTALL)
+_METHOD = re.compile(r"[A-Za-z_-]{1,40}")
+_PROTOCOL = re.compile(r"HTTP/[\d.]+")
+_COMMON_METHODS = frozenset(("GET", "POST", "HEAD"))
+_COMMON_PROTOCOLS = frozenset(("HTTP/1.1", "HTTP/2.0"))
 _ESCAPED_QUOTE = re.compile(r'\\(["\\])')
 
-_NUMBERS = ("status", "bytes")
+_BEFORE = ("client", "user", "method", "path", "protocol")
+_AFTER = ("referer", "user_agent")
 
 _to_json = msgspec.json.Encoder().encode
 
@@ -66,31 +70,30 @@ def _values(line: Line, stamps: Stamps) -> Values | None:
 
 
 def _fields(found: re.Match[str]) -> dict[str, str | int]:
-    client, user, request, status, size, referer, agent = found.groups()
+    client, user, request, status, size, referer, agent = found.groups("")
     method, path, protocol = _request(request)
-    texts = {
-        "client": client,
-        "user": user,
-        "method": method,
-        "path": path,
-        "protocol": protocol,
-        "status": status,
-        "bytes": size,
-        "referer": _plain(referer),
-        "user_agent": _plain(agent),
-    }
-    there = {name: text for name, text in texts.items() if text and text != "-"}
-    return {name: int(text) if name in _NUMBERS else text for name, text in there.items()}
+    texts = zip(_BEFORE, (client, user, method, path, protocol), strict=True)
+    fields: dict[str, str | int] = {name: text for name, text in texts if text and text != "-"}
+    if status != "-":
+        fields["status"] = int(status)
+    if size != "-":
+        fields["bytes"] = int(size)
+    for name, text in zip(_AFTER, (referer, agent), strict=True):
+        if text and text != "-":
+            fields[name] = _plain(text)
+    return fields
 
 
 def _request(request: str) -> tuple[str, str, str]:
     """Method, path and protocol; what is not a request (a TLS greeting on a plain port) is all path."""
-    found = _REQUEST.fullmatch(request)
-    if not found:
+    method, space, rest = request.partition(" ")
+    if not space or not (method in _COMMON_METHODS or _METHOD.fullmatch(method)):
         return "", _plain(request), ""
-    method, path, protocol = found.groups("")
-    return method, _plain(path), protocol
+    path, space, protocol = rest.rpartition(" ")
+    if space and (protocol in _COMMON_PROTOCOLS or _PROTOCOL.fullmatch(protocol)):
+        return method, _plain(path), protocol
+    return method, _plain(rest), ""
 
 
-def _plain(quoted: str | None) -> str:
-    return _ESCAPED_QUOTE.sub(r"\1", quoted) if quoted and "\\" in quoted else quoted or ""
+def _plain(quoted: str) -> str:
+    return _ESCAPED_QUOTE.sub(r"\1", quoted) if "\\" in quoted else quoted

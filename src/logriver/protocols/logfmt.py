@@ -12,23 +12,25 @@ import msgspec
 from logriver import clock
 from logriver.clock import Zone
 from logriver.columns import ALIASES, NUMBER
-from logriver.protocols.document import row_of
+from logriver.protocols.document import levels
 from logriver.protocols.lines import split
-from logriver.protocols.rows import encode, line
-from logriver.protocols.text import values_of
+from logriver.protocols.text import Values, encoded, values_of
 from logriver.protocols.time_cache import TimeCache
 from logriver.protocols.timestamps import Stamps
 from logriver.record import Decoded
 
+Pairs = dict[str, str | bool]
+
 _MAX_FIELDS = 1_000
 _LONGEST_TIME = 64
-_PAIR = re.compile(r'[ \t]*+([^\s="]++)(?:=(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^\s"]*+)))?+(?=[ \t]|$)')
+_PAIR = re.compile(r'[ \t]*+([^\s="]++)(?:(=)(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^\s"]*+)))?+(?=[ \t]|$)')
+_PAIRS = re.compile(f"(?:{_PAIR.pattern})*+")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _NUMBER = re.compile(NUMBER)
 _SPOKEN = ("message", "msg", "event", "level", "lvl", "severity")
 _TIMES = tuple(alias for alias, column in ALIASES.items() if column == "timestamp")
-_MESSAGES = tuple(alias for alias, column in ALIASES.items() if column == "message")
+_RANK = {alias: rank for rank, alias in enumerate(ALIASES)}.__getitem__
 
 _to_json = msgspec.json.Encoder().encode
 
@@ -45,23 +47,43 @@ class LogFmt:
         """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused."""
         lines, refused = split(chunk, offset, self._max_record_bytes)
         stamps = Stamps(self._zone, now_ns)
-        rows: list[str] = []
+        rows: list[Values] = []
         for number, at, text in lines:
             pairs = pairs_of(text)
             if pairs and len(pairs) > 1:
-                rows.append(self._row(pairs, text, at, stamps, now_ns))
+                rows.append(self._values(pairs, text, at, stamps, now_ns))
             else:
-                rows.append(line(values_of([(number, at, text)], self._zone, now_ns)[0]))
-        return Decoded([encode(rows)] if rows else [], len(rows), refused)
+                rows += values_of([(number, at, text)], self._zone, now_ns)
+        return Decoded(encoded(rows), len(rows), refused)
 
-    def _row(self, pairs: dict[str, str | bool], text: str, offset: int, stamps: Stamps, now_ns: int) -> str:
-        fields = {key: msgspec.Raw(_to_json(value)) for key, value in pairs.items()}
-        for alias in _TIMES:
-            if alias in pairs:
-                fields[alias] = msgspec.Raw(_to_json(_time(pairs[alias], stamps)))
-        if not any(isinstance(pairs.get(alias), str) for alias in _MESSAGES):
-            fields["message"] = msgspec.Raw(_to_json(text))
-        return row_of(fields, self._times, now_ns, offset=offset, followed=True)
+    def _values(self, pairs: Pairs, text: str, offset: int, stamps: Stamps, now_ns: int) -> Values:
+        """The values of a row, as `document.row_of` has it, of pairs that are texts; those of columns are taken out."""
+        columns: dict[str, str] = {}
+        for alias in sorted(ALIASES.keys() & pairs.keys(), key=_RANK):
+            column, value = ALIASES[alias], pairs[alias]
+            if isinstance(value, str) and column not in columns:
+                columns[column] = self._digits(value, stamps) if column == "timestamp" else value
+                # A time that cannot be read stays a field.
+                if columns[column] or column != "timestamp":
+                    del pairs[alias]
+        take = columns.get
+        level, sent_level = levels(columns["level"]) if "level" in columns else ("", "")
+        time, message = take("timestamp") or str(now_ns), take("message", text)
+        service, host, trace_id, span_id = (
+            take("service", ""),
+            take("host", ""),
+            take("trace_id", ""),
+            take("span_id", ""),
+        )
+        attributes = _to_json(pairs).decode()
+        return time, level, message, service, host, trace_id, span_id, attributes, sent_level, str(offset)
+
+    def _digits(self, value: str, stamps: Stamps) -> str:
+        """The nanoseconds of a time in the form of JSON records, or in one of the shapes of text lines."""
+        try:
+            return self._times.digits_of(value)
+        except ValueError:
+            return _digits_of_shape(value, stamps)
 
 
 def is_logfmt(text: str) -> bool:
@@ -72,37 +94,53 @@ def is_logfmt(text: str) -> bool:
     return any(isinstance(pairs.get(key), str) for key in (*_SPOKEN, *_TIMES)) and "audit(" not in text
 
 
-def pairs_of(text: str) -> dict[str, str | bool] | None:
+def pairs_of(text: str) -> Pairs | None:
     """The pairs of a line, the last of equal keys; None if it is not of pairs, or of more than a thousand.
 
     The first has a value: a word alone there is the beginning of prose, or a time.
     """
-    pairs: dict[str, str | bool] = {}
-    position, end = 0, len(text.rstrip())
-    while position < end:
-        found = _PAIR.match(text, position)
-        if not found or len(pairs) >= _MAX_FIELDS:
-            return None
-        key, quoted, bare = found.groups()
-        if not pairs and quoted is None and bare is None:
-            return None
-        pairs[key] = _unescaped(quoted) if quoted is not None else True if bare is None else bare
-        position = found.end()
+    text = text.rstrip()
+    first = _PAIR.match(text)
+    if not first or not first[2] or not _PAIRS.fullmatch(text):
+        return None
+    pairs = _escaped_pairs(text) if "\\" in text else _plain_pairs(text)
+    return pairs if len(pairs) <= _MAX_FIELDS else None
+
+
+def _escaped_pairs(text: str) -> Pairs:
+    found = _PAIR.findall(text)
+    return {key: _unescaped(quoted) or bare if equals else True for key, equals, quoted, bare in found}
+
+
+def _plain_pairs(text: str) -> Pairs:
+    """The same where nothing is escaped, by cutting, which costs half."""
+    pairs: Pairs = {}
+    # What stands outside of quotes and inside, by turns; a quoted value belongs to the key that stands last before it.
+    parts = text.split('"')
+    for place in range(0, len(parts), 2):
+        key = ""
+        for word in parts[place].split():
+            key, equals, value = word.partition("=")
+            pairs[key] = value if equals else True
+        if place + 1 < len(parts):
+            pairs[key] = parts[place + 1]
     return pairs
 
 
-def _time(value: str | bool, stamps: Stamps) -> str | float | bool:
-    """A time as text or number that JSON records have too, where `value` has one of the shapes of text lines."""
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TIME:
-        return value
+def _digits_of_shape(value: str, stamps: Stamps) -> str:
+    """The nanoseconds of a time as text lines have it, or of a number; empty for another."""
+    if not 0 < len(value) <= _LONGEST_TIME:
+        return ""
     beginning = stamps.find(value)
-    if beginning and beginning[1].end() == len(value):
-        shape, found = beginning
-        try:
-            return clock.to_text(stamps.time_ns(shape, *shape.parts(found.groups(""))[:4]))
-        except ValueError:
-            return value
-    return float(value) if _NUMBER.fullmatch(value) and math.isfinite(float(value)) else value
+    try:
+        if beginning and beginning[1].end() == len(value):
+            shape, found = beginning
+            return str(stamps.time_ns(shape, *shape.parts(found.groups(""))[:4]))
+        if _NUMBER.fullmatch(value) and math.isfinite(float(value)):
+            return str(clock.from_number(float(value)))
+    except ValueError:
+        pass
+    return ""
 
 
 def _unescaped(quoted: str) -> str:
