@@ -1,75 +1,86 @@
-"""Tokens to tree. Not binds closer than and, and closer than or; terms side by side are joined by and.
+"""Search text to tree: tokens from `lexer.py`, the language in `grammar.lark`, the tree by `to_tree.py`.
 
-    either  = both ("OR" both)*
-    both    = negated ("AND"? negated)*
-    negated = "NOT"* (term | "(" either ")")
-
-Each is a method below.
+The grammar is read when this file is imported, so that no query waits for it. The LALR parser keeps no state between
+texts and does not recurse: a text with many brackets meets a limit of the lexer, never Python's.
 """
 
-from logriver.errors import BadQuery
-from logriver.query.lexer import Token, tokens
-from logriver.query.tree import Everything, Not, Query, Search, conjunction, disjunction
+from collections.abc import Set
 
-MAX_DEPTH = 50
-"""Brackets and negations inside of each other; the engine's own limits are higher."""
-MAX_TERMS = 500
+from lark import Lark, UnexpectedToken
+
+from logriver.errors import BadQuery
+from logriver.query.condition_lexer import RANGE_HINT
+from logriver.query.lexer import SearchLexer
+from logriver.query.reader import PIPE
+from logriver.query.to_tree import TO_TREE
+from logriver.query.tree import OPERATORS, Search
+from logriver.query.words import PIPE_EXAMPLES
+
+GRAMMAR = Lark.open(
+    "grammar.lark",
+    rel_to=__file__,
+    start="search",
+    parser="lalr",
+    lexer=SearchLexer,
+    transformer=TO_TREE,
+)
+
+_IN_WORDS = {
+    "FIELD": "a word or a field",
+    "STAR": "a value",
+    "RANGE_CLOSE": "']' or '}'",
+    "_TO": "'TO'",
+    "FUNCTION": "a function like 'count()'",
+    "NAME": "a name",
+    "DURATION": "a time like '5m'",
+    "NUMBER": "a number",
+    "TEXT": "a value",
+    "EQUALS": "'='",
+    "COMPARISON": "a comparison like '>'",
+    "_COMMA": "','",
+    "_OPEN": "'('",
+    "_CLOSE": "')'",
+    "_BY": "'by'",
+    "_AS": "'as'",
+    "STATS": "a pipe",
+}
+"""What can be expected, by one token that stands for it."""
+_SAY_IT_ALL = ("FIELD", "STAR")
+"""Where these are expected, others are too, and their words name those as well."""
 
 
 def parse(text: str) -> Search:
     """The tree of a search text; an empty text is everything. Raises `BadQuery` with the position."""
-    found = tokens(text)
-    if sum(token.kind == "term" for token in found) > MAX_TERMS:
-        raise BadQuery(f"a search text has at most {MAX_TERMS} terms")
-    if found[0].kind == "end":
-        return Search(Everything())
-    # Nothing is left over: the lexer gives a closing bracket only for an open one, others are text.
-    return Search(_Parser(found).either(depth=0))
+    try:
+        search: Search = GRAMMAR.parse(text)  # type: ignore[assignment]
+    except UnexpectedToken as error:
+        raise _bad_query(error, text) from None
+    return search
 
 
-class _Parser:
-    def __init__(self, found: list[Token]) -> None:
-        self.tokens = found
-        self.at = 0
-
-    def either(self, depth: int) -> Query:
-        parts = [self.both(depth)]
-        while self._take("OR"):
-            parts.append(self.both(depth))
-        return disjunction(parts)
-
-    def both(self, depth: int) -> Query:
-        parts = [self.negated(depth)]
-        while self._take("AND") or self._next.kind in ("term", "NOT", "("):
-            parts.append(self.negated(depth))
-        return conjunction(parts)
-
-    def negated(self, depth: int) -> Query:
-        token = self._next
-        if depth > MAX_DEPTH:
-            raise BadQuery(f"brackets and negations go at most {MAX_DEPTH} deep", position=token.position)
-        self.at += 1
-        if token.kind == "NOT":
-            return Not(self.negated(depth + 1))
-        if token.kind == "(":
-            inner = self.either(depth + 1)
-            if not self._take(")"):
-                raise BadQuery("the bracket is not closed", position=token.position, hint="add a ')' or use quotes")
-            return inner
-        if token.term is None:
-            raise BadQuery(f"expected a word or a field{_before(token)}", position=token.position)
-        return token.term
-
-    @property
-    def _next(self) -> Token:
-        return self.tokens[self.at]
-
-    def _take(self, kind: str) -> bool:
-        if self._next.kind != kind:
-            return False
-        self.at += 1
-        return True
+def _bad_query(error: UnexpectedToken, text: str) -> BadQuery:
+    at_end = error.token.type == "$END"
+    position = len(text) if at_end else error.token.start_pos or 0
+    sign = text[position : error.token.end_pos]
+    place = "at the end" if at_end else f"before {sign[:30]!r}"
+    message = f"expected {_expected(error.accepts)} {place}"
+    return BadQuery(message, position=position, hint=_hint(text, error, position, sign))
 
 
-def _before(token: Token) -> str:
-    return " at the end" if token.kind == "end" else f" before {token.kind!r}"
+def _expected(accepts: Set[str]) -> str:
+    for kind in _SAY_IT_ALL:
+        if kind in accepts:
+            return _IN_WORDS[kind]
+    *others, last = [words for kind, words in _IN_WORDS.items() if kind in accepts]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _hint(text: str, error: UnexpectedToken, position: int, sign: str) -> str:
+    pipes = [found["pipe"] for found in PIPE.finditer(text, 0, position)]
+    if pipes:
+        return f"for example: {PIPE_EXAMPLES[pipes[-1]]}"
+    if error.accepts & {"_TO", "RANGE_CLOSE"}:
+        return RANGE_HINT
+    if sign in OPERATORS:
+        return f"put {sign!r} into quotes to search for the word"
+    return "put what is meant as text into quotes"

@@ -6,7 +6,7 @@ WHERE, `pipes_sql.py` turns pipes into the SELECT around it.
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 # -- conditions --------------------------------------------------------------------------------------------------------
 
@@ -29,6 +29,7 @@ class Part:
 
     `("connec", "")` is `connec*`, `("", "onnec", "")` is `*onnec*`. With `field` None it is a
     piece of any word of the message, in any case; else it is the whole value of the field, and case counts.
+    There are at least two pieces; only the first and the last can be empty, and not both of two.
     """
 
     field: str | None
@@ -119,20 +120,24 @@ class Bin:
     seconds: int
 
 
+Function = Literal["count", "sum", "avg", "min", "max", "p50", "p90", "p99", "uniq"]
+FUNCTIONS: tuple[Function, ...] = get_args(Function)
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregate:
     """`count() if (status:<400) as ok`, `p99(latency) as slow`; `field` is None for `count()` alone."""
 
-    function: Literal["count", "sum", "avg", "min", "max", "p50", "p90", "p99", "uniq"]
+    function: Function
     field: str | None
     only: Query | None
     name: str
-    """The result column: as given, else like `count()` or `p99(latency)`."""
+    """The result column: as given, else like `count()`, `p99(latency)` or `count() if (status:<400)`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """`| stats aggregates by keys`."""
+    """`| stats aggregates by keys`: no two of the result's columns have the same name."""
 
     aggregates: tuple[Aggregate, ...]
     by: tuple[str | Bin, ...]
@@ -159,11 +164,14 @@ class Name:
     name: str
 
 
+Operator = Literal["+", "-", "*", "/", "%", "=", "!=", "<", "<=", ">", ">=", "and", "or"]
+
+
 @dataclass(frozen=True, slots=True)
 class Calculation:
-    """`left operator right`; also comparisons and `and`, `or` in `| where`."""
+    """`left operator right`. `| where` holds comparisons of sums joined by `and`, `or`; `| eval` holds a sum."""
 
-    operator: Literal["+", "-", "*", "/", "%", "=", "!=", "<", "<=", ">", ">=", "and", "or"]
+    operator: Operator
     left: "Expression"
     right: "Expression"
 

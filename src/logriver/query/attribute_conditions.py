@@ -1,0 +1,137 @@
+"""Fields without a column of the table: read out of `attributes`, or from the columns they were promoted to.
+
+Reading JSON costs much more than looking for bytes. So where a field is not promoted, a condition begins with what the
+bytes must hold: the key and the value stand in the text as they are, unless the text holds escapes.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+
+from logriver.columns import NUMBER, attribute_key, attribute_number, attribute_text
+from logriver.query import escaping
+from logriver.query.binding import Condition
+
+_EXACT_FLOATS = 2**53
+_ESCAPES = "position(attributes, '\\\\') > 0"
+# What follows a key, or begins an element, when a number is written with a point or an exponent, or is in quotes so.
+_POINTED = r'\s*"?-?[0-9]+[.eE]'
+# What the engine's text has only where the sent text has it too: numbers and blanks it writes in its own way.
+_KEPT = re.compile(r"(?=.*[A-DF-Za-df-z_])[\w-]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """SQL of a field's text and number, NULL where it has none; `maybe` is SQL that must be true where it is there."""
+
+    key: str
+    text: str
+    number: str
+    maybe: str
+    promoted: bool
+
+
+def attribute(name: str, made: Condition) -> Attribute:
+    """How the field `name` is read."""
+    key = attribute_key(name)
+    columns = made.columns_of(key)
+    if columns:
+        return Attribute(key, *columns, maybe="", promoted=True)
+    text = attribute_text(key, made.bind)
+    maybe = f"(position(attributes, {made.bind(_end(key))}) > 0 OR {_ESCAPES})"
+    return Attribute(key, text, attribute_number(text), maybe, promoted=False)
+
+
+def equals(name: str, value: str, made: Condition) -> str:
+    """The engine's text of the field is the value, or both are the same number."""
+    field = attribute(name, made)
+    same = is_value(field.text, field.number, value, made)
+    if field.promoted:
+        return guarded("", same)
+    return guarded(maybe_value(value, made, escaping.regex(_end(field.key)) + r"\s*:") or field.maybe, same)
+
+
+def part(name: str, pieces: tuple[str, ...], made: Condition) -> str:
+    """The whole value is `pieces` with anything between them."""
+    field = attribute(name, made)
+    kept = [piece for piece in pieces if _KEPT.fullmatch(piece)]
+    maybe = [field.maybe] if field.maybe else []
+    if maybe and kept:
+        maybe.append(f"(position(attributes, {made.bind(max(kept, key=len))}) > 0 OR {_ESCAPES})")
+    return guarded(" AND ".join(maybe), f"{field.text} LIKE {made.bind('%'.join(map(escaping.like, pieces)))}")
+
+
+def exists(name: str, made: Condition) -> str:
+    """The field is there, not null and not an empty text."""
+    field = attribute(name, made)
+    return guarded(field.maybe, f"{field.text} != ''")
+
+
+def compare(name: str, bounds: list[tuple[str, str]], made: Condition) -> str:
+    """Each operator with its value holds: as numbers where all values are numbers, else as texts."""
+    field = attribute(name, made)
+    if all(is_finite(value) for _, value in bounds):
+        checks = [f"{field.number} {operator} {made.bind(float(value), 'Float64')}" for operator, value in bounds]
+    else:
+        checks = [f"{field.text} {operator} {made.bind(value)}" for operator, value in bounds]
+    return guarded(field.maybe, " AND ".join(checks))
+
+
+def regex(name: str, pattern: str, made: Condition) -> str:
+    """`pattern` (SQL) matches anywhere in the value."""
+    field = attribute(name, made)
+    return guarded(field.maybe, f"match({field.text}, {pattern})")
+
+
+def is_value(text: str, number_of_text: str, value: str, made: Condition) -> str:
+    """SQL: the text is the value or, where the value is a number, its number is."""
+    is_text = f"{text} = {made.bind(value)}"
+    number = _number(value)
+    return is_text if number is None else f"{is_text} OR {number_of_text} = {made.bind(number, 'Float64')}"
+
+
+def maybe_value(value: str, made: Condition, before_number: str) -> str:
+    """SQL that is true of every `attributes` with such a value; empty where there is none.
+
+    `before_number` is an RE2 pattern of what stands before the number that a field is.
+    """
+    if value[:1] in ("[", "{"):
+        return ""
+    if not is_number(value):
+        return f"(position(attributes, {made.bind(value)}) > 0 OR {_ESCAPES})"
+    number = _number(value)
+    if number is None:
+        return ""
+    # An integer is written with its digits, or with a point or an exponent.
+    maybe = [f"match(attributes, {made.bind(before_number + _POINTED)})", _ESCAPES]
+    if number.is_integer():
+        maybe.insert(0, f"position(attributes, {made.bind(str(abs(int(number))))}) > 0")
+    return f"({' OR '.join(maybe)})"
+
+
+def guarded(maybe: str, check: str) -> str:
+    """A check that may be NULL, made only where `maybe`, as 1 or 0."""
+    return f"{maybe} AND ifNull({check}, 0)" if maybe else f"ifNull({check}, 0)"
+
+
+def is_number(value: str) -> bool:
+    """Whether `value` is a number in JSON's grammar."""
+    return re.fullmatch(NUMBER, value) is not None
+
+
+def is_finite(value: str) -> bool:
+    """Whether `value` is a number that a float can hold, rounded."""
+    return is_number(value) and math.isfinite(float(value))
+
+
+def _end(key: str) -> str:
+    """What the key ends with in the text, be it the literal key `a.b` or the last one of the path: `b"`."""
+    return key.rpartition(".")[2] + '"'
+
+
+def _number(value: str) -> float | None:
+    """The number that `value` is, unless a float would not be exactly that."""
+    if not is_number(value):
+        return None
+    number = float(value)
+    return number if abs(number) < _EXACT_FLOATS else None

@@ -1,0 +1,92 @@
+"""SQL for the value of a field of a record, for everything that counts, groups or sorts by it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from logriver.columns import (
+    ALIASES,
+    COLUMNS,
+    WORD,
+    attribute_key,
+    attribute_number,
+    attribute_text,
+)
+from logriver.query.binding import Condition
+
+Kind = Literal["text", "number", "time"]
+
+_TYPES = {column.name: column.type for column in COLUMNS if column.name != "attributes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """SQL for a value and what it is; NULL where the record has none.
+
+    `empty_is_none`: the column holds the empty text where the record has none; grouping by the column as it is costs
+    less, so the turning into NULL is left for the few rows that come out.
+    """
+
+    sql: str
+    kind: Kind = "text"
+    empty_is_none: bool = False
+    number_sql: str = ""
+
+    @property
+    def nullable(self) -> str:
+        """SQL that is NULL where there is no value."""
+        return f"nullIf({self.sql}, '')" if self.empty_is_none else self.sql
+
+    @property
+    def text(self) -> str:
+        """SQL for the value as text, NULL where there is none."""
+        return self.nullable if self.kind == "text" else f"toString({self.sql})"
+
+    @property
+    def number(self) -> str:
+        """SQL for the number that the value wholly is, NULL where it is none. Not for times."""
+        if self.kind == "number":
+            return f"toFloat64({self.sql})"
+        return self.number_sql or attribute_number(f"toString({self.sql})")
+
+
+def value(name: str, made: Condition) -> Value:
+    """The value of the field `name`: a column, an alias or a path, of a column of its own where it is promoted."""
+    column = ALIASES.get(name, name)
+    if column == "_id":
+        return Value("concat(_node, '-', toString(_seq))")
+    column_type = _TYPES.get(column)
+    if column_type is None:
+        return _attribute(name, made)
+    if column_type.startswith("DateTime64"):
+        return Value(column, "time")
+    if column_type.startswith("UInt"):
+        return Value(column, "number")
+    return Value(column, empty_is_none=True)
+
+
+def has_few_values(name: str) -> bool:
+    """Whether the field `name` is a column that holds few different values."""
+    return _TYPES.get(ALIASES.get(name, name)) == WORD
+
+
+def _attribute(name: str, made: Condition) -> Value:
+    key = attribute_key(name)
+    columns = made.columns_of(key)
+    if columns is None:
+        return Value(_read(key, made))
+    text, number = columns
+    return Value(text, number_sql=number)
+
+
+def _read(key: str, made: Condition) -> str:
+    """What `attribute_text` reads, a fifth cheaper: a key with dots in it is rare, and looking for bytes is cheap.
+
+    The key stands in the text as it is, unless the text holds escapes.
+    """
+    text = attribute_text(key, made.bind)
+    path = key.split(".")
+    if len(path) == 1:
+        return text
+    quoted = made.bind(f'"{key}"')
+    maybe = f"position(attributes, {quoted}) > 0 OR position(attributes, '\\\\') > 0"
+    return f"if({maybe}, {text}, JSONExtract(attributes, {', '.join(map(made.bind, path))}, 'Nullable(String)'))"

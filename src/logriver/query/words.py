@@ -1,0 +1,27 @@
+"""The words of pipes: what may not be a plain name there, and an example of each pipe."""
+
+KEYWORDS = ("by", "as", "if", "and", "or", "asc", "desc")
+"""In any case; a column of such a name stands in backticks."""
+
+PIPE_EXAMPLES = {
+    "stats": "| stats count() as n, p99(latency) by service, bin(5m)",
+    "where": "| where n > 10",
+    "eval": "| eval share = 100 * ok / n",
+    "top": "| top 10 resourceId",
+    "sort": "| sort n desc",
+    "limit": "| limit 50",
+    "fields": "| fields timestamp, message",
+    "patterns": "| patterns",
+}
+
+FUNCTION_EXAMPLES = {
+    "count": "count() or count(field): records, or those with the field",
+    "sum": "sum(field)",
+    "avg": "avg(field): the mean",
+    "min": "min(field)",
+    "max": "max(field)",
+    "p50": "p50(field): the median",
+    "p90": "p90(field)",
+    "p99": "p99(field)",
+    "uniq": "uniq(field): how many different values",
+}
