@@ -47,6 +47,7 @@ disk_limit_bytes = _gauge("disk_limit_bytes", "disk that they may have")
 disk_free_bytes = _gauge("disk_free_bytes", "disk that is free")
 
 queries = _counter("queries", "queries answered", "call")
+queries_cancelled = _counter("queries_cancelled", "queries ended because nobody waits for their answer any more")
 query_seconds = _histogram("query_seconds", "time of one query", 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)
 followed_bytes = _counter("followed_bytes", "bytes of followed files on disk")
 followed_gaps = _counter("followed_gaps", "times that a file lost bytes before they could be read")

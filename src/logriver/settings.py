@@ -110,6 +110,10 @@ class Settings(BaseSettings):
     block_bytes: int = Field(32 * MB, gt=0, description="hand a block to the store after so many bytes")
     query_timeout: float = Field(30.0, gt=0, description="longest time for one query")
     max_queries: int = Field(8, gt=0, description="queries running at one time")
+    max_query_memory_bytes: int = Field(0, ge=0, description="memory of one query; 0 is a quarter of the engine's")
+    max_exports: int = Field(2, gt=0, description="exports running at one time")
+    export_idle: float = Field(60.0, gt=0, description="an export whose client takes nothing for so long is cut off")
+    max_tails: int = Field(100, gt=0, description="live tails at one time")
     config: Path | None = Field(None, description="config file (TOML), its keys are these names")
 
     @field_validator("retention")

@@ -264,7 +264,7 @@ def test_a_stream_may_be_left(store: Store) -> None:
     for _ in range(3):
         stream = store.stream(f"SELECT * FROM {TABLE}", {}, "TabSeparated", Limits())
         assert next(stream)
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         assert store.query("SELECT 1").rows == [[1]]
 
 

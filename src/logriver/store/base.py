@@ -3,11 +3,14 @@
 Called from threads; every method may block. The SQL above this interface is the same for both.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from logriver.store.stop import Stop
+
 Param = str | int | float | list[str]
+Pieces = Generator[bytes, None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one query may use."""
+    """What one query may use, 0 is no limit. `stop` ends it from outside."""
 
     seconds: float = 30.0
     memory_bytes: int = 0
     result_rows: int = 0
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Answer:
     rows_read: int
     bytes_read: int
     elapsed_seconds: float
+    types: tuple[str, ...] = ()
+    """Of the columns, in the engine's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +80,11 @@ class Store(Protocol):
         """
         ...
 
-    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Iterator[bytes]:
-        """Run a SELECT and give its output in `format` piece by piece, in constant memory."""
+    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Pieces:
+        """Run a SELECT and give its output, one file in `format`, piece by piece and in constant memory.
+
+        What `query` raises is raised where the output ends too early. Closing the iterator ends the query.
+        """
         ...
 
     def slices(self) -> list[SliceSize]:

@@ -6,6 +6,7 @@ TOKEN       what opens the doors, readable by the owner alone (`auth/token.py`)
 NODE        the node's short random name, made at the first start
 log/        the write-ahead log (`queue/wal.py`)
 state.db    what the queue remembers (`queue/state.py`)
+promoted.json  fields that were promoted by calls and by use (`promoted_file.py`)
 store/      the engine's files
 reserve     takes room only, given up when a full disk leaves none for removing (`disk.py`)
 engine.xml  the engine's configuration, written at every start
@@ -80,14 +81,19 @@ def _write_once(file: Path, text: str) -> str:
     """The content of a small file, which is `text` (durable) if it was not there."""
     if file.exists():
         return file.read_text()
+    write_durably(file, text.encode())
+    return text
+
+
+def write_durably(file: Path, content: bytes) -> None:
+    """Put `content` in the place of whatever the file was; after a crash it is the one or the other."""
     fresh = file.with_suffix(".new")
-    with fresh.open("w") as handle:
-        handle.write(text)
+    with fresh.open("wb") as handle:
+        handle.write(content)
         handle.flush()
         os.fsync(handle.fileno())
     fresh.rename(file)
     sync_directory(file.parent)
-    return text
 
 
 def sync_directory(path: Path) -> None:

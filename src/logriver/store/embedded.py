@@ -8,13 +8,15 @@ early. Where room is short each new part is therefore compared with its checksum
 `mind_room` keeps merges, which delete what they read, from being caught by it.
 """
 
+import contextlib
+import itertools
 import os
 import re
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,24 @@ import msgspec
 
 from logriver import clock
 from logriver.columns import ROW_COLUMNS, TABLE
-from logriver.errors import DataRefused, QueryTooExpensive, StoreError
-from logriver.store import ddl, promote
-from logriver.store.base import Answer, Block, Limits, Param, SliceSize
+from logriver.errors import BadQuery, DataRefused, QueryTooExpensive, StoreError
+from logriver.store import ddl, pipe, promote
+from logriver.store.base import Answer, Block, Limits, Param, Pieces, SliceSize
 from logriver.store.engine import ChdbError
 from logriver.store.sessions import Sessions
 
 # Codes that are the data's fault: parsing, types, wrong data. All others (disk full, memory, too many parts, read-only)
 # look like refusals and are not. The numbers are those of ClickHouse's ErrorCodes.cpp.
 _DATA_CODES = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 349, 407})
-_LIMIT_CODES = {159: "time", 160: "time", 241: "memory", 307: "bytes read", 396: "result size", 158: "rows read"}
+_NARROW = "ask for a shorter time range, or add a word, a level or a service"
+_LIMITS = {
+    159: ("time", f"{_NARROW}; setting query_timeout"),
+    160: ("time", f"{_NARROW}; setting query_timeout"),
+    241: ("memory", f"{_NARROW}, or group or sort by a field with fewer values; setting max_query_memory_bytes"),
+    307: ("bytes read", _NARROW),
+    396: ("result size", f"{_NARROW}, or add a limit"),
+    158: ("rows read", _NARROW),
+}
 _CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
 
 # One thread, so that rows keep their order and one block becomes one part.
@@ -39,6 +49,17 @@ _INSERT_SETTINGS = (
     "max_insert_threads = 1, max_threads = 1, input_format_parallel_parsing = 0, input_format_tsv_detect_header = 0"
 )
 
+# Small blocks and row groups: what is on its way to a slow reader waits in memory.
+_STREAM_SETTINGS = (
+    "engine_file_truncate_on_insert = 1, max_block_size = 8192, max_insert_threads = 1, "
+    "min_insert_block_size_rows = 8192, min_insert_block_size_bytes = 4000000, date_time_output_format = 'iso', "
+    "format_csv_null_representation = '', "
+    "output_format_parquet_row_group_size = 65536, output_format_parquet_row_group_size_bytes = 16000000, "
+    "output_format_parquet_parallel_encoding = 0"
+)
+
+# New parts are written with LZ4, which costs inserts a tenth less; ZSTD, which halves random hexadecimal ids that LZ4
+# leaves as they are, compresses what merges make larger than `min_part_size`.
 _CONFIG = """<clickhouse>
   <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
   <mark_cache_size>{cache_bytes}</mark_cache_size>
@@ -47,12 +68,22 @@ _CONFIG = """<clickhouse>
   <background_pool_size>2</background_pool_size>
   <background_schedule_pool_size>4</background_schedule_pool_size>
   <max_partition_size_to_drop>0</max_partition_size_to_drop>
+  <compression>
+    <case>
+      <min_part_size>8000000</min_part_size>
+      <min_part_size_ratio>0</min_part_size_ratio>
+      <method>zstd</method>
+      <level>1</level>
+    </case>
+  </compression>
 </clickhouse>
 """
 _CACHE_BYTES = 64_000_000
 # With less than this free before or after an insert, others may have filled the disk during it.
 _TIGHT_BYTES = 1_000_000_000
 _NO_SPACE = 243
+_BAD_REGEX = 427
+_REGEX_REASON = re.compile(r", error: (.{1,200}?)(?:\. Look at |$)", re.DOTALL)
 _NO_SUCH_PART = 232
 _TRUNCATED = 33
 _DAMAGE_SECONDS = 3.0
@@ -64,15 +95,14 @@ _NEWEST_PARTS = 16
 class Embedded:
     """A `Store` on the embedded engine. One a process; the data directory is locked before it is made.
 
-    `promoted` are the fields that have columns of their own.
+    `promoted` are the fields that get columns of their own, see `promotion.py`.
     """
 
     def __init__(
-        self, directory: Path, node: str, memory_bytes: int, slice_bytes: int, promoted: Sequence[str] = ()
+        self, directory: Path, node: str, memory_bytes: int, slice_bytes: int, promoted: frozenset[str] = frozenset()
     ) -> None:
-        """Open or make it. Raises `SettingsError` for fields that cannot be promoted, before anything is touched."""
-        self.promoted = promote.chosen(promoted)
         self._directory = directory
+        self._numbers = itertools.count(1)
         self._merges_held = False
         self._damage = threading.Lock()
         self._damaged: set[str] = set()
@@ -87,15 +117,24 @@ class Embedded:
             raise _translated(error) from None
         self._node = node
         self.query_text(ddl.create_table(slice_bytes))
-        self._promote()
+        self.set_promoted(promoted)
 
-    def _promote(self) -> None:
-        """Make the promoted columns those of `promoted`."""
+    def set_promoted(self, promoted: frozenset[str]) -> None:
+        """See `promotion.Table`. Columns of a small table are filled soon, in the background; else merges do it."""
         sql = f"SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '{TABLE}'"
         there = [str(name) for (name,) in self.query(sql).rows]
-        change = promote.change(there, self.promoted)
+        change, added = promote.change(there, promoted)
         if change:
+            self.query_text(ddl.stop_changing_parts())
             self.query_text(change)
+        small = sum(size.bytes for size in self.slices()) <= promote.SMALL_BYTES
+        # Filling writes files, as merges do.
+        if added and small and not self._merges_held and not self._is_tight():
+            self.query_text(ddl.materialize(added))
+
+    def is_sent(self, key: str) -> bool:
+        """See `promotion.Table`."""
+        return int(str(self.query(promote.is_sent(key)).rows[0][0])) > 0
 
     def insert(self, block: Block) -> None:
         """See `Store.insert`."""
@@ -173,25 +212,28 @@ class Embedded:
         good, bad = 0, len(lines)
         while bad - good > 1:
             middle = (good + bad) // 2
-            if self._readable(b"".join(lines[good:middle])):
+            if self.refusal(b"".join(lines[good:middle])) is None:
                 good = middle
             else:
                 bad = middle
-        return None if self._readable(lines[good]) else good
+        return None if self.refusal(lines[good]) is None else good
 
-    def _readable(self, rows: bytes) -> bool:
+    def refusal(self, rows: bytes) -> str | None:
+        """Why the engine cannot read these carried rows, which are not stored; None if it can."""
         read = ", ".join(column.read or column.name for column in ROW_COLUMNS)
         with MemoryFile(rows) as path:
             source = f"file('{path}', 'TabSeparated', '{ddl.carried_structure()}')"
             try:
                 self.query_text(f"SELECT {read} FROM {source} SETTINGS {_INSERT_SETTINGS}", "Null")
-            except DataRefused:
-                return False
-        return True
+            except DataRefused as error:
+                return error.message
+        return None
 
     def query(self, sql: str, params: Mapping[str, Param] | None = None, limits: Limits = Limits()) -> Answer:
         """See `Store.query`."""
-        answer = msgspec.json.decode(self._read(f"{sql} {self._settings(limits)}", params))
+        with self._stoppable(limits) as name:
+            text = self._read(f"{sql} {self._settings(limits, name)}", params)
+        answer = msgspec.json.decode(text)
         statistics = answer["statistics"]
         return Answer(
             tuple(column["name"] for column in answer["meta"]),
@@ -199,10 +241,23 @@ class Embedded:
             statistics["rows_read"],
             statistics["bytes_read"],
             statistics["elapsed"],
+            tuple(column["type"] for column in answer["meta"]),
         )
 
-    def _settings(self, limits: Limits) -> str:
-        clause = _limit_clause(limits)
+    @contextlib.contextmanager
+    def _stoppable(self, limits: Limits) -> Iterator[str]:
+        """A name for one query, under which `limits.stop` can end it inside of the block."""
+        name = f"query-{next(self._numbers)}"
+        with limits.stop.by(lambda: self._kill(name)) if limits.stop else contextlib.nullcontext():
+            yield name
+
+    def _kill(self, name: str) -> None:
+        # It is tried again until the query has ended: a failure (no memory just now) is only a delay.
+        with contextlib.suppress(StoreError, QueryTooExpensive):
+            self.query_text(f"KILL QUERY WHERE Settings['log_comment'] = '{name}' ASYNC")
+
+    def _settings(self, limits: Limits, name: str) -> str:
+        clause = f"{_limit_clause(limits)}, log_comment = '{name}'"
         damaged = ", ".join(f"\\'{part}\\'" for part in self._damaged.copy())
         # The condition keeps the engine from opening those parts at all.
         return f"{clause}, additional_table_filters = {{'{TABLE}': '_part NOT IN ({damaged})'}}" if damaged else clause
@@ -218,17 +273,15 @@ class Embedded:
                     raise
             time.sleep(_DAMAGE_PAUSE_SECONDS)
 
-    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Iterator[bytes]:
+    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Pieces:
         """See `Store.stream`."""
-        try:
-            with (
-                self._sessions.lend() as session,
-                session.send_query(f"{sql} {self._settings(limits)}", format, params=params) as pieces,
-            ):
-                for piece in pieces:
-                    yield bytes(piece.bytes())
-        except (ChdbError, RuntimeError) as error:
-            raise _translated(error) from None
+        with self._stoppable(limits) as name:
+            settings = f"{self._settings(limits, name)}, {_STREAM_SETTINGS}"
+
+            def write(path: str) -> None:
+                self.query_text(f"INSERT INTO FUNCTION file('{path}', '{format}') {sql} {settings}", params=params)
+
+            yield from pipe.read_while_written(write, lambda: self._kill(name))
 
     def slices(self) -> list[SliceSize]:
         """See `Store.slices`."""
@@ -295,9 +348,12 @@ def _translated(error: Exception) -> Exception:
     found = _CODE.search(text)
     code = int(found[1]) if found else 0
     message = text[found.end() :] if found else text
-    if code in _LIMIT_CODES:
-        hint = "narrow the time range or the words"
-        return QueryTooExpensive(f"the query met its limit of {_LIMIT_CODES[code]}: {message[:200]}", hint=hint)
+    if code == _BAD_REGEX:
+        reason = _REGEX_REASON.search(message)
+        return BadQuery(f"the regular expression cannot be read: {reason[1] if reason else message[:200]}")
+    if code in _LIMITS:
+        limit, hint = _LIMITS[code]
+        return QueryTooExpensive(f"the query met its limit of {limit}: {message[:200]}", hint=hint)
     if code in _DATA_CODES:
         return DataRefused(message[:500], engine_code=code)
     return StoreError(message[:500], engine_code=code)
