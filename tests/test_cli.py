@@ -148,6 +148,15 @@ def test_serve_names_a_wrong_setting(tmp_path: Path) -> None:
     assert "unknown setting 'lisen', did you mean 'listen'?" in done.stderr
 
 
+def test_a_wrong_token_setting_is_not_shown(tmp_path: Path) -> None:
+    config = tmp_path / "logriver.toml"
+    config.write_text("token = 1234567\n")
+    done = logriver("serve", "--config", str(config), "--data", str(tmp_path / "data"))
+    assert done.returncode == 2
+    assert "'token'" in done.stderr
+    assert "1234567" not in done.stderr
+
+
 def test_send_takes_lines_and_objects_as_they_are(peer: Peer) -> None:
     lines = b'plain text\r\n\n{"message":"a","n":1.50}\n  {"service":"own","message":"b"}\n{broken\n[1]\nlast'
     done = logriver("send", "--server", peer.url, "--service", "web", stdin=lines)

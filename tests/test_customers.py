@@ -1,5 +1,6 @@
 """Customer statistics of a running server, against the definitions written out in Python."""
 
+import itertools
 import json
 import uuid
 from collections.abc import Callable
@@ -131,6 +132,42 @@ def test_only_requests_count(client: httpx.Client, send: Send) -> None:
     client.post("/api/v1/logs?wait=searchable", content=json.dumps(noise))
     answer = client.get(f"/customers/{customer}/stats", params={"from_date": f"{DAY}"}).json()
     assert answer == expected(some(5, 5))
+
+
+ODD_VALUES: dict[str, tuple[object, ...]] = {
+    "customer": ("a", 5, True, "", None, ["a"], {"x": 1}),
+    "status": (200, 404, "200", 200.0, 200.5, True, "", None, [200]),
+    "latency_seconds": (0.5, 7, "0.5", "nan", "inf", "slow", True, None, [1], {"x": 1}),
+}
+
+
+def test_columns_of_their_own_change_no_figure(new_server: Callable[..., Any]) -> None:
+    odd = [
+        {"timestamp": f"{DAY}T01:00:00Z", "customer": customer, "status": status, "latency_seconds": seconds}
+        for customer, status, seconds in itertools.product(*ODD_VALUES.values())
+    ]
+    plain = [
+        {"timestamp": time, "customer": f"cust_{number % 3}", "status": status, "latency_seconds": seconds}
+        for number, (time, status, seconds) in enumerate(some(400, 8))
+    ]
+
+    def figures(running: Any) -> list[object]:
+        paths = ["customer/stats/all", "cust_1/stats", "a/stats", "5/stats", "true/stats"]
+        asked = {"from_date": f"{DAY}", "daily": "true"}
+        answers = [running.client.get(f"/customers/{path}", params=asked).json() for path in paths]
+        assert running.stop() == 0
+        return answers
+
+    running = new_server()
+    running.client.post("/api/v1/logs?wait=searchable", json=odd + plain)
+    read_out_of_json = figures(running)
+    of_a = read_out_of_json[2]
+    assert isinstance(of_a, dict)
+    # Four statuses are whole numbers (as a text, too), three latencies are numbers.
+    assert (of_a["total_requests"], of_a["successful_requests"]) == (4 * 3, 3 * 3)
+
+    running = new_server(LOGRIVER_PROMOTE=json.dumps(list(ODD_VALUES)))
+    assert figures(running) == read_out_of_json
 
 
 @pytest.mark.parametrize(

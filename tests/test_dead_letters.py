@@ -152,6 +152,31 @@ def test_a_letter_of_which_only_the_beginning_was_kept_needs_the_whole(
     assert "were kept" in answer.json()["error"]["message"]
 
 
+def test_a_letter_that_the_engine_refuses_again_stays_the_one_letter(new_server: Callable[..., RunningServer]) -> None:
+    server = new_server()
+    server.client.post("/api/v1/logs", json={"message": "before"}).raise_for_status()
+    server.stop()
+    # As the writer buries a row that the engine refused; what decoders let through, it can read.
+    state = State(server.data / "state.db", LARGE)
+    refused = b"no time\tinfo\tits message\t\t\t\t\t{}\t\t0\tapp.log\t1700000000000000000"
+    readable = refused.replace(b"no time", b"1700000000000000000")
+    state.bury([DeadLetter(1, "the engine refused it", refused, "", 0)])
+    state.bury([DeadLetter(2, "refused by an earlier version", readable, "", 0)])
+    state.close()
+    server.start()
+    for _ in range(2):
+        answer = replay(server, "1")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "unprocessable")
+        assert "the engine refuses it again: cannot parse" in answer.json()["error"]["message"].lower()
+    assert replay(server, "2").status_code == 200
+    until(lambda: server.status()["waiting"] == 0)
+
+    assert [letter["id"] for letter in letters_of(server)["dead_letters"]] == ["1"]
+    assert [row["_source"] for row in server.search(q="its message")] == ["app.log"]
+    assert replay(server, "1", '{"message": "corrected"}').status_code == 200
+    assert letters_of(server)["dead_letters"] == []
+
+
 def test_many_replays_of_one_letter_store_it_once(server_with_letters: RunningServer) -> None:
     server = server_with_letters
     chosen = letters_of(server)["dead_letters"][0]["id"]

@@ -114,7 +114,8 @@ def test_the_wheel_holds_the_licences_and_the_command(wheel: zipfile.ZipFile) ->
     licences = {name.partition("/licenses/")[2] for name in wheel.namelist() if "/licenses/" in name}
     assets = "src/logriver/api/docs_assets"
 
-    assert licences == {"LICENSE", f"{assets}/LICENSE", f"{assets}/NOTICE"}
+    vendored = {f"src/logriver/ui/vendor/{name}.LICENSE" for name in ("htm", "preact", "uplot")}
+    assert licences == {"LICENSE", f"{assets}/LICENSE", f"{assets}/NOTICE"} | vendored
     assert SCRIPT in metadata(wheel, "entry_points.txt")
 
 

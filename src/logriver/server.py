@@ -28,6 +28,7 @@ from logriver.auth.places import checked_origins
 from logriver.auth.token import TOKEN_FILE, Token, kept_token
 from logriver.columns import TABLE
 from logriver.follow.follower import Follower
+from logriver.query.binding import Promoted
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.receive.http import Receiver
@@ -38,6 +39,7 @@ from logriver.store.directory import DataDirectory, open_directory
 from logriver.store.disk import Disk, directory_bytes, free_bytes, plan
 from logriver.store.embedded import Embedded
 from logriver.store.memory import engine_memory_bytes, give_back_memory
+from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
 from logriver.write.writer import Writer
@@ -84,7 +86,9 @@ class _Server:
         path, node = directory.path, directory.node
         sizes = plan(settings, directory_bytes(path) + free_bytes(path))
         memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
-        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, settings.promote)
+        # Before its columns go, every query that was compiled with them has had its turn.
+        self._promotion = Promotion(path, settings.promote, leave_seconds=2 * settings.query_timeout)
+        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, self._promotion.keys)
         self._state = State(path / "state.db", sizes.dead_letter_bytes)
         self._disk = Disk(path, settings.max_disk_bytes, lambda: self._queue.backlog.bytes)
         self._queue = Wal(
@@ -116,6 +120,7 @@ class _Server:
             max_record_bytes=settings.max_record_bytes,
             from_end=settings.from_end,
         )
+        self._web: _Web | None = None
         self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
         self._storing = Rate(lambda: self._queue.mark)
 
@@ -124,7 +129,8 @@ class _Server:
         self._queue.start(asyncio.get_running_loop())
         self._writer.start(self._settings.workers)
         self._retention.start(self._writer)
-        web = _Web(self._app(), self._settings)
+        self._promotion.start(self._store)
+        self._web = _Web(self._app(), self._settings)
         tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._sample())]
         # Before the line that says so: whoever connects from then on waits for the first accept and is not refused.
         for listener in sockets:
@@ -135,7 +141,7 @@ class _Server:
             sys.stdout.write(f"its token is {new_token} (shown only now, kept in {self._settings.data / TOKEN_FILE})\n")
         sys.stdout.flush()
         try:
-            await web.serve(sockets)
+            await self._web.serve(sockets)
         finally:
             for task in tasks:
                 task.cancel()
@@ -157,6 +163,7 @@ class _Server:
         if not self._writer.join(_DRAIN_SECONDS):
             log.warning("stopping with a backlog, it is in the log and goes on at the next start")
         self._retention.stop()
+        self._promotion.stop()
         self._queue.close()
         self._state.close()
         self._store.close()
@@ -173,7 +180,8 @@ class _Server:
         services = Services(
             settings,
             self._store,
-            lambda: self._store.promoted,
+            lambda: Promoted(self._promotion.keys, self._promotion.uses.note),
+            self._promotion,
             lambda: self._queue.mark,
             self._status,
             self._problems,
@@ -182,6 +190,8 @@ class _Server:
             self._queue.letters,
             self._queue,
             self._format_of,
+            self._store.refusal,
+            lambda: self._web is not None and self._web.should_exit,
         )
         return _App(self._door, receiver, create_api(services))
 

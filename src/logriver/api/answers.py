@@ -1,7 +1,12 @@
 """JSON answers, encoded by msgspec."""
 
+from collections.abc import Mapping
+
 import msgspec
 from starlette.responses import Response
+
+from logriver import clock
+from logriver.search.cost import Cost
 
 _encode = msgspec.json.Encoder().encode
 
@@ -9,3 +14,10 @@ _encode = msgspec.json.Encoder().encode
 def json(content: object, status: int = 200) -> Response:
     """`content` as a JSON answer; bytes that are JSON already go in as `msgspec.Raw`."""
     return Response(_encode(content), status_code=status, media_type="application/json")
+
+
+def measured(content: Mapping[str, object], cost: Cost, started: float) -> Response:
+    """`content` with the `stats` of an answer that began at `started`, by the monotonic clock."""
+    elapsed_ms = round(1000 * (clock.monotonic() - started), 3)
+    stats = {"elapsed_ms": elapsed_ms, "rows_read": cost.rows_read, "bytes_read": cost.bytes_read}
+    return json({**content, "stats": stats})

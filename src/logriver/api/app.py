@@ -4,16 +4,57 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from logriver import __version__
-from logriver.api import customers, dead_letters, docs, errors, health, login, metrics, search, status
+from logriver.api import (
+    context,
+    customers,
+    dead_letters,
+    docs,
+    earlier,
+    errors,
+    explain,
+    fields,
+    health,
+    histogram,
+    login,
+    metrics,
+    page,
+    patterns,
+    promotion,
+    search,
+    sql,
+    stats,
+    status,
+    suggest,
+    tail,
+)
+from logriver.api.departure import Departure
 from logriver.api.replay import Replay
 from logriver.api.services import Services
+from logriver.search.context import Context
 from logriver.search.customers import CustomerStatistics
-from logriver.search.desk import Desk
+from logriver.search.desk import Bounds, Desk
+from logriver.search.distinct import Distinct
+from logriver.search.earlier import EarlierSearch, resource_id, sent_level
+from logriver.search.explain import Explain
+from logriver.search.export import Export
+from logriver.search.fields import FieldList
+from logriver.search.hints import Hints
+from logriver.search.histogram import Histograms
+from logriver.search.patterns import PatternList
 from logriver.search.search import Search
+from logriver.search.sql import Sql
+from logriver.search.stats import Statistics
 from logriver.search.status import Status
+from logriver.search.suggest import Suggestions
+from logriver.search.tail import Tail
+from logriver.search.values import FieldValues
+from logriver.settings import Settings
+from logriver.store.memory import engine_memory_bytes
 
 _COMPRESS_FROM_BYTES = 1_000
 _COMPRESS_LEVEL = 3
+# One query may have this part of the engine's memory.
+_SHARE = 4
 
 
 def create_api(services: Services) -> FastAPI:
@@ -21,15 +62,50 @@ def create_api(services: Services) -> FastAPI:
     app = FastAPI(title="Logriver", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESS_FROM_BYTES, compresslevel=_COMPRESS_LEVEL)
     errors.install(app)
-    desk = Desk(services.store, services.settings.max_queries, services.settings.query_timeout)
-    app.include_router(search.router(Search(desk, services.mark, services.promoted)))
+    # Outermost: it sees what the client does, whatever is between.
+    app.add_middleware(Departure)
+    desk = Desk(services.store, _bounds(services.settings))
+    rows, export = Search(desk, services.mark, services.promoted), Export(desk, services.mark, services.promoted)
+    hints = Hints(desk, services.mark, services.promoted)
+    app.include_router(search.router(rows, export, hints, services.settings.export_idle))
+    live = Tail(desk, services.mark, services.promoted, services.settings.max_tails, services.stopping)
+    app.include_router(tail.router(live, services.settings.export_idle))
+    app.include_router(context.router(Context(desk, services.mark)))
+    _include_counts(app, services, desk)
+    app.include_router(sql.router(Sql(desk, services.mark, services.promoted)))
     app.include_router(status.router(Status(desk, services.mark), services.status, services.sources))
-    app.include_router(customers.router(CustomerStatistics(desk, services.mark)))
+    app.include_router(customers.router(CustomerStatistics(desk, services.mark, services.promoted)))
+    app.include_router(
+        earlier.router(
+            EarlierSearch(desk, services.mark, services.promoted),
+            levels=Distinct(desk, services.mark, services.promoted, sent_level),
+            resources=Distinct(desk, services.mark, services.promoted, resource_id),
+        )
+    )
     app.include_router(health.router(services.ready))
     app.include_router(metrics.router())
     max_record_bytes = services.settings.max_record_bytes
-    replay = Replay(services.letters, services.sink, services.format_of, max_record_bytes)
+    replay = Replay(services.letters, services.sink, services.format_of, services.refusal, max_record_bytes)
     app.include_router(dead_letters.router(services.letters, replay, max_record_bytes))
     app.include_router(login.router(services.door))
     app.include_router(docs.router(app))
+    app.include_router(page.router())
     return app
+
+
+def _include_counts(app: FastAPI, services: Services, desk: Desk) -> None:
+    """The calls that count records instead of giving them, and those about the search text."""
+    asked = desk, services.mark, services.promoted
+    app.include_router(histogram.router(Histograms(*asked)))
+    names = FieldList(*asked)
+    app.include_router(fields.router(names, FieldValues(*asked)))
+    app.include_router(promotion.router(services.promotion))
+    app.include_router(suggest.router(Suggestions(*asked, names)))
+    app.include_router(stats.router(Statistics(*asked)))
+    app.include_router(patterns.router(PatternList(*asked)))
+    app.include_router(explain.router(Explain(*asked)))
+
+
+def _bounds(settings: Settings) -> Bounds:
+    query_memory_bytes = settings.max_query_memory_bytes or engine_memory_bytes(settings.max_memory_bytes) // _SHARE
+    return Bounds(settings.max_queries, settings.max_exports, settings.query_timeout, query_memory_bytes)

@@ -4,13 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, Response
 
-from logriver.api import answers
+from logriver.api import answers, pages
+from logriver.auth.door import LOGIN_PATH
 
 _ASSETS = Path(__file__).parent / "docs_assets"
-_SCRIPT, _STYLE = "swagger-ui-bundle.js", "swagger-ui.css"
+_SCRIPT, _STYLE, _START = "swagger-ui-bundle.js", "swagger-ui.css", "start.js"
 
+_POLICY = "script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'"
+_START_SCRIPT = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#calls", deepLinking: true})'
 _PAGE = f"""<!doctype html>
 <html lang="en">
 <head>
@@ -22,8 +25,9 @@ _PAGE = f"""<!doctype html>
 </head>
 <body>
 <div id="calls"></div>
+<footer class="swagger-ui"><div class="wrapper"><a href="{LOGIN_PATH}">Log in or out</a></div></footer>
 <script src="/docs/{_SCRIPT}"></script>
-<script>SwaggerUIBundle({{url: "/openapi.json", dom_id: "#calls", deepLinking: true}})</script>
+<script src="/docs/{_START}"></script>
 </body>
 </html>
 """
@@ -33,18 +37,17 @@ def router(app: FastAPI) -> APIRouter:
     """The routes that describe `app` and the ways in beside it."""
     routes = APIRouter(include_in_schema=False)
 
-    @routes.get("/")
-    async def get_start() -> Response:
-        # Until there is a page, this is what a browser can show (and where a login leads to).
-        return RedirectResponse("/docs")
-
     @routes.get("/docs")
     async def get_docs() -> Response:
-        return HTMLResponse(_PAGE)
+        return pages.page(_PAGE, _POLICY)
 
     @routes.get(f"/docs/{_SCRIPT}")
     async def get_script() -> Response:
         return FileResponse(_ASSETS / _SCRIPT, media_type="text/javascript")
+
+    @routes.get(f"/docs/{_START}")
+    async def get_start_script() -> Response:
+        return Response(_START_SCRIPT, media_type="text/javascript")
 
     @routes.get(f"/docs/{_STYLE}")
     async def get_style() -> Response:

@@ -1,6 +1,6 @@
 """The one place where an error becomes an answer: `{"error":{"code","message","position","hint"}}` with its status.
 
-The customer statistics answer `{"detail": ..}` instead, as the earlier system did.
+The calls of the earlier systems answer in the shapes that these systems had.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,9 @@ from starlette.responses import Response
 from logriver.api import answers
 from logriver.errors import LogriverError, Overloaded
 
-_EARLIER_CALLS = "/customers/"
+_CUSTOMERS = "/customers/"
+_LOG_INGESTOR = ("/fetch_logs", "/levels", "/resources", "/init_filter")
+_FILTERS = "/logs/"
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -45,7 +47,7 @@ async def _wrong_parameter(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problem = error.errors()[0]
     name, value = problem["loc"][-1], str(problem.get("input"))[:60]
-    status = 422 if request.url.path.startswith(_EARLIER_CALLS) else 400
+    status = 422 if request.url.path.startswith(_CUSTOMERS) else 400
     return _answer(request, status, "bad_request", f"parameter {name!r}: {problem['msg'].lower()}, got {value!r}")
 
 
@@ -63,10 +65,18 @@ def _answer(
     hint: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    if request.url.path.startswith(_EARLIER_CALLS):
-        content: dict[str, object] = {"detail": message}
-    else:
-        content = {"error": {"code": code, "message": message, "position": position, "hint": hint}}
-    answer = answers.json(content, status)
+    error: dict[str, object] = {"code": code, "message": message, "position": position, "hint": hint}
+    answer = answers.json(_shaped(request.url.path, error), status)
     answer.headers.update(headers or {})
     return answer
+
+
+def _shaped(path: str, error: dict[str, object]) -> dict[str, object]:
+    message = error["message"]
+    if path.startswith(_CUSTOMERS):
+        return {"detail": message}
+    if path.startswith(_LOG_INGESTOR):
+        return {"message": message}
+    if path.startswith(_FILTERS):
+        return {"status": False, "message": message}
+    return {"error": error}

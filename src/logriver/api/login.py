@@ -1,4 +1,4 @@
-"""`/login`: a person gives the token once, and the browser holds a session instead.
+"""`/login`: a person gives the token once, and the browser holds a session instead; `/logout` takes that from it.
 
 The page has no script. The token comes in a body, never in an address, and the cookie does not contain it.
 """
@@ -8,50 +8,48 @@ from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
-from logriver.api import parameters
-from logriver.auth.door import LOGIN_PATH, Door
+from logriver.api import pages, parameters
+from logriver.auth.door import LOGIN_PATH, LOGOUT_PATH, Door
 from logriver.auth.sessions import COOKIE, LIFE_SECONDS
 from logriver.errors import LogriverError, Overloaded
 
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
+_POLICY = "img-src data:; form-action 'self'"
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>Logriver: log in</title>
+<title>Logriver: log in or out</title>
 <link rel="icon" href="data:,">
 </head>
 <body>
 <h1>Logriver</h1>
 <p role="status">{message}</p>
-<form method="post" action="{action}">
-<label>Token <input type="password" name="token" autocomplete="current-password" required autofocus></label>
-<button>Log in</button>
-</form>
+{form}
 </body>
 </html>
 """
-_GREETING = "This server needs its token."
+_LOGIN_FORM = """<form method="post" action="{action}">
+<label>Token <input type="password" name="token" autocomplete="current-password" required autofocus></label>
+<button>Log in</button>
+</form>"""
+_LOGOUT_FORM = f"""<form method="post" action="{LOGOUT_PATH}">
+<button>Log out</button>
+</form>"""
 
 
 def router(door: Door) -> APIRouter:
     """The routes; `door` makes the sessions."""
     routes = APIRouter(tags=["doors"])
 
-    @routes.get(LOGIN_PATH, summary="A page to give the token to")
+    @routes.get(LOGIN_PATH, summary="A page to give the token to, or to log out")
     async def get_login(request: Request) -> Response:
-        return _page(request, _GREETING, 200)
+        if door.has_session(request.scope["headers"]):
+            return _page("You are logged in.", _LOGOUT_FORM, 200)
+        return _page("This server needs its token.", _login_form(request), 200)
 
     described = {
         "requestBody": {
@@ -71,26 +69,37 @@ def router(door: Door) -> APIRouter:
             session = door.log_in(address, given.get("token", "").strip())
         except LogriverError as refusal:
             return _refused(request, refusal)
-        answer = RedirectResponse(_next(request), 303, _HEADERS)
-        answer.set_cookie(
-            COOKIE, session, max_age=LIFE_SECONDS, httponly=True, samesite="strict", secure=_is_encrypted(request)
-        )
-        return answer
+        return _lead(request, _next(request), session, LIFE_SECONDS)
+
+    @routes.post(LOGOUT_PATH, summary="Take the session from the browser", status_code=303)
+    async def post_logout(request: Request) -> Response:
+        return _lead(request, LOGIN_PATH, "", 0)
 
     return routes
 
 
+def _lead(request: Request, path: str, session: str, life_seconds: int) -> Response:
+    """Lead the browser on, with a session; one that lives 0 seconds is forgotten."""
+    answer = RedirectResponse(path, 303, pages.headers(_POLICY))
+    secure = _is_encrypted(request)
+    answer.set_cookie(COOKIE, session, max_age=life_seconds, httponly=True, samesite="strict", secure=secure)
+    return answer
+
+
 def _refused(request: Request, refusal: LogriverError) -> Response:
-    answer = _page(request, f"Not let in: {refusal.message}.", refusal.status)
+    answer = _page(f"Not let in: {refusal.message}.", _login_form(request), refusal.status)
     if isinstance(refusal, Overloaded):
         answer.headers["Retry-After"] = str(refusal.retry_after_seconds)
     return answer
 
 
-def _page(request: Request, message: str, status: int) -> Response:
+def _login_form(request: Request) -> str:
     query = request.url.query
-    action = escape(f"{LOGIN_PATH}?{query}" if query else LOGIN_PATH)
-    return HTMLResponse(_PAGE.format(message=escape(message), action=action), status, _HEADERS)
+    return _LOGIN_FORM.format(action=escape(f"{LOGIN_PATH}?{query}" if query else LOGIN_PATH))
+
+
+def _page(message: str, form: str, status: int) -> Response:
+    return pages.page(_PAGE.format(message=escape(message), form=form), _POLICY, status)
 
 
 def _next(request: Request) -> str:

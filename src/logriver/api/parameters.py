@@ -1,5 +1,6 @@
 """The parameters of a call that can be asked by GET and by POST: from the address, a JSON object or a form."""
 
+import re
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -36,6 +37,14 @@ def times_of(given: dict[str, str]) -> Times:
         times.parse("from", begin, now_ns) if begin.strip() else None,
         times.parse("to", end, now_ns) if end.strip() else None,
     )
+
+
+def number_of(given: dict[str, str], name: str, default: int, most: int) -> int:
+    """The whole number from 1 to `most` of the parameter `name`. Raises `BadRequest`."""
+    text = given.get(name) or str(default)
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
+        raise BadRequest(f"parameter {name!r} is a number from 1 to {most}, not {text[:60]!r}")
+    return int(text)
 
 
 async def body(request: Request) -> dict[str, str]:

@@ -17,6 +17,8 @@ from logriver.queue.dead_letters import DeadLetters
 from logriver.record import Batch, Decoded, Receipt, Sink
 
 _GIVE_RECORD = "send the corrected record as the body"
+# What the queue adds to a row (`columns.py`), here only so that the row is whole.
+_ROW_END = b"\t\t0\n"
 
 _accepted = metrics.accepted.labels(way="replay")
 
@@ -25,12 +27,21 @@ class Replay:
     """Replays letters into a sink. On one event loop; a letter is replayed once, however many ask for it."""
 
     def __init__(
-        self, letters: DeadLetters, sink: Sink, format_of: Callable[[str], str | None], max_record_bytes: int
+        self,
+        letters: DeadLetters,
+        sink: Sink,
+        format_of: Callable[[str], str | None],
+        refusal: Callable[[bytes], str | None],
+        max_record_bytes: int,
     ) -> None:
-        """`format_of` gives the format of a source, None where it is not known (any more)."""
+        """`format_of` gives the format of a source, None where it is not known (any more).
+
+        `refusal` gives why the store could not read rows, None if it could; it may block.
+        """
         self._letters = letters
         self._sink = sink
         self._format_of = format_of
+        self._refusal = refusal
         self._max_record_bytes = max_record_bytes
         self._running: dict[int, asyncio.Task[Receipt]] = {}
 
@@ -62,6 +73,15 @@ class Replay:
         return receipt
 
     def _read(self, letter: DeadLetter, corrected: bytes) -> tuple[str, Decoded]:
+        """The letter's source and its one record, which the store can read."""
+        source, decoded = self._record(letter, corrected)
+        # Asked before it is taken: refused afterwards, it would be a new letter under another number.
+        reason = self._refusal(b"".join(decoded.rows).removesuffix(b"\n") + _ROW_END)
+        if reason is not None:
+            raise Unprocessable(f"the engine refuses it again: {reason[:200]}", hint=_GIVE_RECORD)
+        return source, decoded
+
+    def _record(self, letter: DeadLetter, corrected: bytes) -> tuple[str, Decoded]:
         text = corrected.strip()
         if not text and not letter.source:
             return _stored_row(letter)

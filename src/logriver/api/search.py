@@ -1,4 +1,4 @@
-"""`/api/v1/search`: rows that match a search text."""
+"""`/api/v1/search`: rows that match a search text, a page at a time or all in one stream."""
 
 from typing import Annotated
 
@@ -9,35 +9,34 @@ from starlette.responses import Response
 
 from logriver import clock
 from logriver.api import answers, parameters
+from logriver.api.export import file_answer, media_type_of
 from logriver.errors import BadRequest
+from logriver.record import MAX_SEQ
 from logriver.search.cursor import Order
-from logriver.search.search import MAX_LIMIT, Question, Search
+from logriver.search.export import Export, Wanted
+from logriver.search.hints import Hint, Hints
+from logriver.search.search import MAX_LIMIT, Page, Question, Search
 
 _ORDERS: dict[str, Order] = {"asc": "asc", "desc": "desc"}
 _DEFAULT_LIMIT = "100"
+MAX_EXPORT_ROWS = MAX_SEQ
 
 
-def router(search: Search) -> APIRouter:
+def router(search: Search, export: Export, hints: Hints, export_idle_seconds: float) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["search"])
 
     async def answer(request: Request) -> Response:
         started = clock.monotonic()
-        question = _question(await parameters.read(request))
+        given = await parameters.read(request)
+        media_type = media_type_of(request)
+        if media_type is not None:
+            return file_answer(export.stream(_wanted(given, media_type)), media_type, export_idle_seconds)
+        question = _question(given)
         page = await search.page(question)
-        return answers.json(
-            {
-                "rows": [msgspec.Raw(document) for document in page.documents],
-                "cursor": page.cursor,
-                "hint": None,
-                "stats": {
-                    "matched": None,
-                    "elapsed_ms": round(1000 * (clock.monotonic() - started), 3),
-                    "rows_read": page.rows_read,
-                    "bytes_read": page.bytes_read,
-                },
-            }
-        )
+        is_empty = not page.documents and not question.cursor
+        hint = await hints.hint(question.text, question.times) if is_empty else None
+        return _answer(page, hint, started)
 
     # FastAPI reads the parameters below only to describe and document them; `parameters.read` knows all their places.
     @routes.get("/api/v1/search", summary="Rows that match a search text, newest first")
@@ -65,20 +64,56 @@ def router(search: Search) -> APIRouter:
 _NAMES = ("q", "from", "to", "limit", "order", "cursor")
 
 
+def _answer(page: Page, hint: Hint | None, started: float) -> Response:
+    return answers.json(
+        {
+            "rows": [msgspec.Raw(document) for document in page.documents],
+            "cursor": page.cursor,
+            "newer": page.newer,
+            "late": page.late,
+            "hint": hint.message if hint else None,
+            "hint_query": hint.query if hint else None,
+            "stats": {
+                "matched": None,
+                "elapsed_ms": round(1000 * (clock.monotonic() - started), 3),
+                "rows_read": page.rows_read,
+                "bytes_read": page.bytes_read,
+            },
+        }
+    )
+
+
 def _question(given: dict[str, str]) -> Question:
-    order = given.get("order") or "desc"
-    if order not in _ORDERS:
-        raise BadRequest(f"parameter 'order' is 'asc' or 'desc', not {order[:60]!r}")
     return Question(
         text=parameters.text_of(given),
         times=parameters.times_of(given),
-        limit=_limit(given.get("limit") or _DEFAULT_LIMIT),
-        order=_ORDERS[order],
+        limit=_limit(given.get("limit") or _DEFAULT_LIMIT, MAX_LIMIT),
+        order=_order(given),
         cursor=given.get("cursor", ""),
     )
 
 
-def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= MAX_LIMIT:
-        raise BadRequest(f"parameter 'limit' is a number from 1 to {MAX_LIMIT}, not {text[:60]!r}")
+def _wanted(given: dict[str, str], media_type: str) -> Wanted:
+    if given.get("cursor"):
+        raise BadRequest("a stream has no pages", hint="leave 'cursor' out, or accept application/json")
+    limit = given.get("limit")
+    return Wanted(
+        text=parameters.text_of(given),
+        times=parameters.times_of(given),
+        order=_order(given),
+        limit=_limit(limit, MAX_EXPORT_ROWS) if limit else None,
+        media_type=media_type,
+    )
+
+
+def _order(given: dict[str, str]) -> Order:
+    order = given.get("order") or "desc"
+    if order not in _ORDERS:
+        raise BadRequest(f"parameter 'order' is 'asc' or 'desc', not {order[:60]!r}")
+    return _ORDERS[order]
+
+
+def _limit(text: str, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 16 or not 1 <= int(text) <= most:
+        raise BadRequest(f"parameter 'limit' is a number from 1 to {most}, not {text[:60]!r}")
     return int(text)

@@ -1,7 +1,8 @@
 """The door: every request passes it, before its body is read and whatever it asks for.
 
     /health and /ready                                    open to all
-    /login                                                open, but not to pages of other origins
+    /login and /logout                                    open, but not to pages of other origins
+    GET / and below /ui/, the page's own files            open to all
     this machine, its own name, no proxy, no other page   open
     the token as `Authorization: Bearer`                  open
     the session that /login gave, no other page           open
@@ -35,6 +36,8 @@ from logriver.errors import Forbidden, LogriverError, Overloaded, Unauthenticate
 
 OPEN_PATHS = frozenset(("/health", "/ready"))
 LOGIN_PATH = "/login"
+PAGE_FILES = "/ui/"
+LOGOUT_PATH = "/logout"
 
 _BEARER = b"bearer "
 _NEED_TOKEN = "send it as 'Authorization: Bearer TOKEN', or open /login in a browser"
@@ -74,17 +77,22 @@ class Door:
         self._compare(address, token.encode())
         return self._sessions.start()
 
+    def has_session(self, headers: Headers) -> bool:
+        """Whether a browser sends a session that is good."""
+        return self._sessions.valid(session_of(header(headers, b"cookie")))
+
     def _check(self, scope: Any, listed: bool) -> None:
         """Raises `Forbidden`, `Unauthenticated`, `Overloaded` for what may not come in."""
         headers, path = scope["headers"], scope["path"]
         is_foreign = is_cross_site(scope) and not listed
-        if path in OPEN_PATHS or (path == LOGIN_PATH and not is_foreign):
+        is_login = path in (LOGIN_PATH, LOGOUT_PATH) and not is_foreign
+        if path in OPEN_PATHS or is_login or _is_of_page(scope):
             return
         local = is_local(scope)
         foreign_host = local and not is_local_host(header(headers, b"host"))
         if local and not (foreign_host or is_foreign or came_through_proxy(headers)):
             return
-        if self._has_token(scope) or (self._has_session(headers) and not is_foreign):
+        if self._has_token(scope) or (self.has_session(headers) and not is_foreign):
             scope["caller"] = self._token.caller
             return
         if is_foreign:
@@ -102,14 +110,17 @@ class Door:
         self._compare(scope["client"][0] if scope["client"] else "", given[len(_BEARER) :].strip())
         return True
 
-    def _has_session(self, headers: Headers) -> bool:
-        return self._sessions.valid(session_of(header(headers, b"cookie")))
-
     def _compare(self, address: str, given: bytes) -> None:
         self._attempts.check(address)
         if not self._token.equals(given):
             self._attempts.failed(address)
             raise Unauthenticated("wrong token", hint=_NEED_TOKEN)
+
+
+def _is_of_page(scope: Any) -> bool:
+    """The page's own files, which hold no data: what it shows, it asks for by calls that pass the door."""
+    path: str = scope["path"]
+    return scope.get("method") in ("GET", "HEAD") and (path == "/" or path.startswith(PAGE_FILES))
 
 
 async def _refuse(scope: Any, send: Send, refusal: LogriverError) -> None:

@@ -17,6 +17,8 @@ COMMANDS = {
     "serve": "Run the server: receive, follow, store and search logs.",
     "send": "Send lines or JSON from a file or a pipe to a server.",
     "search": "Search a server's logs.",
+    "tail": "Show a server's newest logs and what arrives.",
+    "sql": "Ask a server by SQL.",
     "generate": "Make log lines, into a file or a server.",
     "doctor": "Check this machine: will a server run here as it promises?",
     "dead-letters": "What a server took and could not store: show it, try again.",

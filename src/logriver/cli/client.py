@@ -1,14 +1,16 @@
 """The HTTP client that commands use to talk to a server."""
 
 import ssl
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 import typer
 
-from logriver.errors import BadRequest
+from logriver.errors import BadQuery, BadRequest, LogriverError, NotFound, Unavailable
 
 LOCAL_SERVER = "http://127.0.0.1:3000"
 
@@ -18,7 +20,14 @@ TokenOption = Annotated[
     str, typer.Option("--token", envvar="LOGRIVER_TOKEN", help="token of the server, where it needs one")
 ]
 
+TRY_AGAIN = frozenset({429, 502, 503, 504})
+"""Statuses of a server that may answer the same question later."""
+
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+_NOT_UTF8 = BadRequest("a text whose bytes are not utf-8 cannot be asked for")
+
+_Kind = TypeVar("_Kind")
 
 
 class ErrorDetail(msgspec.Struct):
@@ -27,6 +36,7 @@ class ErrorDetail(msgspec.Struct):
     message: str = ""
     hint: str | None = None
     position: int | None = None
+    code: str = ""
 
 
 class _ErrorAnswer(msgspec.Struct):
@@ -43,9 +53,9 @@ def connect(server: str, timeout_seconds: float = 60.0, token: str = "") -> http
     local = parts.hostname in _LOOPBACK
     # The machine's own certificates, `SSL_CERT_FILE` included, which httpx takes to be part of the environment too.
     verify = ssl.create_default_context() if local and parts.scheme == "https" else True
-    return httpx.Client(
-        base_url=address, timeout=timeout_seconds, headers=_bearer(token), verify=verify, trust_env=not local
-    )
+    # Compressing for a neighbour costs more than it saves.
+    headers = _bearer(token) | ({"Accept-Encoding": "identity"} if local else {})
+    return httpx.Client(base_url=address, timeout=timeout_seconds, headers=headers, verify=verify, trust_env=not local)
 
 
 def _bearer(token: str) -> dict[str, str]:
@@ -62,3 +72,95 @@ def error_of(answer: httpx.Response) -> ErrorDetail:
         return msgspec.json.decode(answer.content, type=_ErrorAnswer).error
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ErrorDetail(f"status {answer.status_code}: {answer.text[:200]!r}")
+
+
+def ask(
+    client: httpx.Client,
+    path: str,
+    kind: type[_Kind],
+    *,
+    params: Mapping[str, str] | None = None,
+    body: Mapping[str, str] | None = None,
+) -> _Kind:
+    """The answer of a call, by POST where it has a `body`. Raises as `stream` does."""
+    method = "GET" if body is None else "POST"
+    try:
+        answer = client.request(method, path, params=params, json=body)
+    except UnicodeEncodeError:
+        raise _NOT_UTF8 from None
+    except httpx.TransportError as error:
+        raise no_answer(client, error) from None
+    if not answer.is_success:
+        raise refusal(answer)
+    try:
+        return msgspec.json.decode(answer.content, type=kind)
+    except msgspec.DecodeError:
+        raise NotFound(f"{str(client.base_url)!r} does not answer like a logriver") from None
+
+
+@contextmanager
+def stream(
+    client: httpx.Client, path: str, params: Mapping[str, str], headers: Mapping[str, str], idle_seconds: float
+) -> Iterator[httpx.Response]:
+    """An answer whose content has not been read; nothing may come for `idle_seconds` at one time.
+
+    Raises `BadQuery` for a question that the server refuses, `Unavailable` where it does not answer or breaks off.
+    """
+    timeout = httpx.Timeout(client.timeout.connect, read=idle_seconds)
+    begun = False
+    try:
+        with client.stream("GET", path, params=dict(params), headers=dict(headers), timeout=timeout) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise refusal(answer)
+            begun = True
+            yield answer
+    except UnicodeEncodeError:
+        raise _NOT_UTF8 from None
+    except httpx.TransportError as error:
+        raise (_broken_off(error) if begun else no_answer(client, error)) from None
+
+
+def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines that `chunks` hold, without their ends; what follows the last end is none.
+
+    httpx's own lines end at other signs than a line feed too, which stand in documents.
+    """
+    begun: list[bytes] = []
+    for chunk in chunks:
+        first, *others = chunk.split(b"\n")
+        begun.append(first)
+        if others:
+            yield b"".join(begun)
+            yield from others[:-1]
+            begun = [others[-1]]
+
+
+def refusal(answer: httpx.Response) -> LogriverError:
+    """What a server says in an answer that is none."""
+    detail = error_of(answer)
+    if answer.status_code == 400:
+        return BadQuery(detail.message, hint=detail.hint, position=detail.position)
+    if answer.status_code in TRY_AGAIN:
+        wait_seconds = int(retry_after_seconds(answer))
+        return Unavailable(detail.message, hint=detail.hint, retry_after_seconds=wait_seconds)
+    return LogriverError(detail.message, hint=detail.hint)
+
+
+def no_answer(client: httpx.Client, error: httpx.TransportError) -> Unavailable:
+    """That the server is away or broke off."""
+    return Unavailable(f"no answer from {str(client.base_url)!r}: {_reason(error)}", hint="is it running?")
+
+
+def _broken_off(error: httpx.TransportError) -> Unavailable:
+    return Unavailable(f"the answer broke off: {_reason(error)}", hint="what came before that is not all")
+
+
+def _reason(error: httpx.TransportError) -> str:
+    return str(error) or type(error).__name__
+
+
+def retry_after_seconds(answer: httpx.Response) -> float:
+    """When to come back, as the server asks for; 0 where it says nothing or gives a date."""
+    text = answer.headers.get("Retry-After", "")
+    return min(float(text), 60.0) if text.isdecimal() else 0.0

@@ -9,8 +9,8 @@ import msgspec
 import typer
 
 from logriver.cli import output
-from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption, connect, error_of
-from logriver.cli.line import visible
+from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption, ask, connect, error_of, no_answer
+from logriver.cli.output import visible
 from logriver.errors import LogriverError, Unavailable
 
 _PAGE = 100
@@ -92,38 +92,24 @@ def _replay_all(client: httpx.Client) -> None:
 
 
 def _letters(client: httpx.Client) -> Iterator[_Letter]:
-    ask: dict[str, str] = {"limit": str(_PAGE)}
+    params = {"limit": str(_PAGE)}
     while True:
-        answer = _ask(client, "GET", "/api/v1/dead-letters", params=ask)
-        if not answer.is_success:
-            detail = error_of(answer)
-            raise Unavailable(detail.message, hint=detail.hint)
-        try:
-            page = msgspec.json.decode(answer.content, type=_Page)
-        except msgspec.DecodeError:
-            raise Unavailable(f"{str(client.base_url)!r} does not answer like a logriver") from None
+        page = ask(client, "/api/v1/dead-letters", _Page, params=params)
         yield from page.dead_letters
         if not page.cursor:
             return
-        ask["cursor"] = page.cursor
+        params["cursor"] = page.cursor
 
 
 def _replay(client: httpx.Client, id: str, record: str) -> str:
     """Replay one; why it failed again, empty if it is stored. Raises `Unavailable` where that says nothing of it."""
-    answer = _ask(client, "POST", f"/api/v1/dead-letters/{quote(id, safe='')}/replay", content=record.encode())
+    try:
+        answer = client.post(f"/api/v1/dead-letters/{quote(id, safe='')}/replay", content=record.encode())
+    except httpx.TransportError as error:
+        raise no_answer(client, error) from None
     if answer.is_success:
         return ""
     detail = error_of(answer)
     if answer.status_code in (404, 422):
         return detail.message
     raise Unavailable(detail.message, hint=detail.hint)
-
-
-def _ask(
-    client: httpx.Client, method: str, path: str, *, params: dict[str, str] | None = None, content: bytes = b""
-) -> httpx.Response:
-    try:
-        return client.request(method, path, params=params, content=content)
-    except httpx.TransportError as error:
-        reason = str(error) or type(error).__name__
-        raise Unavailable(f"no answer from {str(client.base_url)!r}: {reason}", hint="is it running?") from None

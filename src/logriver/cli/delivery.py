@@ -9,13 +9,12 @@ import httpx
 import msgspec
 
 from logriver import clock
-from logriver.cli.client import connect, error_of
+from logriver.cli.client import TRY_AGAIN, connect, error_of, retry_after_seconds
 from logriver.errors import Unavailable
 
 MAX_REASONS = 20
 """Reasons of refused lines that are kept for the report."""
 
-_TRY_AGAIN = {429, 502, 503, 504}
 _FIRST_WAIT_SECONDS = 0.1
 _LONGEST_WAIT_SECONDS = 10.0
 
@@ -79,10 +78,10 @@ class Delivery:
         while True:
             try:
                 answer = self._client.post("/api/v1/logs", content=body, headers=headers)
-                if answer.status_code not in _TRY_AGAIN:
+                if answer.status_code not in TRY_AGAIN:
                     return answer
                 problem = error_of(answer).message
-                pause = _retry_after_seconds(answer) or wait_seconds
+                pause = retry_after_seconds(answer) or wait_seconds
             except httpx.TransportError as error:
                 problem = str(error) or type(error).__name__
                 pause = wait_seconds
@@ -94,9 +93,3 @@ class Delivery:
     def _keep_reason(self, number: int, reason: str) -> None:
         if len(self.reasons) < MAX_REASONS:
             self.reasons.append((number, reason))
-
-
-def _retry_after_seconds(answer: httpx.Response) -> float:
-    """What the server asks for; 0 where it says nothing or gives a date."""
-    text = answer.headers.get("Retry-After", "")
-    return min(float(text), 60.0) if text.isdecimal() else 0.0

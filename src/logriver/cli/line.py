@@ -4,67 +4,76 @@ import re
 from datetime import UTC, datetime
 
 import msgspec
-from rich.console import Console
-from rich.text import Text
 
 from logriver import clock
+from logriver.cli.output import one_line, visible
 
-_LEVEL_STYLES = {
-    "trace": "dim",
-    "debug": "cyan",
-    "info": "green",
-    "warn": "yellow",
-    "error": "bold red",
-    "fatal": "bold white on red",
-}
+# Attributes of ECMA-48's "select graphic rendition".
+_LEVEL_STYLES = {"trace": "2", "debug": "36", "info": "32", "warn": "33", "error": "1;31", "fatal": "1;37;41"}
+_DIM = "2"
+_MAGENTA = "35"
+_MARK = "30;43"
 _SHOWN_FIRST = ("timestamp", "level", "service", "message")
 _LEFT_OUT = ("_id", "_source", "_received")
-# What a terminal would obey instead of showing; newlines and tabs are harmless.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# A message with several lines cannot look like several records.
+_NEXT_LINE = "\n    "
+
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Lines:
-    """Prints records on stdout, in colour where that is a terminal."""
+    """Makes lines of records, with colours where `colored`, and with `marks` in the message.
 
-    def __init__(self, utc: bool) -> None:
+    Of records whose fields were `chosen` nothing is left out.
+    """
+
+    def __init__(self, utc: bool, colored: bool, marks: re.Pattern[str] | None, chosen: bool) -> None:
         self._zone = UTC if utc else None
-        self._console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
+        self._colored = colored
+        self._marks = marks if colored else None
+        self._not_shown = _SHOWN_FIRST if chosen else _SHOWN_FIRST + _LEFT_OUT
 
-    def show(self, row: bytes) -> None:
-        """Print one record, given as the JSON text of its document."""
-        self._console.print(self.line(msgspec.json.decode(row)))
-
-    def line(self, document: dict[str, object]) -> Text:
-        """One record as styled text."""
-        level = str(document.get("level", ""))
-        text = Text(self._time(str(document.get("timestamp", ""))), style="dim", end="")
-        line = Text.assemble(text, f" {visible(level.upper()):5} ", style="")
-        if level in _LEVEL_STYLES:
-            line.stylize(_LEVEL_STYLES[level], len(text) + 1, len(line))
-        if service := document.get("service"):
-            line.append(f"{visible(str(service))} ", "magenta")
-        line.append(visible(str(document.get("message", ""))))
+    def line(self, row: bytes) -> str:
+        """One record, given as the JSON text of its document."""
+        document = _decode(row)
+        time, level, service, message = (_text(document.get(name)) for name in _SHOWN_FIRST)
+        parts = [self._styled(self._time(time), _DIM)] if time else []
+        if level or time:
+            parts.append(self._styled(f"{one_line(level.upper()):5}", _LEVEL_STYLES.get(level, "")))
+        if service:
+            parts.append(self._styled(one_line(service), _MAGENTA))
+        if message:
+            parts.append(self._marked(message))
         for name, value in document.items():
-            if name not in _SHOWN_FIRST and name not in _LEFT_OUT:
-                line.append(f" {visible(name)}={visible(_plain(value))}", "dim")
-        return line
+            if name not in self._not_shown:
+                parts.append(self._styled(f"{one_line(name)}={one_line(_text(value))}", _DIM))
+        return " ".join(parts) + "\n"
+
+    def _marked(self, message: str) -> str:
+        """The message with what was searched for marked."""
+        text, shown = "", 0
+        for found in self._marks.finditer(message) if self._marks else ():
+            text += visible(message[shown : found.start()]) + self._styled(visible(found[0]), _MARK)
+            shown = found.end()
+        return (text + visible(message[shown:])).replace("\n", _NEXT_LINE)
+
+    def _styled(self, text: str, style: str) -> str:
+        return f"\x1b[{style}m{text}\x1b[0m" if self._colored and style and text else text
 
     def _time(self, text: str) -> str:
         """`2024-09-14 16:15:35.123`, with `Z` where it is UTC."""
         try:
             time_ns = clock.from_text(text)
         except ValueError:
-            return text
+            return one_line(text)
         moment = datetime.fromtimestamp(time_ns // clock.SECOND_NS, UTC).astimezone(self._zone)
         milliseconds = time_ns // 1_000_000 % 1000
         return f"{moment:%Y-%m-%d %H:%M:%S}.{milliseconds:03d}{'Z' if self._zone else ''}"
 
 
-def _plain(value: object) -> str:
-    """A text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def visible(text: str) -> str:
-    """`text` with what a terminal would obey written out as an escape."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+def _text(value: msgspec.Raw | None) -> str:
+    """A text as it is, anything else as the JSON it came as, nothing for what is not there."""
+    if value is None:
+        return ""
+    json = bytes(value)
+    return msgspec.json.decode(json, type=str) if json.startswith(b'"') else json.decode()

@@ -1,102 +1,66 @@
-"""`logriver search`: a server's records on the terminal, newest last."""
+"""`logriver search`: a server's records on the terminal, newest last, or the table that the pipes of a search make."""
 
-import sys
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
-import httpx
-import msgspec
 import typer
 
-from logriver.cli import output
-from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption, connect, error_of
-from logriver.cli.line import Lines
-from logriver.errors import BadQuery, LogriverError, NotFound, Unavailable
+from logriver.cli import counting, export, records
+from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption, connect
+from logriver.cli.filter import exit_codes
+from logriver.cli.output import ColorOption
+from logriver.cli.pipes import pipes_of
+from logriver.cli.records import ALL, Wanted
 
-PAGE = 1000
-"""Records asked for at one time."""
-
-OutputOption = Annotated[Literal["text", "json", "ndjson"], typer.Option("--output", "-o", help="how to print")]
+Format = Literal["text", "json", "ndjson", "csv", "parquet"]
 
 
-class _Page(msgspec.Struct):
-    rows: list[msgspec.Raw]
-    cursor: str | None = None
-    hint: str | None = None
+def count(text: str) -> int:
+    """`100`, or `all`. Ends the command with a usage error otherwise."""
+    if text == "all":
+        return ALL
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise typer.BadParameter(f"a number or all, not {text[:40]!r}")
+    return int(text)
+
+
+QueryArgument = Annotated[
+    str, typer.Argument(help="words and field:value, such as 'level:error \"not found\"'; without it everything")
+]
+SinceOption = Annotated[str, typer.Option(help="from when on: a time, or 1h for an hour ago")]
+UtcOption = Annotated[bool, typer.Option("--utc", help="times in UTC instead of this machine's zone")]
 
 
 def run(
-    query: Annotated[str, typer.Argument(help="words and field:value, such as 'level:error \"not found\"'")],
-    since: Annotated[str | None, typer.Option(help="from when on: a time, or 1h for an hour ago")] = None,
-    until: Annotated[str | None, typer.Option(help="until when, such as now")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="how many, the newest")] = 100,
+    query: QueryArgument = "",
+    since: SinceOption = "",
+    until: Annotated[str, typer.Option(help="until when, such as now")] = "",
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", "-n", parser=count, metavar="N|all", help="how many, the newest; 100 without it"),
+    ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", "-r", help="newest first")] = False,
-    format: OutputOption = "text",
-    utc: Annotated[bool, typer.Option("--utc", help="times in UTC instead of this machine's zone")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="then what arrives, until Ctrl-C")] = False,
+    format: Annotated[Format, typer.Option("--output", "-o", help="how to print")] = "text",
+    utc: UtcOption = False,
+    color: ColorOption = "auto",
     server: ServerOption = LOCAL_SERVER,
     token: TokenOption = "",
 ) -> None:
     """Exit codes as grep's: 0 found, 1 nothing found, 2 an error."""
-    ask = {name: value for name, value in (("q", query), ("from", since), ("to", until)) if value}
-    hints: list[str] = []
-    try:
-        found = list(_newest(connect(server, token=token), ask, limit, hints))
-    except BadQuery as error:
-        _point_at(query, error.position)
-        output.fail(error.message, hint=error.hint, code=2)
-    except LogriverError as error:
-        output.fail(error.message, hint=error.hint, code=2)
-    _print(found if reverse else found[::-1], format, utc)
-    if not found:
-        for hint in hints:
-            typer.echo(f"hint: {hint}", err=True)
-        raise typer.Exit(1)
-
-
-def _newest(client: httpx.Client, ask: dict[str, str], limit: int, hints: list[str]) -> Iterator[bytes]:
-    """The newest `limit` records as JSON texts, newest first; `hints` gets what the server advises."""
-    left = limit
-    with client:
-        while True:
-            page = _page(client, ask | {"limit": str(min(left, PAGE)), "order": "desc"})
-            yield from map(bytes, page.rows)
-            hints += [page.hint] if page.hint else []
-            left -= len(page.rows)
-            if left <= 0 or not page.rows or not page.cursor:
-                return
-            ask = ask | {"cursor": page.cursor}
-
-
-def _page(client: httpx.Client, ask: dict[str, str]) -> _Page:
-    try:
-        answer = client.get("/api/v1/search", params=ask)
-    except httpx.TransportError as error:
-        reason = str(error) or type(error).__name__
-        raise Unavailable(f"no answer from {str(client.base_url)!r}: {reason}", hint="is it running?") from None
-    if answer.is_success:
-        try:
-            return msgspec.json.decode(answer.content, type=_Page)
-        except msgspec.DecodeError:
-            raise NotFound(f"{str(client.base_url)!r} does not answer like a logriver") from None
-    detail = error_of(answer)
-    if answer.status_code == 400:
-        raise BadQuery(detail.message, hint=detail.hint, position=detail.position)
-    raise Unavailable(detail.message, hint=detail.hint)
-
-
-def _point_at(query: str, position: int | None) -> None:
-    """Show where in the query the mistake is."""
-    if position is not None and "\n" not in query:
-        typer.echo(f"  {query}\n  {' ' * position}^", err=True)
-
-
-def _print(rows: list[bytes], format: str, utc: bool) -> None:
-    if format == "ndjson":
-        sys.stdout.buffer.write(b"".join(row + b"\n" for row in rows))
-    elif format == "json":
-        sys.stdout.buffer.write(b"[" + b",\n ".join(rows) + b"]\n")
-    else:
-        lines = Lines(utc)
-        for row in rows:
-            lines.show(row)
-    sys.stdout.flush()
+    if limit == 0 and not follow:
+        raise typer.BadParameter("-n is at least 1")
+    if follow and (until or reverse or format not in ("text", "ndjson")):
+        raise typer.BadParameter("--follow has no end: it goes with -o text and -o ndjson, without --until and -r")
+    wanted = Wanted(query, since, until, limit, reverse, format, utc, color)
+    with exit_codes(query), connect(server, token=token) as client:
+        pipes = pipes_of(query)
+        if follow:
+            records.follow(client, wanted)
+        elif "patterns" in pipes:
+            counting.patterns(client, wanted)
+        elif "stats" in pipes or "top" in pipes:
+            counting.statistics(client, wanted)
+        elif format in export.FILES:
+            records.copy_file(client, wanted)
+        else:
+            records.show(client, wanted)

@@ -18,7 +18,11 @@ _Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """The place after a row; `tag` is the version of the format."""
+    """The place of a row; `tag` is the version of the format.
+
+    `shown` is how many rows came before: a sorted answer goes on after so many, and a limit counts them. `newer` leads
+    to what is newer than the row, whatever the order is that rows are given in.
+    """
 
     mark: _Seq
     from_ns: _Time | None
@@ -27,19 +31,44 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True, tag=1):
     time_ns: _Time
     node: str
     seq: _Seq
+    shown: _Seq = 0
+    newer: bool = False
 
 
-_decoder = msgspec.msgpack.Decoder(Cursor)
+class TailCursor(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """How far a live tail is: every record of the node up to `seq` was looked at."""
+
+    seq: _Seq
 
 
-def encode(cursor: Cursor) -> str:
+_page_decoder = msgspec.msgpack.Decoder(Cursor)
+_tail_decoder = msgspec.msgpack.Decoder(TailCursor)
+
+
+def encode(cursor: Cursor | TailCursor) -> str:
     """The cursor as text that needs no escaping in an address."""
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).decode().rstrip("=")
 
 
 def decode(text: str) -> Cursor:
-    """The cursor that `encode` made. Raises `BadRequest` for anything else."""
+    """The cursor of a page that `encode` made. Raises `BadRequest` for anything else."""
     try:
-        return _decoder.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+        return _page_decoder.decode(_bytes(text))
     except (msgspec.MsgspecError, binascii.Error, ValueError):
-        raise BadRequest(f"not a cursor: {text[:60]!r}", hint="use the cursor of an answer, unchanged") from None
+        raise _no_cursor(text) from None
+
+
+def decode_tail(text: str) -> TailCursor:
+    """The cursor of a tail that `encode` made. Raises `BadRequest` for anything else."""
+    try:
+        return _tail_decoder.decode(_bytes(text))
+    except (msgspec.MsgspecError, binascii.Error, ValueError):
+        raise _no_cursor(text) from None
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+def _no_cursor(text: str) -> BadRequest:
+    return BadRequest(f"not a cursor: {text[:60]!r}", hint="use the cursor of an answer, unchanged")

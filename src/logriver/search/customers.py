@@ -13,6 +13,7 @@ from logriver import clock
 from logriver.columns import TABLE
 from logriver.errors import NotFound, Unprocessable
 from logriver.query import escaping
+from logriver.query.binding import Condition
 from logriver.search.desk import Desk
 from logriver.store.base import Param
 
@@ -23,18 +24,30 @@ _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
 
 Figures = dict[str, object]
 
-# Looking for bytes is much cheaper than reading JSON. The decoder of the format writes its keys without escapes; a
-# customer's name stands there as it is, unless the text holds escapes.
+# The texts of a request's fields, out of JSON. Looking for bytes is much cheaper than reading JSON. The decoder of the
+# format writes its keys without escapes; a customer's name stands there as it is, unless the text holds escapes.
+_OUT_OF_JSON = """
+SELECT timestamp, fields.customer AS customer, fields.status AS status, fields.latency_seconds AS latency
+FROM (SELECT timestamp, JSONExtract(attributes, '{fields}') AS fields FROM {table} PREWHERE {scope} AND {may_be})
+"""
+_FIELDS = "Tuple(customer Nullable(String), status Nullable(String), latency_seconds Nullable(String))"
 _IS_REQUEST = """position(attributes, '"latency_seconds"') > 0 AND position(attributes, '"customer"') > 0"""
 _MAY_BE_CUSTOMERS = "(position(attributes, {customer:String}) > 0 OR position(attributes, '\\\\') > 0)"
-_FIELDS = "Tuple(customer Nullable(String), status Nullable(Int64), latency_seconds Nullable(Float64))"
+
+# The same texts where all three fields have columns of their own, at a fifth of the cost.
+_OUT_OF_COLUMNS = """
+SELECT timestamp, {customer} AS customer, {status} AS status, {latency} AS latency FROM {table} WHERE {scope}
+"""
+_NAMES = ("customer", "status", "latency_seconds")
+
+_SCOPE = """timestamp >= fromUnixTimestamp64Nano({from:Int64}, 'UTC')
+ AND timestamp < fromUnixTimestamp64Nano({to:Int64}, 'UTC') AND _seq <= {mark:UInt64}"""
 
 _PER_LATENCY = """
-SELECT {keys} fields.latency_seconds AS latency, count() AS requests, countIf(fields.status < 400) AS successful
-FROM (SELECT timestamp, JSONExtract(attributes, '{fields}') AS fields FROM {table}
-      WHERE {is_request} AND timestamp >= fromUnixTimestamp64Nano({{from:Int64}}, 'UTC')
-        AND timestamp < fromUnixTimestamp64Nano({{to:Int64}}, 'UTC') AND _seq <= {{mark:UInt64}})
-WHERE fields.customer != '' AND isNotNull(fields.status) AND isNotNull(fields.latency_seconds) AND {whose}
+SELECT {keys} toFloat64OrNull(latency) AS seconds, count() AS requests,
+       countIf(toInt64OrNull(status) < 400) AS successful
+FROM ({texts})
+WHERE customer != '' AND isNotNull(toInt64OrNull(status)) AND isFinite(seconds) AND {whose}
 GROUP BY ALL
 """
 
@@ -43,18 +56,19 @@ _FIGURES = """
 WITH arrayCumSum(arrayMap(pair -> pair.2, pairs)) AS up_to,
      intDiv(total, 2) AS median_index,
      if(total >= 100, toInt64(total * 0.99), toInt64(total)) - 1 AS p99_index
-SELECT customer, day, total, ok, seconds / total AS average,
+SELECT customer, day, total, ok, sum_seconds / total AS average,
        arrayFirst((pair, n) -> n > median_index, pairs, up_to).1 AS median,
        arrayFirst((pair, n) -> n > p99_index, pairs, up_to).1 AS p99
 FROM (SELECT {customer} AS customer, {day} AS day, sum(requests) AS total, sum(successful) AS ok,
-             sumKahan(latency * requests) AS seconds, arraySort(groupArray((assumeNotNull(latency), requests))) AS pairs
+             sumKahan(seconds * requests) AS sum_seconds,
+             arraySort(groupArray((assumeNotNull(seconds), requests))) AS pairs
       FROM ({per_latency})
       GROUP BY GROUPING SETS ({sets}))
 WHERE total > 0
 ORDER BY day, customer
 """
 
-_CUSTOMER_KEY = "assumeNotNull(fields.customer)"
+_CUSTOMER_KEY = "assumeNotNull(customer)"
 _DAY_KEY = "toString(toDate32(timestamp))"
 
 
@@ -70,9 +84,10 @@ class Request:
 class CustomerStatistics:
     """Answers statistics, equal requests within two seconds from a cache."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int]) -> None:
+    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
         self._mark = mark
+        self._promoted = promoted
         self._cached: dict[Request, tuple[float, Figures]] = {}
 
     async def figures(self, request: Request) -> Figures:
@@ -95,7 +110,7 @@ class CustomerStatistics:
         params: dict[str, Param] = {"from": from_ns, "to": to_ns, "mark": self._mark()}
         if request.customer is not None:
             params["customer"] = escaping.parameter(request.customer)
-        answer = await self._desk.ask("customers", _sql(request), params)
+        answer = await self._desk.ask("customers", _sql(request, self._promoted()), params)
         total: Figures = {}
         days: list[Figures] = []
         customers: list[Figures] = []
@@ -116,17 +131,15 @@ class CustomerStatistics:
         return total
 
 
-def _sql(request: Request) -> str:
+def _sql(request: Request, promoted: frozenset[str]) -> str:
     everybody = request.customer is None
     keys = {"customer_key": _CUSTOMER_KEY} if everybody else {}
     if request.daily:
         keys["day_key"] = _DAY_KEY
     per_latency = _PER_LATENCY.format(
-        table=TABLE,
-        fields=_FIELDS,
-        is_request=_IS_REQUEST if everybody else f"{_IS_REQUEST} AND {_MAY_BE_CUSTOMERS}",
         keys="".join(f"{key} AS {name}, " for name, key in keys.items()),
-        whose="1" if everybody else "fields.customer = {customer:String}",
+        texts=_texts(everybody, promoted),
+        whose="1" if everybody else "customer = {customer:String}",
     )
     return _FIGURES.format(
         per_latency=per_latency,
@@ -134,6 +147,17 @@ def _sql(request: Request) -> str:
         day="day_key" if request.daily else "''",
         sets=", ".join(["()", *(f"({name})" for name in keys)]),
     )
+
+
+def _texts(everybody: bool, promoted: frozenset[str]) -> str:
+    """SQL for the times and the texts of the three fields of whatever may be a request."""
+    made = Condition(promoted)
+    columns = [columns for name in _NAMES if (columns := made.columns_of(name))]
+    if len(columns) == len(_NAMES):
+        customer, status, latency = (text for text, _ in columns)
+        return _OUT_OF_COLUMNS.format(customer=customer, status=status, latency=latency, table=TABLE, scope=_SCOPE)
+    may_be = _IS_REQUEST if everybody else f"{_IS_REQUEST} AND {_MAY_BE_CUSTOMERS}"
+    return _OUT_OF_JSON.format(fields=_FIELDS, table=TABLE, scope=_SCOPE, may_be=may_be)
 
 
 def _figures(row: list[object]) -> Figures:

@@ -4,9 +4,12 @@ Columns come first, under their names, empty ones left out; then the other field
 copied as JSON text and never decoded, so numbers, nesting and spelling stay as they were sent.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from logriver import clock
+from logriver.columns import ALIASES, RESERVED, attribute_key
 from logriver.query import ids
 from logriver.record import given_name
 
@@ -26,7 +29,8 @@ COLUMNS = (
 )
 """What a SELECT has to give `document`, in this order."""
 
-TIME, NODE, SEQ = 0, 9, 10
+NAMES = tuple(column.rpartition(" ")[2] for column in COLUMNS)
+TIME, NODE, SEQ = (NAMES.index(name) for name in ("timestamp_ns", "_node", "_seq"))
 """Where the keys of a row's place in the order are."""
 
 _TEXTS = ("level", "message", "service", "host", "trace_id", "span_id", "_source")
@@ -34,14 +38,46 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 
 
-def document(row: list[object]) -> bytes:
-    """The JSON of one row."""
+def document(row: list[object], names: Sequence[str] = ()) -> bytes:
+    """The JSON of one row; of the fields `names` alone, where some are given."""
     time_ns, *texts, received_ns, node, seq, attributes = row
     given: dict[str, object] = {"timestamp": clock.to_text(int(str(time_ns)))}
     given.update((name, text) for name, text in zip(_TEXTS, texts, strict=True) if text)
     given["_received"] = clock.to_text(int(str(received_ns)))
     given["_id"] = ids.encode(str(node), int(str(seq)))
-    if attributes not in ("", "{}"):
-        fields = _fields.decode(str(attributes))
-        given.update((given_name(name), value) for name, value in fields.items())
+    fields = {} if attributes in ("", "{}") else _fields.decode(str(attributes))
+    if names:
+        return _encode(_chosen(given, fields, names))
+    given.update((given_name(name), value) for name, value in fields.items())
     return _encode(given)
+
+
+def line(row: list[object], names: Sequence[str] = ()) -> bytes:
+    """The document in one line: values that came with line ends between their parts lose them."""
+    text = document(row, names)
+    # In JSON they stand nowhere else: inside of a string they are escaped.
+    return text.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in text or b"\r" in text else text
+
+
+def _chosen(columns: dict[str, object], fields: dict[str, msgspec.Raw], names: Sequence[str]) -> dict[str, object]:
+    """The fields that are there, under the names that they are asked by."""
+    chosen: dict[str, object] = {}
+    for name in names:
+        column = ALIASES.get(name, name)
+        found = columns.get(column) if column in RESERVED else _field(fields, attribute_key(name))
+        if found is not None:
+            chosen[name] = found
+    return chosen
+
+
+def _field(fields: dict[str, msgspec.Raw], key: str) -> msgspec.Raw | None:
+    """The field of that literal name, else at that path."""
+    if key in fields:
+        return fields[key]
+    *way, last = key.split(".")
+    for step in way:
+        inner = fields.get(step)
+        if inner is None or not bytes(inner).startswith(b"{"):
+            return None
+        fields = _fields.decode(inner)
+    return fields.get(last)

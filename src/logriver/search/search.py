@@ -1,19 +1,29 @@
-"""Rows that match a search text, a page at a time, up to the visible mark."""
+"""Rows that match a search text, a page at a time in both directions, up to the visible mark."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
+from logriver import clock
 from logriver.columns import TABLE
+from logriver.errors import BadRequest
 from logriver.query import parser
 from logriver.query.sql import Condition
+from logriver.query.tree import Query
 from logriver.search import cursor as cursors
 from logriver.search import documents
 from logriver.search.cursor import Cursor, Order
 from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, Times, time, where
+from logriver.search.shape import Shape, order_by, shape_of
 
 MAX_LIMIT = 10_000
 """Rows of one page."""
+
+_KEY = "(timestamp, _node, _seq)"
+
+Row = list[object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +39,16 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Documents (JSON), the cursor of the next page (None after the last), and the cost."""
+    """Documents (JSON), the cursors of the next page (None after the last) and of newer records, and the cost.
+
+    `newer` is None where rows are sorted or limited by pipes. `late` of a page that it led to is how many records came
+    since that sort inside of what was shown, and are not in it.
+    """
 
     documents: list[bytes]
     cursor: str | None
+    newer: str | None
+    late: int
     rows_read: int
     bytes_read: int
 
@@ -50,38 +66,85 @@ class Search:
 
         Raises `BadQuery` and `BadRequest` for words and cursors that cannot be read, and what `Desk.ask` raises.
         """
-        after = cursors.decode(question.cursor) if question.cursor else None
-        times = question.times
-        place = after or Cursor(self._mark(), times.from_ns, times.to_ns, question.order, 0, "", 0)
-        query = parser.parse(question.text).where
+        search = parser.parse(question.text)
+        shape = shape_of(search.pipes)
+        if not question.cursor:
+            times = question.times
+            place = Cursor(self._mark(), times.from_ns, times.to_ns, question.order, clock.MIN_TIME_NS, "", 0)
+        else:
+            place = cursors.decode(question.cursor)
+        if place.newer:
+            return await self._newer_page(search.where, shape, place, question.limit)
+        return await self._next_page(search.where, shape, place, question)
+
+    async def _next_page(self, query: Query, shape: Shape, place: Cursor, question: Question) -> Page:
+        limit = question.limit if shape.limit is None else min(question.limit, max(0, shape.limit - place.shown))
         wanted = where(query, Times(place.from_ns, place.to_ns), place.mark, self._promoted())
+        if question.cursor and not shape.sort:
+            _only_beyond(wanted, place, place.order)
         # One row more than wanted tells whether there is another page.
-        sql = _sql(wanted, place, after is not None, question.limit + 1)
+        sql = _sql(wanted, order_by(shape, place.order, wanted), limit + 1, place.shown if shape.sort else 0)
         answer = await self._desk.ask("search", sql, wanted.params)
-        rows = answer.rows[: question.limit]
-        more = len(answer.rows) > question.limit
+        rows = answer.rows[:limit]
+        shown = place.shown + len(rows)
+        more = len(answer.rows) > limit and (shape.limit is None or shown < shape.limit)
+        newest = (rows[:1] if place.order == "desc" else rows[-1:]) or None
         return Page(
-            documents=[documents.document(row) for row in rows],
-            cursor=cursors.encode(_after(rows[-1], place)) if more else None,
+            documents=[documents.document(row, shape.fields) for row in rows],
+            cursor=_leading(place, rows[-1], shown=shown) if more else None,
+            newer=None if shape.sort or shape.limit is not None else _leading(place, newest and newest[0], newer=True),
+            late=0,
             rows_read=answer.rows_read,
             bytes_read=answer.bytes_read,
         )
 
+    async def _newer_page(self, query: Query, shape: Shape, place: Cursor, limit: int) -> Page:
+        """The records next to the place on its newer side, up to a fresh mark, in the order that they are given in."""
+        if shape.sort or shape.limit is not None:
+            raise BadRequest("a sorted or limited answer has no newer page")
+        times, mark = Times(place.from_ns, place.to_ns), max(place.mark, self._mark())
+        wanted = where(query, times, mark, self._promoted())
+        _only_beyond(wanted, place, "asc")
+        answer = await self._desk.ask("search", _sql(wanted, order_by(shape, "asc", wanted), limit, 0), wanted.params)
+        rows = answer.rows if place.order == "asc" else answer.rows[::-1]
+        fresh = msgspec.structs.replace(place, mark=mark)
+        return Page(
+            documents=[documents.document(row, shape.fields) for row in rows],
+            # To what was shown before: with the mark that it was shown by.
+            cursor=_leading(place, rows[-1], shown=1) if rows and place.order == "desc" else None,
+            newer=_leading(fresh, answer.rows[-1] if rows else None, newer=True),
+            late=await self._late(query, times, place, mark),
+            rows_read=answer.rows_read,
+            bytes_read=answer.bytes_read,
+        )
 
-def _after(row: list[object], place: Cursor) -> Cursor:
-    time_ns, node, seq = row[documents.TIME], row[documents.NODE], row[documents.SEQ]
-    return Cursor(place.mark, place.from_ns, place.to_ns, place.order, int(str(time_ns)), str(node), int(str(seq)))
+    async def _late(self, query: Query, times: Times, place: Cursor, mark: int) -> int:
+        """Records that came after the place's mark and sort before it."""
+        late = where(query, times, mark, self._promoted())
+        _only_beyond(late, place, "desc")
+        late.sql += f" AND _seq > {late.bind(place.mark, 'UInt64')}"
+        answer = await self._desk.ask("search", f"SELECT count() FROM {TABLE} WHERE {late.sql}", late.params)
+        return int(str(answer.rows[0][0]))
 
 
-def _sql(wanted: Condition, place: Cursor, after: bool, limit: int) -> str:
-    conditions = [wanted.sql]
-    if after:
-        beyond = "<" if place.order == "desc" else ">"
-        place_time = time(wanted, place.time_ns)
-        key = f"({place_time}, {wanted.bind(place.node)}, {wanted.bind(place.seq, 'UInt64')})"
-        # The first condition alone is what the primary key is read by.
-        conditions += [f"timestamp {beyond}= {place_time}", f"(timestamp, _node, _seq) {beyond} {key}"]
+def _leading(place: Cursor, row: Row | None, shown: int = 0, newer: bool = False) -> str:
+    """A cursor to what is beyond `row`; without one, beyond the place itself."""
+    if row is not None:
+        time_ns, node, seq = row[documents.TIME], row[documents.NODE], row[documents.SEQ]
+        place = msgspec.structs.replace(place, time_ns=int(str(time_ns)), node=str(node), seq=int(str(seq)))
+    return cursors.encode(msgspec.structs.replace(place, shown=shown, newer=newer))
+
+
+def _only_beyond(wanted: Condition, place: Cursor, order: Order) -> None:
+    """Narrow to what comes after the place in that order."""
+    beyond = "<" if order == "desc" else ">"
+    place_time = time(wanted, place.time_ns)
+    key = f"({place_time}, {wanted.bind(place.node)}, {wanted.bind(place.seq, 'UInt64')})"
+    # The first condition alone is what the primary key is read by.
+    wanted.sql += f" AND timestamp {beyond}= {place_time} AND {_KEY} {beyond} {key}"
+
+
+def _sql(wanted: Condition, order: str, limit: int, skip: int) -> str:
     columns = ", ".join(documents.COLUMNS)
-    order = ", ".join(f"{key} {place.order}" for key in ("timestamp", "_node", "_seq"))
-    rows = wanted.bind(limit, "UInt64")
-    return f"SELECT {columns} FROM {TABLE} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT {rows}"
+    rows = f"LIMIT {wanted.bind(limit, 'UInt64')}" + (f" OFFSET {wanted.bind(skip, 'UInt64')}" if skip else "")
+    return f"SELECT {columns} FROM {TABLE} WHERE {wanted.sql} ORDER BY {order} {rows}"

@@ -1,0 +1,36 @@
+"""`/api/v1/stats`: a search text with a `| stats` or `| top` pipe, as a table."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from logriver import clock
+from logriver.api import answers, described, parameters
+from logriver.api.described import From, Text, To, Tz
+from logriver.search import zone
+from logriver.search.stats import Question, Statistics
+
+
+def router(statistics: Statistics) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["search"])
+
+    async def answer(request: Request) -> Response:
+        started = clock.monotonic()
+        given = await parameters.read(request)
+        tz = zone.checked(given.get("tz", ""))
+        table = await statistics.table(Question(parameters.text_of(given), parameters.times_of(given), tz))
+        content = {"columns": table.columns, "rows": table.rows, "complete": table.complete, "exact": table.exact}
+        return answers.measured(content, table.cost, started)
+
+    @routes.get("/api/v1/stats", summary="The table that a search text with the pipe `stats` or `top` makes")
+    async def get_stats(request: Request, q: Text = "", from_: From = "", to: To = "", tz: Tz = "") -> Response:
+        return await answer(request)
+
+    names = described.body("q", "from", "to", "tz")
+
+    @routes.post("/api/v1/stats", summary="The same, with the parameters in the body", openapi_extra=names)
+    async def post_stats(request: Request) -> Response:
+        return await answer(request)
+
+    return routes

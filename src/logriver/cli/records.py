@@ -1,0 +1,176 @@
+"""Records as a result: found ones, as a page, as a stream or as a file, and ones that arrive."""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import httpx
+import msgspec
+import typer
+
+from logriver.cli import export, output
+from logriver.cli.client import ask
+from logriver.cli.filter import NOTHING_FOUND, write, write_bytes
+from logriver.cli.line import Lines
+from logriver.cli.live import Arrivals
+from logriver.cli.marks import marks_of
+from logriver.cli.output import Color, use_color
+from logriver.cli.pipes import pipes_of
+
+ALL = sys.maxsize
+"""A count that leaves nothing out."""
+DEFAULT_COUNT = 100
+_DEFAULT_BEFORE_FOLLOWING = 10
+# More are streamed.
+_PAGE = 1_000
+# Before following they have to be one page: its records are remembered, in case they arrive meanwhile.
+_MOST_BEFORE_FOLLOWING = 10_000
+_CHOSEN_ID = re.compile(r"\bfields\b[^|]*\b_id\b[^|]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for; `count` None is not said."""
+
+    query: str
+    since: str
+    until: str
+    count: int | None
+    reverse: bool
+    format: str
+    utc: bool
+    color: Color
+
+    def params(self, count: int = ALL, order: str = "desc") -> dict[str, str]:
+        """The parameters of a search for the first `count`."""
+        given = {"q": self.query, "from": self.since, "to": self.until}
+        limit = {} if count == ALL else {"limit": str(count)}
+        return {name: value for name, value in given.items() if value} | limit | {"order": order}
+
+
+class _Page(msgspec.Struct):
+    rows: list[msgspec.Raw]
+    hint: str | None = None
+
+
+class _Identity(msgspec.Struct):
+    id: str = msgspec.field(name="_id", default="")
+
+
+# -- found -------------------------------------------------------------------------------------------------------------
+
+
+def show(client: httpx.Client, wanted: Wanted) -> None:
+    """Print what is found. Ends the command with 1 and the server's hint for nothing."""
+    pipes = pipes_of(wanted.query)
+    # A pipe that limits the records says how many are wanted.
+    count = wanted.count or (ALL if "limit" in pipes else DEFAULT_COUNT)
+    newest_first = wanted.reverse or "sort" in pipes
+    if count > _PAGE:
+        is_found = _print(_streamed(client, wanted, count, newest_first), wanted)
+        if not is_found:
+            _end_without_records(_page(client, wanted, 1))
+        return
+    page = _page(client, wanted, count)
+    _print(map(bytes, page.rows if newest_first else page.rows[::-1]), wanted)
+    if not page.rows:
+        _end_without_records(page)
+
+
+def copy_file(client: httpx.Client, wanted: Wanted) -> None:
+    """Print the server's file, newest first. Ends the command with 1 after a file without records."""
+    export.check_place(wanted.format)
+    first = _page(client, wanted, 1)
+    count = wanted.count or (ALL if "limit" in pipes_of(wanted.query) else DEFAULT_COUNT)
+    export.copy_file(client, wanted.params(count), wanted.format)
+    if not first.rows:
+        _end_without_records(first)
+    # A file does not show that something may be missing.
+    if wanted.count is None and count == DEFAULT_COUNT:
+        output.note(f"the newest {count} at most; -n all gives everything")
+
+
+def _page(client: httpx.Client, wanted: Wanted, count: int) -> _Page:
+    return ask(client, "/api/v1/search", _Page, params=wanted.params(count))
+
+
+def _streamed(client: httpx.Client, wanted: Wanted, count: int, newest_first: bool) -> Iterable[bytes]:
+    if newest_first:
+        return export.documents(client, wanted.params(count))
+    if count == ALL and "limit" not in pipes_of(wanted.query):
+        return export.documents(client, wanted.params(order="asc"))
+    # The server can leave out the oldest only when it begins with the newest.
+    return reversed(list(export.documents(client, wanted.params(count))))
+
+
+def _end_without_records(page: _Page) -> None:
+    sys.stdout.flush()
+    if page.hint:
+        output.note(f"hint: {page.hint}")
+    raise typer.Exit(NOTHING_FOUND)
+
+
+# -- arriving ----------------------------------------------------------------------------------------------------------
+
+
+def follow(client: httpx.Client, wanted: Wanted) -> None:
+    """Print the newest records and then, without an end, each one that arrives."""
+    count = wanted.count
+    if count is None:
+        count = _MOST_BEFORE_FOLLOWING if wanted.since else _DEFAULT_BEFORE_FOLLOWING
+    asked, hide_id = _with_id(wanted)
+    documents = _followed(client, asked, min(count, _MOST_BEFORE_FOLLOWING))
+    _print(map(_without_id, documents) if hide_id else documents, wanted, at_once=True)
+
+
+def _followed(client: httpx.Client, wanted: Wanted, count: int) -> Iterator[bytes]:
+    """The tail begins before the search, so nothing falls between them; what both have is known by its `_id`."""
+    arrivals = iter(Arrivals(client, wanted.query))
+    next(arrivals)
+    earlier = [bytes(row) for row in _page(client, wanted, count).rows] if count else []
+    yield from reversed(earlier)
+    known = set(map(_id, earlier))
+    for document in arrivals:
+        if document and not (known and _id(document) in known):
+            yield document
+
+
+def _with_id(wanted: Wanted) -> tuple[Wanted, bool]:
+    """The same with `_id` among the fields that a last pipe chooses; whether it had to be added."""
+    if pipes_of(wanted.query)[-1:] != ["fields"] or _CHOSEN_ID.search(wanted.query):
+        return wanted, False
+    return replace(wanted, query=f"{wanted.query}, _id"), True
+
+
+def _id(document: bytes) -> str:
+    return msgspec.json.decode(document, type=_Identity).id
+
+
+def _without_id(document: bytes) -> bytes:
+    fields = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
+    del fields["_id"]
+    return msgspec.json.encode(fields)
+
+
+# -- printed -----------------------------------------------------------------------------------------------------------
+
+
+def _print(documents: Iterable[bytes], wanted: Wanted, at_once: bool = False) -> bool:
+    """Print them, each `at_once` if so; whether there were any."""
+    colored = use_color(wanted.color, sys.stdout)
+    lines = Lines(wanted.utc, colored, marks_of(wanted.query), "fields" in pipes_of(wanted.query))
+    found = False
+    for document in documents:
+        if wanted.format == "text":
+            write(lines.line(document))
+        elif wanted.format == "ndjson":
+            write_bytes(document + b"\n")
+        else:
+            write_bytes((b",\n " if found else b"[") + document)
+        found = True
+        if at_once:
+            sys.stdout.flush()
+    if wanted.format == "json":
+        write_bytes(b"]\n" if found else b"[]\n")
+    return found

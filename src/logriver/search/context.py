@@ -1,0 +1,105 @@
+"""The lines around one: those of the same source, host and service that were taken before and after it.
+
+A followed file is taken in its own order, so numbers are in the order of its lines, also over a rotation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from logriver.columns import TABLE
+from logriver.errors import NotFound
+from logriver.query import escaping, ids
+from logriver.search import documents
+from logriver.search.desk import Desk
+from logriver.store.base import Param
+
+MAX_LINES = 1_000
+"""On each side."""
+# How many numbers away lines are looked for: near ones on both sides with the record itself, which is one query of few
+# granules; then on each side where that was not enough, None is all there are.
+_NEAR = 500
+_FURTHER = (20_000, 1_000_000, None)
+
+Row = list[object]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Documents (JSON), the oldest first, and which of them is the one that was asked for."""
+
+    documents: list[bytes]
+    position: int
+    rows_read: int
+    bytes_read: int
+
+
+class Context:
+    """Finds the lines around a record."""
+
+    def __init__(self, desk: Desk, mark: Callable[[], int]) -> None:
+        self._desk = desk
+        self._mark = mark
+
+    async def around(self, id: str, before: int, after: int) -> Lines:
+        """At most `before` and `after` lines beside the record `id`. Raises `NotFound`."""
+        found = ids.decode(id)
+        mark = self._mark()
+        if found is None or found[1] > mark:
+            raise NotFound(f"no record has the id {id[:60]!r}")
+        asked = _Asked(self._desk, escaping.parameter(found[0]), found[1], mark)
+        near = await asked.near()
+        seqs = [int(str(row[documents.SEQ])) for row in near]
+        if found[1] not in seqs:
+            raise NotFound(f"no record has the id {id[:60]!r}")
+        at = seqs.index(found[1])
+        earlier, row, later = near[:at], near[at], near[at + 1 :]
+        if len(earlier) < before:
+            earlier = (await asked.beside(row, before, "<", "DESC"))[::-1]
+        if len(later) < after:
+            later = await asked.beside(row, after, ">", "ASC")
+        earlier = earlier[max(0, len(earlier) - before) :]
+        rows = [*earlier, row, *later[:after]]
+        return Lines([documents.document(row) for row in rows], len(earlier), asked.rows_read, asked.bytes_read)
+
+
+class _Asked:
+    """The queries about one record, and what they cost."""
+
+    def __init__(self, desk: Desk, node: str, seq: int, mark: int) -> None:
+        self._desk = desk
+        self._seq = seq
+        self._mark = mark
+        self._params: dict[str, Param] = {"node": node, "seq": seq}
+        self.rows_read = 0
+        self.bytes_read = 0
+
+    async def near(self) -> list[Row]:
+        """The record, if there is one, and the lines of its source that are near, in order."""
+        itself = f"SELECT _source, host, service FROM {TABLE} WHERE _seq = {{seq:UInt64}} AND _node = {{node:String}}"
+        return await self._rows(_NEAR, f"(_source, host, service) IN ({itself})", "ORDER BY _seq")
+
+    async def beside(self, row: Row, count: int, side: str, order: str) -> list[Row]:
+        """The `count` lines next to `row` on one `side` of it, the nearest first."""
+        for name in ("_source", "host", "service"):
+            self._params[name] = escaping.parameter(str(row[documents.NAMES.index(name)]))
+        condition = (
+            f"_seq {side} {{seq:UInt64}} "
+            "AND _source = {_source:String} AND host = {host:String} AND service = {service:String}"
+        )
+        rows: list[Row] = []
+        for distance in _FURTHER:
+            rows = await self._rows(distance or self._mark, condition, f"ORDER BY _seq {order} LIMIT {count}")
+            if len(rows) == count:
+                break
+        return rows
+
+    async def _rows(self, distance: int, condition: str, rest: str) -> list[Row]:
+        self._params |= {"low": max(1, self._seq - distance), "high": min(self._mark, self._seq + distance)}
+        sql = (
+            f"SELECT {', '.join(documents.COLUMNS)} FROM {TABLE} WHERE {condition} "
+            f"AND _seq BETWEEN {{low:UInt64}} AND {{high:UInt64}} AND _node = {{node:String}} {rest}"
+        )
+        answer = await self._desk.ask("context", sql, self._params)
+        self.rows_read += answer.rows_read
+        self.bytes_read += answer.bytes_read
+        return answer.rows

@@ -1,0 +1,19 @@
+"""What an answer cost: what the engine read for all the questions it took."""
+
+from dataclasses import dataclass
+
+from logriver.store.base import Answer
+
+
+@dataclass(slots=True)
+class Cost:
+    """Rows and bytes (not compressed) that were read."""
+
+    rows_read: int = 0
+    bytes_read: int = 0
+
+    def add(self, answer: Answer) -> Answer:
+        """Count what `answer` read, and give it back."""
+        self.rows_read += answer.rows_read
+        self.bytes_read += answer.bytes_read
+        return answer

@@ -1,0 +1,62 @@
+"""What a search text means and costs, without asking it: its canonical text, its SQL, and what that would read."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from logriver.columns import TABLE
+from logriver.query import parser, text
+from logriver.query.binding import Condition
+from logriver.query.tree import Search, Stats, Top
+from logriver.search import zone
+from logriver.search.desk import Desk
+from logriver.search.estimate import Estimate, estimate
+from logriver.search.scope import Times, where
+from logriver.search.stats import Statistics
+from logriver.store.base import Param
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The text as Logriver reads it, the SELECT with the values that are bound in it, and what it reads at most."""
+
+    text: str
+    sql: str
+    params: Mapping[str, Param]
+    reads: Estimate
+    bytes: int
+
+
+class Explain:
+    """Explains search texts."""
+
+    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+        self._desk = desk
+        self._mark = mark
+        self._promoted = promoted
+        self._statistics = Statistics(desk, mark, promoted)
+
+    async def explain(self, query: str, times: Times) -> Explanation:
+        """What `query` means. Raises `BadQuery`, and what `Desk.ask` raises."""
+        search = parser.parse(query)
+        sql, wanted = self._select(search, times)
+        narrowed = where(search.where, times, self._mark(), self._promoted())
+        records = f"SELECT 1 FROM {TABLE} WHERE {narrowed.sql}"
+        reads = await estimate(self._desk, "explain", records, narrowed.params)
+        return Explanation(text.search_text(search), sql, wanted.params, reads, await self._bytes(sql, reads.rows))
+
+    def _select(self, search: Search, times: Times) -> tuple[str, Condition]:
+        if any(isinstance(pipe, Stats | Top) for pipe in search.pipes):
+            return self._statistics.sql(search, times, zone.UTC)
+        wanted = where(search.where, times, self._mark(), self._promoted())
+        return f"SELECT * FROM {TABLE} WHERE {wanted.sql} ORDER BY timestamp DESC, _node DESC, _seq DESC", wanted
+
+    async def _bytes(self, sql: str, rows: int) -> int:
+        """What so many rows have in the columns that the SQL reads, by the columns' average over the table."""
+        sizes = (
+            f"SELECT name, data_uncompressed_bytes / (SELECT count() FROM {TABLE}) FROM system.columns "
+            f"WHERE database = currentDatabase() AND table = '{TABLE}' AND data_uncompressed_bytes > 0"
+        )
+        answer = await self._desk.ask("explain", sizes, {})
+        read = set(re.findall(r"\w+", sql.partition(" ORDER BY ")[0]))
+        return round(sum(float(str(size)) for name, size in answer.rows if name in read) * rows)

@@ -1,0 +1,89 @@
+"""Everything that matches a search text, as one stream in constant memory: NDJSON, CSV, Arrow or Parquet.
+
+NDJSON has the documents of a search. The others have the columns of the table that users see, or the fields that
+`| fields` names.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from logriver.columns import TABLE
+from logriver.query import escaping, parser
+from logriver.query.field_sql import value
+from logriver.query.sql import Condition
+from logriver.search import documents
+from logriver.search.cursor import Order
+from logriver.search.desk import Desk
+from logriver.search.scope import ANY_TIME, Times, where
+from logriver.search.shape import Shape, order_by, shape_of
+from logriver.store.base import Pieces
+
+NDJSON = "application/x-ndjson"
+_FORMATS = {
+    NDJSON: "JSONCompactEachRow",
+    "text/csv": "CSVWithNames",
+    "application/vnd.apache.arrow.stream": "ArrowStream",
+    "application/vnd.apache.parquet": "Parquet",
+}
+MEDIA_TYPES = tuple(_FORMATS)
+
+_COLUMNS = ("timestamp", "level", "message", "service", "host", "trace_id", "span_id", "attributes")
+_OWN_COLUMNS = ("_source", "_received", "_id")
+
+_decode_row = msgspec.json.Decoder(list[object]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is exported: a search text, times, order, how many rows (None is all), and as which of `MEDIA_TYPES`."""
+
+    text: str = ""
+    times: Times = ANY_TIME
+    order: Order = "desc"
+    limit: int | None = None
+    media_type: str = NDJSON
+
+
+class Export:
+    """Streams what is wanted; `promoted` are the keys of fields that have columns in the store."""
+
+    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+        self._desk = desk
+        self._mark = mark
+        self._promoted = promoted
+
+    def stream(self, wanted: Wanted) -> AsyncGenerator[bytes, None]:
+        """The file, piece by piece, of the records up to the visible mark of now; see `Desk.stream`.
+
+        Raises `BadQuery` at once for words that cannot be read.
+        """
+        search = parser.parse(wanted.text)
+        shape = shape_of(search.pipes)
+        made = where(search.where, wanted.times, self._mark(), self._promoted())
+        is_ndjson = wanted.media_type == NDJSON
+        columns = ", ".join(documents.COLUMNS) if is_ndjson else _columns(shape, made)
+        sql = f"SELECT {columns} FROM {TABLE} WHERE {made.sql} ORDER BY {order_by(shape, wanted.order, made)}"
+        limits = [limit for limit in (wanted.limit, shape.limit) if limit is not None]
+        if limits:
+            sql += f" LIMIT {made.bind(min(limits), 'UInt64')}"
+        to_documents = (lambda pieces: _documents(pieces, shape)) if is_ndjson else None
+        return self._desk.stream("export", sql, made.params, _FORMATS[wanted.media_type], to_documents)
+
+
+def _columns(shape: Shape, made: Condition) -> str:
+    if shape.fields:
+        chosen = {name: value(name, made).nullable for name in shape.fields}
+    else:
+        chosen = {name: value(name, made).sql for name in (*_COLUMNS, *_OWN_COLUMNS)} | {"attributes": "attributes"}
+    return ", ".join(f"{sql} AS {escaping.identifier(name)}" for name, sql in chosen.items())
+
+
+def _documents(pieces: Pieces, shape: Shape) -> Pieces:
+    """Rows as lines of JSON to documents as lines."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        if lines:
+            yield b"".join(documents.line(_decode_row(line), shape.fields) + b"\n" for line in lines)

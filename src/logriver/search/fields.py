@@ -1,0 +1,108 @@
+"""The fields that records have, from a sample of the newest that match: names, types, and how many have each."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from logriver.columns import GIVEN_BACK, TABLE, attribute_key
+from logriver.query import parser
+from logriver.query.binding import Condition
+from logriver.record import given_name
+from logriver.search.cost import Cost
+from logriver.search.desk import Desk
+from logriver.search.scope import ANY_TIME, Times, where
+
+SAMPLE_ROWS = 10_000
+MAX_FIELDS = 1_000
+"""Fields of an answer, those that most records have."""
+_SAMPLE_BYTES = 16_000_000
+_RECORD_BYTES = 64_000
+_TYPES = {str: "string", bool: "boolean", int: "number", float: "number", list: "array", type(None): "null"}
+_COLUMN_TYPES = dict.fromkeys(("timestamp", "_received"), "time")
+_TEXT_COLUMNS = tuple(name for name in GIVEN_BACK if name not in _COLUMN_TYPES)
+
+_decode = msgspec.json.Decoder(dict[str, object]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field: its `types`, the most frequent first, and the share of the sampled records that have it."""
+
+    name: str
+    types: list[str]
+    share: float
+    promoted: bool
+    column: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Fields by their share; `sampled` is how many records they were found in, `complete` whether these are all."""
+
+    fields: list[Field]
+    sampled: int
+    complete: bool
+    cost: Cost
+
+
+class FieldList:
+    """Lists fields; `promoted` are the keys of fields that have columns in the store."""
+
+    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+        self._desk = desk
+        self._mark = mark
+        self._promoted = promoted
+
+    async def sample(self, text: str = "", times: Times = ANY_TIME, rows: int = SAMPLE_ROWS) -> Fields:
+        """The fields of the newest `rows` records that match. Raises `BadQuery`, and what `Desk.ask` raises."""
+        promoted = self._promoted()
+        wanted = where(parser.parse(text).where, times, self._mark(), promoted)
+        cost = Cost()
+        answer = cost.add(await self._desk.ask("fields", _sql(wanted, rows), wanted.params))
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for attributes, *there in answer.rows:
+            for path, value in _leaves(_decode(str(attributes))):
+                found[path][_TYPES[type(value)]] += 1
+            for name, filled in zip(_TEXT_COLUMNS, there, strict=True):
+                if filled:
+                    found[name]["string"] += 1
+        sampled = len(answer.rows)
+        columns = [Field(name, [kind], 1.0, False, True) for name, kind in _COLUMN_TYPES.items() if sampled]
+        fields = columns + [_field(name, types, sampled, promoted) for name, types in found.items()]
+        fields.sort(key=lambda field: (not field.column, -field.share, field.name))
+        return Fields(fields[:MAX_FIELDS], sampled, sampled < rows and len(fields) <= MAX_FIELDS, cost)
+
+
+def _sql(wanted: Condition, rows: int) -> str:
+    """The newest records, as many as fit; of a very large one only the columns."""
+    there = ", ".join(f"{name} != '' AS has_{name}" for name in _TEXT_COLUMNS)
+    newest = "timestamp DESC, _node DESC, _seq DESC"
+    fields = f"if(length(attributes) <= {_RECORD_BYTES}, attributes, '{{}}') AS fields"
+    sample = (
+        f"SELECT timestamp, _node, _seq, {fields}, {there} FROM {TABLE} WHERE {wanted.sql} "
+        f"ORDER BY {newest} LIMIT {wanted.bind(rows, 'UInt64')}"
+    )
+    up_to = f"sum(length(fields)) OVER (ORDER BY {newest} ROWS UNBOUNDED PRECEDING) AS up_to"
+    names = ", ".join(f"has_{name}" for name in _TEXT_COLUMNS)
+    return f"SELECT fields, {names} FROM (SELECT *, {up_to} FROM ({sample})) WHERE up_to <= {_SAMPLE_BYTES}"
+
+
+def _leaves(fields: dict[str, object]) -> Iterator[tuple[str, object]]:
+    """The paths of a record under which it is searched, with their values; lists are values."""
+    waiting = [(given_name(name), value) for name, value in fields.items()]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{path}.{name}", inner) for name, inner in value.items()]
+        else:
+            yield path, value
+
+
+def _field(name: str, types: Counter[str], sampled: int, promoted: frozenset[str]) -> Field:
+    # A key with a dot in its name and a path may mean the same field, and one record have both.
+    share = min(1.0, types.total() / sampled)
+    column = name in _TEXT_COLUMNS
+    kinds = [kind for kind, _ in types.most_common()]
+    return Field(name, kinds, round(share, 4), not column and attribute_key(name) in promoted, column)

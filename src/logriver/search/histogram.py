@@ -1,0 +1,134 @@
+"""Histogram: how many records match, by time and by the value of a field."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from logriver import clock
+from logriver.columns import TABLE
+from logriver.errors import BadQuery
+from logriver.query import field_sql, parser
+from logriver.query.binding import Condition
+from logriver.query.field_sql import Value
+from logriver.query.pipes_sql import as_time, rounded_down
+from logriver.search import buckets, values, zone
+from logriver.search.buckets import DAY, Buckets
+from logriver.search.cost import Cost
+from logriver.search.desk import Desk
+from logriver.search.scope import ANY_TIME, Times, where
+
+MAX_BUCKETS = 1_000
+MAX_KEYS = 20
+"""Values with a series of their own; the rest is one together."""
+OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: at most about `buckets` of them, by the values of the field `by`, days as in `tz`."""
+
+    text: str = ""
+    times: Times = ANY_TIME
+    buckets: int = 60
+    by: str = "level"
+    tz: ZoneInfo = zone.UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What the records of a series have in common: a value, none (`text` is None), or one of the `rest`."""
+
+    text: str | None
+    rest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How many records in each bucket, by key, the most frequent first; the times covered, without `to_ns`."""
+
+    buckets: Buckets
+    series: dict[Key, list[int]]
+    from_ns: int
+    to_ns: int
+    cost: Cost
+
+    @property
+    def total(self) -> int:
+        """All records."""
+        return sum(sum(counts) for counts in self.series.values())
+
+
+class Histograms:
+    """Answers histograms; `promoted` are the keys of fields that have columns in the store."""
+
+    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+        self._desk = desk
+        self._mark = mark
+        self._promoted = promoted
+        self._values = values.FieldValues(desk, mark, promoted)
+
+    async def histogram(self, question: Question) -> Histogram:
+        """The histogram; an open end is that of all records there are. Raises `BadQuery`, and as `Desk.ask` does."""
+        cost = Cost()
+        wanted = where(parser.parse(question.text).where, question.times, self._mark(), self._promoted())
+        value = field_sql.value(question.by, wanted)
+        if value.kind == "time":
+            raise BadQuery(f"field {question.by[:60]!r} holds times", hint="take a field with few values for 'by'")
+        frequent = None if field_sql.has_few_values(question.by) else await self._frequent(question, cost)
+        from_ns, to_ns = await self._ends(question.times, cost)
+        made = buckets.buckets(from_ns, to_ns, question.buckets, question.tz)
+        sql = _sql(wanted, value, frequent, made, question.tz)
+        rows = cost.add(await self._desk.ask("histogram", sql, wanted.params)).rows
+        counted = ((_key(key, frequent), made.index(int(str(ns)) // clock.SECOND_NS), count) for ns, key, count in rows)
+        return Histogram(made, _series(counted, len(made.starts)), from_ns, to_ns, cost)
+
+    async def _frequent(self, question: Question, cost: Cost) -> list[str]:
+        """The values that get a series: asked for first, so that what is counted after has few groups."""
+        found = await self._values.top(values.Question(question.by, question.text, question.times, MAX_KEYS))
+        cost.rows_read += found.cost.rows_read
+        cost.bytes_read += found.cost.bytes_read
+        return [text for text, _ in found.counts]
+
+    async def _ends(self, times: Times, cost: Cost) -> tuple[int, int]:
+        from_ns, to_ns = times.from_ns, times.to_ns
+        if from_ns is None or to_ns is None:
+            # Without a condition the engine takes these from the parts' indexes and reads no record.
+            first, last = (f"toUnixTimestamp64Nano({end}(timestamp))" for end in ("min", "max"))
+            answer = cost.add(await self._desk.ask("histogram", f"SELECT {first}, {last} FROM {TABLE}", {}))
+            ends = [int(str(end)) for end in answer.rows[0]]
+            from_ns = ends[0] if from_ns is None else from_ns
+            to_ns = ends[1] + 1 if to_ns is None else to_ns
+        return from_ns, max(from_ns, to_ns)
+
+
+def _sql(wanted: Condition, value: Value, frequent: list[str] | None, made: Buckets, tz: ZoneInfo) -> str:
+    """SELECT of bucket, key and count. A key is the value itself, or its place among `frequent`, which costs less."""
+    zone_sql = wanted.bind(tz.key if made.seconds >= DAY else zone.UTC.key)
+    key = value.sql
+    if frequent is not None:
+        listed = f"[{', '.join(map(wanted.bind, frequent))}]" if frequent else "emptyArrayString()"
+        key = f"if(isNull({value.text}), -1, toInt32(indexOf({listed}, assumeNotNull({value.text}))))"
+    start = rounded_down("timestamp", made.seconds, zone_sql)
+    grouped = f"SELECT {start} AS start, {key} AS key, count() AS records FROM {TABLE} WHERE {wanted.sql} GROUP BY ALL"
+    return f"SELECT toUnixTimestamp64Nano({as_time('start', zone_sql)}), key, records FROM ({grouped})"
+
+
+def _key(given: object, frequent: list[str] | None) -> Key:
+    if frequent is None:
+        return Key(str(given) or None)
+    place = int(str(given))
+    if place < 0:
+        return Key(None)
+    return Key(frequent[place - 1]) if place else Key(OTHER, rest=True)
+
+
+def _series(counted: Iterable[tuple[Key, int, object]], length: int) -> dict[Key, list[int]]:
+    series: dict[Key, list[int]] = defaultdict(lambda: [0] * length)
+    for key, place, count in counted:
+        series[key][place] += int(str(count))
+    ranked = sorted(series, key=lambda key: (key.rest, -sum(series[key]), key.text or ""))
+    rest = Key(OTHER, rest=True)
+    kept = {key: series[key] for key in ranked[:MAX_KEYS] if not key.rest}
+    others = [series[key] for key in ranked if key not in kept]
+    return kept | ({rest: [sum(counts) for counts in zip(*others, strict=True)]} if others else {})

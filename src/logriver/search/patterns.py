@@ -1,0 +1,119 @@
+"""Patterns: templates of the messages that match, with counts, first and last seen, and a search text for each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from logriver.columns import TABLE
+from logriver.errors import BadQuery
+from logriver.query import parser, templates, text
+from logriver.query.tree import Everything, Limit, Patterns, Pipe, Query, conjunction
+from logriver.search.cost import Cost
+from logriver.search.desk import Desk
+from logriver.search.scope import ANY_TIME, Times, where
+
+MAX_LIMIT = 1_000
+EXACT_ROWS = 1_000_000
+"""Of more records that match, a sample of about half as many is looked at."""
+_MAX_GROUPS = 100_000
+_MAX_TEMPLATES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: the `limit` most frequent patterns."""
+
+    text: str = ""
+    times: Times = ANY_TIME
+    limit: int = 100
+
+
+@dataclass(slots=True)
+class Pattern:
+    """A template; `query` is the search text for its records, `example` the message of one."""
+
+    template: str
+    count: int
+    first_ns: int
+    last_ns: int
+    example: str
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Patterns, the most frequent first; `records` is how many match in all.
+
+    `sampled` is whether only some were looked at: counts are then scaled up, and first and last seen are of those.
+    """
+
+    patterns: list[Pattern]
+    records: int
+    sampled: bool
+    cost: Cost
+
+
+class PatternList:
+    """Finds patterns; `promoted` are the keys of fields that have columns in the store."""
+
+    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+        self._desk = desk
+        self._mark = mark
+        self._promoted = promoted
+
+    async def patterns(self, question: Question) -> Found:
+        """The patterns. Raises `BadQuery`, and what `Desk.ask` raises."""
+        search = parser.parse(question.text)
+        limit = _limit(search.pipes, question.limit)
+        cost = Cost()
+        wanted = where(search.where, question.times, self._mark(), self._promoted())
+        counted = await self._desk.ask("patterns", f"SELECT count() FROM {TABLE} WHERE {wanted.sql}", wanted.params)
+        records = int(str(cost.add(counted).rows[0][0]))
+        one_in = 1 if records <= EXACT_ROWS else -(-2 * records // EXACT_ROWS)
+        # Numbers follow each other, and so may logs: a hash of them has no rhythm.
+        sample = f" AND intHash64(_seq) % {one_in} = 0" if one_in > 1 else ""
+        sql = (
+            f"SELECT {templates.template(wanted.bind)} AS template, count() AS records, "
+            f"toUnixTimestamp64Nano(min(timestamp)), toUnixTimestamp64Nano(max(timestamp)), "
+            f"any({templates.first_line()}) FROM {TABLE} WHERE {wanted.sql}{sample} AND message != '' "
+            f"GROUP BY template ORDER BY records DESC, template LIMIT {_MAX_TEMPLATES} "
+            f"SETTINGS max_rows_to_group_by = {_MAX_GROUPS}, group_by_overflow_mode = 'any'"
+        )
+        answer = cost.add(await self._desk.ask("patterns", f"SELECT * FROM ({sql})", wanted.params))
+        found = _joined([_pattern(row, one_in) for row in answer.rows])[:limit]
+        for pattern in found:
+            pattern.query = _query(search.where, pattern.template)
+        return Found(found, records, one_in > 1, cost)
+
+
+def _limit(pipes: tuple[Pipe, ...], limit: int) -> int:
+    match pipes:
+        case () | (Patterns(),):
+            return limit
+        case (Patterns(), Limit(count)):
+            return min(count, limit)
+    raise BadQuery("beside 'patterns' only 'limit' has a place here", hint="such as: error | patterns | limit 10")
+
+
+def _pattern(row: list[object], one_in: int) -> Pattern:
+    template, count, first_ns, last_ns, example = row
+    return Pattern(str(template), int(str(count)) * one_in, int(str(first_ns)), int(str(last_ns)), str(example))
+
+
+def _joined(patterns: list[Pattern]) -> list[Pattern]:
+    """Those that are cases of one template together, the most frequent first."""
+    wider = templates.merged(pattern.template for pattern in patterns)
+    joined: dict[str, Pattern] = {}
+    for pattern in patterns:
+        pattern.template = wider[pattern.template]
+        first = joined.setdefault(pattern.template, pattern)
+        if first is not pattern:
+            first.count += pattern.count
+            first.first_ns = min(first.first_ns, pattern.first_ns)
+            first.last_ns = max(first.last_ns, pattern.last_ns)
+    return sorted(joined.values(), key=lambda pattern: (-pattern.count, pattern.template))
+
+
+def _query(query: Query, template: str) -> str:
+    parts = [] if query == Everything() else [query]
+    parts += templates.words_of(template)
+    return text.to_text(conjunction(parts)) if parts else text.to_text(Everything())

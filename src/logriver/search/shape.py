@@ -1,0 +1,65 @@
+"""What the pipes of a search make of its rows: their order, how many, and which fields are given back."""
+
+from dataclasses import dataclass
+
+from logriver.errors import BadQuery
+from logriver.query.field_sql import value
+from logriver.query.sql import Condition
+from logriver.query.tree import Fields, Limit, Pipe, Sort
+
+_DIRECTIONS = {False: "ASC", True: "DESC"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """`sort` has fields with whether they fall, empty is by time; `limit` None is all rows, no `fields` are all."""
+
+    sort: tuple[tuple[str, bool], ...] = ()
+    limit: int | None = None
+    fields: tuple[str, ...] = ()
+
+
+def shape_of(pipes: tuple[Pipe, ...]) -> Shape:
+    """The shape that `pipes` give. Raises `BadQuery` for those that make no rows of records."""
+    shape = Shape()
+    for pipe in pipes:
+        match pipe:
+            case Sort(keys) if not shape.sort and shape.limit is None:
+                shape = Shape(keys, shape.limit, shape.fields)
+            case Limit(count):
+                shape = Shape(shape.sort, count if shape.limit is None else min(count, shape.limit), shape.fields)
+            case Fields(names) if not shape.fields:
+                shape = Shape(shape.sort, shape.limit, tuple(dict.fromkeys(names)))
+            case _:
+                raise _refused(pipe)
+    return shape
+
+
+def fields_of(pipes: tuple[Pipe, ...], call: str) -> tuple[str, ...]:
+    """The fields that `pipes` choose, for a `call` that knows no other pipe. Raises `BadQuery`."""
+    shape = shape_of(pipes)
+    if shape.sort or shape.limit is not None:
+        raise BadQuery(f"{call} takes no pipe but 'fields'")
+    return shape.fields
+
+
+def order_by(shape: Shape, order: str, made: Condition) -> str:
+    """SQL of the order of rows: by the shape's fields, records without them last, and by time where those are equal.
+
+    Of a field without a column numbers are sorted as numbers, before texts.
+    """
+    keys = []
+    for name, falls in shape.sort:
+        field = value(name, made)
+        is_attribute = field.kind == "text" and not field.empty_is_none
+        expressions = [field.number, field.sql] if is_attribute else [field.nullable]
+        keys += [f"{expression} {_DIRECTIONS[falls]} NULLS LAST" for expression in expressions]
+    keys += [f"{key} {order}" for key in ("timestamp", "_node", "_seq")]
+    return ", ".join(keys)
+
+
+def _refused(pipe: Pipe) -> BadQuery:
+    name = type(pipe).__name__.lower()
+    if isinstance(pipe, Sort | Fields):
+        return BadQuery(f"the pipe {name!r} may come once, and 'sort' before 'limit'")
+    return BadQuery(f"the pipe {name!r} gives no records", hint="ask /api/v1/stats or /api/v1/patterns")

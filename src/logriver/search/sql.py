@@ -1,0 +1,84 @@
+"""A user's SQL over the records up to the visible mark."""
+
+import re
+from collections.abc import Callable
+
+import anyio.to_thread
+
+from logriver.errors import BadQuery, QueryTooExpensive, StoreError
+from logriver.query import engine_tree, escaping, user_sql
+from logriver.search.desk import Desk
+from logriver.store.base import Answer
+
+MAX_ROWS = 100_000
+"""Rows of one answer."""
+MAX_RESULT_BYTES = 64_000_000
+
+# `readonly` refuses table functions that reach outside, whatever got past the checks before, and changes of settings.
+# What does not fit into memory is not spilled to the disk, which belongs to the logs.
+_RESTRICTED = ", ".join(
+    (
+        "readonly = 1",
+        "allow_introspection_functions = 0",
+        "max_ast_depth = 500",
+        "max_ast_elements = 20000",
+        "max_expanded_ast_elements = 100000",
+        "max_subquery_depth = 50",
+        "max_hyperscan_regexp_length = 1000",
+        "max_hyperscan_regexp_total_length = 10000",
+        "max_bytes_ratio_before_external_group_by = 0",
+        "max_bytes_ratio_before_external_sort = 0",
+        f"max_result_bytes = {MAX_RESULT_BYTES}",
+        "date_time_output_format = 'iso'",
+        "output_format_json_validate_utf8 = 1",
+    )
+)
+
+# The disk, the network and the engine itself (ClickHouse's ErrorCodes.cpp); all other errors are the statement's.
+_OURS = frozenset({0, 74, 75, 76, 77, 198, 209, 210, 236, 243, 252, 394, 425})
+_REST = re.compile(
+    r"[:.,]? (?:In scope|In query|in scope|While executing|while executing|while processing)\b.*", re.DOTALL
+)
+_NAME_OF_ERROR = re.compile(r"\.? *\([A-Z_0-9]+\)\s*$")
+# The position is one in the text that the engine got, which the user did not write.
+_SYNTAX = re.compile(r"Syntax error.*? position \d+ \((.*?)\): .*", re.DOTALL)
+_PATH = re.compile(r"(?<![\w./])(?:/[\w.@-]+){2,}/?")
+_MAX_MESSAGE = 300
+
+
+class Sql:
+    """Answers a user's SQL; `promoted` are the keys of fields that have columns in the store."""
+
+    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+        self._desk = desk
+        self._mark = mark
+        self._promoted = promoted
+
+    async def answer(self, text: str) -> Answer:
+        """The rows that the statement gives.
+
+        Raises `BadQuery` for what is not allowed and for what the engine does not accept in it, `QueryTooExpensive`,
+        and what `Desk.ask` raises for failures that are not the statement's.
+        """
+        # On a thread: long statements take a while to read.
+        statement = await anyio.to_thread.run_sync(user_sql.read, text, self._promoted())
+        mark = self._mark()
+        try:
+            parsed = await self._desk.ask("sql_check", engine_tree.PARSE, {"sql": escaping.parameter(statement.sql)})
+            engine_tree.check(str(parsed.rows[0][0]), statement.tables)
+            sql = f"{statement.sql} SETTINGS {_RESTRICTED}"
+            return await self._desk.ask("sql", sql, {"mark": mark}, MAX_ROWS)
+        except StoreError as error:
+            if error.engine_code in _OURS:
+                raise
+            raise BadQuery(_short(error.message)) from None
+        except QueryTooExpensive as error:
+            raise QueryTooExpensive(_short(error.message), hint=error.hint) from None
+
+
+def _short(message: str) -> str:
+    """The engine's words without what it was doing, names of files and its own statement."""
+    message = _SYNTAX.sub(r"cannot be read at '\1'", _NAME_OF_ERROR.sub("", _REST.sub("", message)))
+    message = _PATH.sub("(path)", message)
+    message = message.replace(user_sql.SOURCE, user_sql.TABLE_NAME).rstrip(". \n")
+    return (message[:1].lower() + message[1:])[:_MAX_MESSAGE] or "the engine does not accept this"

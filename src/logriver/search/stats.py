@@ -1,0 +1,104 @@
+"""Statistics: a search text with a `| stats` or `| top` pipe, as a table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from logriver import clock
+from logriver.columns import TABLE
+from logriver.errors import QueryTooExpensive
+from logriver.query import parser
+from logriver.query.binding import Condition
+from logriver.query.pipes_sql import EXACT_ROWS, MAX_GROUPS, Statistic, has_percentiles, statistic
+from logriver.query.tree import Search
+from logriver.search import zone
+from logriver.search.cost import Cost
+from logriver.search.desk import Desk
+from logriver.search.estimate import estimate
+from logriver.search.scope import ANY_TIME, Times, where
+from logriver.store.base import Answer
+
+MAX_ROWS = 10_000
+"""Rows of one table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked; `tz` is the zone in which `bin` counts days."""
+
+    text: str
+    times: Times = ANY_TIME
+    tz: ZoneInfo = zone.UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Names of the columns, rows of numbers, texts, times (RFC 3339) and None.
+
+    `complete` is whether these are all rows, `exact` whether percentiles are.
+    """
+
+    columns: list[str]
+    rows: list[list[object]]
+    complete: bool
+    exact: bool
+    cost: Cost
+
+
+class Statistics:
+    """Answers statistics; `promoted` are the keys of fields that have columns in the store."""
+
+    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+        self._desk = desk
+        self._mark = mark
+        self._promoted = promoted
+
+    async def table(self, question: Question) -> Table:
+        """The result. Raises `BadQuery`, `QueryTooExpensive` for too many groups, and what `Desk.ask` raises."""
+        search = parser.parse(question.text)
+        cost = Cost()
+        exact = await self._exact(search, question.times, cost)
+        wanted = self._wanted(search, question.times)
+        made = statistic(search.pipes, wanted, question.tz.key, exact, MAX_ROWS)
+        answer = cost.add(await self._ask(made, wanted))
+        return Table(
+            columns=[name for name, _ in made.columns],
+            rows=[_row(row, made) for row in answer.rows[:MAX_ROWS]],
+            complete=len(answer.rows) <= MAX_ROWS,
+            exact=exact,
+            cost=cost,
+        )
+
+    def sql(self, search: Search, times: Times, tz: ZoneInfo) -> tuple[str, Condition]:
+        """The SELECT of a table and what is bound in it, not run. Raises `BadQuery`."""
+        wanted = self._wanted(search, times)
+        return statistic(search.pipes, wanted, tz.key, True, MAX_ROWS).sql, wanted
+
+    def _wanted(self, search: Search, times: Times) -> Condition:
+        return where(search.where, times, self._mark(), self._promoted())
+
+    async def _exact(self, search: Search, times: Times, cost: Cost) -> bool:
+        """Whether there are few enough rows to keep each value."""
+        if not has_percentiles(search.pipes):
+            return True
+        wanted = self._wanted(search, times)
+        looked_at = await estimate(self._desk, "stats", f"SELECT 1 FROM {TABLE} WHERE {wanted.sql}", wanted.params)
+        return looked_at.rows <= EXACT_ROWS
+
+    async def _ask(self, made: Statistic, wanted: Condition) -> Answer:
+        try:
+            return await self._desk.ask("stats", made.sql, wanted.params)
+        except QueryTooExpensive as error:
+            if "GROUP BY" not in error.message:
+                raise
+            raise QueryTooExpensive(
+                f"the statistic has more than {MAX_GROUPS} groups",
+                hint="group by a field with fewer values, or narrow the time range or the words",
+            ) from None
+
+
+def _row(row: Sequence[object], made: Statistic) -> list[object]:
+    return [
+        clock.to_text(int(str(value))) if kind == "time" and value is not None else value
+        for value, (_, kind) in zip(row, made.columns, strict=True)
+    ]

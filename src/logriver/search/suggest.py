@@ -1,0 +1,99 @@
+"""Completions of a search text that is being typed, from the newest records and the words of the language."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from logriver.columns import ALIASES, LEVELS, TABLE
+from logriver.query import field_sql
+from logriver.query.suggest import Place, complete
+from logriver.query.text import column_name, field_name, value_text
+from logriver.query.tree import Everything
+from logriver.query.words import FUNCTION_EXAMPLES, PIPE_EXAMPLES
+from logriver.search.desk import Desk
+from logriver.search.fields import FieldList
+from logriver.search.scope import ANY_TIME, where
+
+MAX_ITEMS = 30
+# A suggestion has to be there before the next key is pressed, so few records are read.
+_FIELD_ROWS = 500
+_VALUE_ROWS = 10_000
+_VALUES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A `text` to put at the place, and what it is."""
+
+    text: str
+    detail: str
+
+
+class Suggestions:
+    """Suggests; `promoted` are the keys of fields that have columns in the store."""
+
+    def __init__(
+        self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]], fields: FieldList
+    ) -> None:
+        self._desk = desk
+        self._mark = mark
+        self._promoted = promoted
+        self._fields = fields
+
+    async def at(self, text: str, at: int) -> tuple[Place, list[Item]]:
+        """What is being typed at the character `at` of `text`, and what it may become, the likeliest first."""
+        place = complete(text, at)
+        items: list[Item] = []
+        match place.kind:
+            case "pipe":
+                items = [Item(name, example) for name, example in PIPE_EXAMPLES.items()]
+            case "value":
+                items = await self._values(place.field)
+            case "field":
+                after = "" if text[place.end : place.end + 1] == ":" else ":"
+                items = [Item(f"{field_name(name)}{after}", detail) for name, detail in await self._names(place.prefix)]
+            case "column" if place.columns:
+                items = [Item(column_name(name), "column of the result") for name in place.columns]
+            case "column":
+                items = [Item(column_name(name), detail) for name, detail in await self._names(place.prefix)]
+        items += [Item(word, FUNCTION_EXAMPLES.get(word.removesuffix("("), "")) for word in place.keywords]
+        return place, _fitting(items, place.prefix)
+
+    async def _names(self, prefix: str) -> list[tuple[str, str]]:
+        """Names of fields with their types; other names of columns only for one who begins to type them."""
+        found = (await self._fields.sample(rows=_FIELD_ROWS)).fields
+        names = {field.name: " or ".join(field.types) for field in found}
+        if prefix:
+            names |= {alias: f"means {column}" for alias, column in ALIASES.items() if alias not in names}
+        return list(names.items())
+
+    async def _values(self, field: str) -> list[Item]:
+        """Values of `field` in the newest records, the most frequent first."""
+        wanted = where(Everything(), ANY_TIME, self._mark(), self._promoted())
+        value = field_sql.value(field, wanted)
+        newest = (
+            f"SELECT {value.text} AS value FROM {TABLE} WHERE {wanted.sql}"
+            f" ORDER BY timestamp DESC, _node DESC, _seq DESC LIMIT {_VALUE_ROWS}"
+        )
+        sql = (
+            f"SELECT value, count() AS records FROM ({newest}) WHERE isNotNull(value)"
+            f" GROUP BY value ORDER BY records DESC, value LIMIT {_VALUES}"
+        )
+        rows = (await self._desk.ask("suggest", sql, wanted.params)).rows
+        values = {str(text): f"in {count} of the newest {_VALUE_ROWS} records" for text, count in rows}
+        if ALIASES.get(field) == "level":
+            values |= {level: "level" for level in LEVELS if level not in values}
+        return [Item(value_text(text), detail) for text, detail in values.items()]
+
+
+def _fitting(items: Iterable[Item], prefix: str) -> list[Item]:
+    """Those that begin with what is typed, then those that hold it."""
+    typed = prefix.casefold()
+    ranked = [(_rank(item.text.casefold().lstrip('"`'), typed), item) for item in items]
+    return [item for rank, item in sorted(ranked, key=lambda pair: pair[0]) if rank < _NOT_AT_ALL][:MAX_ITEMS]
+
+
+_NOT_AT_ALL = 2
+
+
+def _rank(text: str, typed: str) -> int:
+    return 0 if text.startswith(typed) else 1 if typed in text else _NOT_AT_ALL

@@ -1,0 +1,113 @@
+"""The live tail: each record that matches, once, in the order of `_seq`, within a second.
+
+A tail is no more than its cursor, the number up to which it has looked: nothing is kept for it, so it goes on after a
+restart of either side, and whoever reads slowly just asks later. It asks the store only when the visible mark moved.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from logriver import clock, metrics
+from logriver.columns import TABLE
+from logriver.errors import Overloaded
+from logriver.query import parser
+from logriver.query.tree import Search as Parsed
+from logriver.search import documents
+from logriver.search.cursor import TailCursor
+from logriver.search.desk import Desk
+from logriver.search.scope import ANY_TIME, where
+from logriver.search.shape import fields_of
+
+QUIET_SECONDS = 15.0
+"""After so long without a record there is an empty batch."""
+_LOOK_SECONDS = 0.1
+# At a steady stream each tail asks this often; the time to searchable and this have to stay below a second.
+_ASK_SECONDS = 0.25
+_MOST_ROWS = 2_000
+# Numbers that one query covers: what lies far behind is caught up with step by step.
+_WINDOW = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Documents (JSON), each with the cursor behind it, and the cursor behind all that was looked at."""
+
+    documents: list[tuple[TailCursor, bytes]]
+    end: TailCursor
+
+
+class Tail:
+    """Follows what arrives; at most `most` at one time. `stopping` says that the server ends."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        mark: Callable[[], int],
+        promoted: Callable[[], frozenset[str]],
+        most: int,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._desk = desk
+        self._mark = mark
+        self._promoted = promoted
+        self._most = most
+        self._stopping = stopping
+        self._open = 0
+
+    def follow(self, text: str, after: TailCursor | None) -> AsyncGenerator[Batch, None]:
+        """Batches of what matches `text` and comes after the cursor; without one, after now. Ends with the server.
+
+        Raises `BadQuery` at once, `Overloaded` when it is asked for the first batch, which is empty.
+        """
+        search = parser.parse(text)
+        fields = fields_of(search.pipes, "tail")
+        start = after.seq if after is not None else self._mark()
+        # Only to find what is wrong with the values now.
+        where(search.where, ANY_TIME, start, self._promoted())
+        return self._batches(search, fields, start)
+
+    async def _batches(self, search: Parsed, fields: tuple[str, ...], seq: int) -> AsyncGenerator[Batch, None]:
+        with self._counted():
+            yield Batch([], TailCursor(seq))
+            told = clock.monotonic()
+            while not self._stopping():
+                behind = self._mark() > seq
+                if behind:
+                    batch = await self._next(search, fields, seq)
+                    seq = batch.end.seq
+                    if batch.documents:
+                        told = clock.monotonic()
+                        yield batch
+                if clock.monotonic() - told > QUIET_SECONDS:
+                    told = clock.monotonic()
+                    yield Batch([], TailCursor(seq))
+                if not behind or self._mark() - seq < _WINDOW:
+                    await asyncio.sleep(_ASK_SECONDS if behind else _LOOK_SECONDS)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        if self._open >= self._most:
+            metrics.turned_away.labels(reason="tails").inc()
+            raise Overloaded("too many live tails are open", retry_after_seconds=5)
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+    async def _next(self, search: Parsed, fields: tuple[str, ...], seq: int) -> Batch:
+        """What matches among the numbers next to `seq`; nothing, as if it were not there yet, while all are busy."""
+        end = min(self._mark(), seq + _WINDOW)
+        wanted = where(search.where, ANY_TIME, end, self._promoted())
+        sql = (
+            f"SELECT {', '.join(documents.COLUMNS)} FROM {TABLE} "
+            f"WHERE {wanted.sql} AND _seq > {wanted.bind(seq, 'UInt64')} ORDER BY _seq LIMIT {_MOST_ROWS}"
+        )
+        try:
+            answer = await self._desk.ask("tail", sql, wanted.params)
+        except Overloaded:
+            return Batch([], TailCursor(seq))
+        found = [(TailCursor(int(str(row[documents.SEQ]))), documents.line(row, fields)) for row in answer.rows]
+        return Batch(found, found[-1][0] if len(found) == _MOST_ROWS else TailCursor(end))

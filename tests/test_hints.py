@@ -1,0 +1,86 @@
+"""The hint of an empty answer: a search text that does find something, for each way of missing it."""
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.conftest import RunningServer
+
+Miss = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def mark() -> str:
+    """A word that only the records of this module have."""
+    return "w" + uuid.uuid4().hex
+
+
+@pytest.fixture(scope="module")
+def miss(server: RunningServer, mark: str) -> Miss:
+    """Ask for something that finds nothing."""
+    records = [
+        {"message": f"{mark} connect to localhost:8080 failed", "resourceId": f"r{mark}", "http": {"statusCode": 418}},
+        {"message": f"{mark} red balloon", "timestamp": "2001-02-03T04:05:06Z"},
+        {"message": f"{mark} blue balloon", "owner": f"o{mark}"},
+    ]
+    body = json.dumps(records)
+    assert server.client.post("/api/v1/logs?wait=searchable", content=body).json()["accepted"] == len(records)
+
+    def missed(q: str, **params: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = {}
+        # The time for a hint is short, and the machine may have other work: a few more attempts.
+        for _ in range(5):
+            answer = server.client.get("/api/v1/search", params={"q": q, **params}).json()
+            assert answer["rows"] == []
+            if answer["hint"]:
+                break
+        return answer
+
+    return missed
+
+
+@pytest.mark.parametrize(
+    ("q", "word", "finds"),
+    [
+        ("MARK localhost:8080", "quotes", 1),
+        ("MARK (red or nothing)", "capitals", 1),
+        ("oMARK", "in a field", 1),
+        ("resourceid:rMARK", "'resourceId'", 1),
+        ("ressourceId:rMARK", "'resourceId'", 1),
+        ("MARK statusCode:418", "'http.statusCode'", 1),
+        ('MARK "balloon red"', "order", 1),
+    ],
+)
+def test_the_hint_finds_what_was_missed(
+    server: RunningServer, miss: Miss, mark: str, q: str, word: str, finds: int
+) -> None:
+    answer = miss(q.replace("MARK", mark))
+    assert answer["hint"] is not None
+    assert word in answer["hint"]
+    assert answer["hint"].endswith(f"`{answer['hint_query']}`")
+    assert len(server.search(q=answer["hint_query"])) == finds
+
+
+def test_other_times_are_told(server: RunningServer, miss: Miss, mark: str) -> None:
+    answer = miss(f"{mark} red", **{"from": "2020-01-01"})
+    assert "times" in answer["hint"]
+    assert len(server.search(q=answer["hint_query"])) == 1
+
+
+def test_where_nothing_is_near_there_is_no_hint(miss: Miss) -> None:
+    answer = miss("word" + uuid.uuid4().hex)
+    assert (answer["hint"], answer["hint_query"]) == (None, None)
+
+
+def test_an_answer_with_rows_has_no_hint(server: RunningServer, miss: Miss, mark: str) -> None:
+    answer = server.client.get("/api/v1/search", params={"q": mark}).json()
+    assert answer["rows"]
+    assert answer["hint"] is None
+
+
+def test_pipes_stay_in_the_text_of_a_hint(server: RunningServer, miss: Miss, mark: str) -> None:
+    answer = miss(f"resourceid:r{mark} | fields message")
+    assert answer["hint_query"] == f"resourceId:r{mark} | fields message"

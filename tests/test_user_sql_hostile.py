@@ -1,0 +1,199 @@
+"""What a user's SQL must not do: each statement is refused, and nothing outside was touched."""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from logriver.errors import BadQuery, LogriverError
+from logriver.query import engine_tree, escaping, user_sql
+from logriver.store.embedded import Embedded
+from tests.conftest import RunningServer
+
+HERE = Path(__file__).parent
+SECRET = "what no statement may show"
+# What reaches outside, but for a name in backticks that the engine takes for a name too.
+REACHING = re.compile(r"^(?!.*`x\\).*(?:CANARY|system|SETTINGS|AggregateFunction|Dynamic|[a-zA-Z]\()", re.DOTALL)
+CONTINUED = re.compile(r"\n(?!;|, )")
+SECTIONS = re.split(r"^# .*\n", (HERE / "user_sql_hostile.txt").read_text(), flags=re.MULTILINE)
+HOSTILE = [statement for section in SECTIONS for statement in CONTINUED.split(section.strip()) if statement]
+USEFUL = re.findall(r"^[A-Z].*$", (HERE / "user_sql_useful.txt").read_text(), re.MULTILINE)
+
+
+class Canary:
+    """A file to be read, a path to be written, and a port to be called: all that happens to them is noted."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / "secret.csv"
+        self.file.write_text(SECRET)
+        self.made = directory / "made.csv"
+        self.calls = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def put(self, statement: str) -> str:
+        """`statement` with this canary in it."""
+        statement = statement.replace("CANARY_FILE", str(self.file)).replace("CANARY_MADE", str(self.made))
+        return statement.replace("CANARY_ADDRESS", self.address)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _listen(self) -> None:
+        with suppress(OSError):
+            while True:
+                self._socket.accept()[0].close()
+                self.calls += 1
+
+
+@pytest.fixture(scope="module")
+def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
+    made = Canary(tmp_path_factory.mktemp("canary"))
+    yield made
+    made.close()
+
+
+def post(server: RunningServer, query: str) -> httpx.Response:
+    return server.client.post("/api/v1/sql", json={"query": query})
+
+
+def test_there_are_many_of_them() -> None:
+    assert len(HOSTILE) >= 250
+    assert len(set(HOSTILE)) == len(HOSTILE)
+
+
+@pytest.mark.parametrize("statement", HOSTILE)
+def test_a_hostile_statement_is_refused_before_it_reaches_the_engine(statement: str) -> None:
+    with pytest.raises(BadQuery):
+        user_sql.read(statement)
+
+
+def test_the_second_wall_stands_alone(tmp_path: Path) -> None:
+    """What the engine can read of it is refused by the engine's tree too, had the first check let it through."""
+    engine = Embedded(tmp_path, "n", 1_000_000_000, 100_000_000)
+    reaching = [statement for statement in HOSTILE if REACHING.search(statement)]
+    passed, refused = [], 0
+    for statement in reaching:
+        try:
+            tree = str(engine.query(engine_tree.PARSE, {"sql": escaping.parameter(statement)}).rows[0][0])
+            engine_tree.check(tree, frozenset({"logs"}))
+        except LogriverError:
+            refused += 1
+        else:
+            passed.append(statement)
+    engine.close()
+    assert passed == []
+    assert refused > 150
+
+
+def test_hostile_statements_are_refused_and_touch_nothing(server: RunningServer, canary: Canary) -> None:
+    before = server.status()["stored"]
+    for statement in HOSTILE:
+        answer = post(server, canary.put(statement))
+        assert answer.status_code == 400, f"{statement}: {answer.text}"
+        assert SECRET not in answer.text, statement
+    time.sleep(0.2)
+    assert canary.calls == 0
+    assert not canary.made.exists()
+    assert server.status()["stored"] == before
+
+
+def test_the_canary_sings(server: RunningServer, canary: Canary) -> None:
+    with socket.create_connection(("127.0.0.1", int(canary.address.partition(":")[2]))):
+        deadline = time.monotonic() + 5
+        while not canary.calls and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert canary.calls == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT repeat('a', 900000000)",
+        "SELECT arrayMap(x -> range(100000), range(100000))",
+        "SELECT arrayFold((acc, x) -> concat(acc, acc), range(40), 'x')",
+        "SELECT count() FROM logs ARRAY JOIN range(400000000) AS x",
+        "SELECT groupArray(x) FROM (SELECT arrayJoin(range(400000000)) AS x)",
+        "SELECT 1 AS a0, " + ", ".join(f"a{i} + a{i} AS a{i + 1}" for i in range(200)),
+        "SELECT multiMatchAny(message, ['" + "(a?){50}" * 200 + "']) FROM logs",
+        "SELECT match('a', '(((a{100}){100}){100})')",
+        "SELECT " + "(" * 500 + "1" + ")" * 500,
+        "SELECT " + "NOT " * 900 + "1",
+        "SELECT x" + ".x" * 1400,
+        "SELECT x" + "::Int8" * 900,
+        "SELECT " + "(SELECT " * 39 + "1" + ")" * 39,
+        "SELECT 1 FROM logs" + " JOIN logs" * 25,
+        "SELECT 1 FROM logs" + ", logs" * 100,
+        "SELECT " + ", ".join(f"field{i}" for i in range(500)) + " FROM logs",
+        "SELECT " + "1+" * 30_000 + "1",
+    ],
+    ids=lambda statement: statement[:40],
+)
+def test_a_bomb_is_defused(server: RunningServer, statement: str) -> None:
+    started = time.monotonic()
+    answer = post(server, statement)
+    assert answer.status_code in (400, 422), answer.text[:300]
+    assert time.monotonic() - started < 20
+    assert post(server, "SELECT 1").json()["rows"] == [[1]]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT toDateTime('/var/lib/secret/data')",
+        "SELECT sum(level) FROM logs WHERE message = 'x'",
+        "SELECT unknown.level FROM (SELECT 1 AS a) AS b",
+    ],
+)
+def test_an_error_names_no_path_of_the_server(server: RunningServer, statement: str) -> None:
+    message = post(server, statement).json()["error"]["message"]
+    assert str(server.data) not in message
+    assert "/var/lib" not in message
+    assert "_seq <=" not in message
+
+
+# -- any statement at all ----------------------------------------------------------------------------------------------
+
+WORDS = r"""
+    SELECT FROM logs WHERE ( ) [ ] { } , . * ' " ` -- /* */ ; file system one count() level IN AS x -> JOIN ON ARRAY
+    UNION ALL WITH \ 1 0.5 'a' $$ :: Int8 CASE WHEN END INTERVAL DAY OVER NOT LIMIT BY
+"""
+words = st.sampled_from(WORDS.split())
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """A statement of the files with a few words taken out, put in or doubled."""
+    pieces = draw(st.sampled_from(USEFUL + HOSTILE)).split(" ")
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(pieces)))
+        pieces[at : at + draw(st.integers(0, 2))] = draw(st.lists(words | st.text(max_size=3), max_size=3))
+    return " ".join(pieces)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(statement=mutated() | st.lists(words, max_size=30).map(" ".join) | st.text(max_size=60))
+def test_no_statement_is_an_error_of_the_server(server: RunningServer, canary: Canary, statement: str) -> None:
+    answer = post(server, canary.put(statement))
+    assert answer.status_code in (200, 400, 422), f"{statement!r}: {answer.text}"
+    assert SECRET not in answer.text
+
+
+@settings(max_examples=300, deadline=5000)
+@given(statement=mutated() | st.lists(words, max_size=60).map(" ".join))
+def test_whatever_is_read_names_the_table_alone(statement: str) -> None:
+    """And it is read within five seconds, on a machine with other work: the deadline."""
+    try:
+        read = user_sql.read(statement)
+    except BadQuery:
+        return
+    assert re.findall(r"(?i)(?:FROM|JOIN) `?(?:file|system|url|s3)\b", read.sql) == []
