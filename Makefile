@@ -1,7 +1,7 @@
 # Everything a fresh machine needs, given Python 3.11 or newer, make and the package index. `make help` lists it.
 
 # Debian packages that tests need; each brings a command of its own name.
-DEBIAN_PACKAGES := strace openssl
+DEBIAN_PACKAGES := strace openssl chromium
 TEST_WORKERS ?= 2
 
 # The first Python that is new enough (a version manager's stand-in for one that is not there fails the question).
@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check bench soak lock debian clean
+.PHONY: help env demo test check bench soak screenshots lock debian clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench: env  ## the measurements, into bench/RESULTS.md
 
 soak: env debian  ## the tests that run for a long time
 	@$(BIN)/python -m pytest -m soak --timeout 0
+
+screenshots: env debian  ## pictures of the page, into docs/images
+	@$(BIN)/python -m tests.browser.screenshots
 
 lock: env  ## requirements.lock anew from pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv

@@ -1,0 +1,120 @@
+// The explorer: a question, and what answers it: a histogram with lines, a table with a chart, or patterns.
+
+import { html, useEffect, useState } from "../helpers/html.js";
+import { bytes, count, duration } from "../helpers/format.js";
+import { shape, split, withPipe, withTerm } from "../helpers/language.js";
+import { toMs } from "../helpers/times.js";
+import { useCall } from "../models/answer.js";
+import { write } from "../models/place.js";
+import { Export } from "./export.js";
+import { FieldList } from "./fields.js";
+import { Histogram } from "./histogram.js";
+import { Patterns } from "./patterns.js";
+import { QueryBar } from "./querybar.js";
+import { RowList } from "./rowlist.js";
+import { ShowSql } from "./showsql.js";
+import { Statistics } from "./statistics.js";
+import { TimeRange, shifted } from "./timerange.js";
+
+const BUCKETS = 80;
+const tz = (zone) => (zone === "UTC" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone);
+
+export function Explore({ place, go, zone }) {
+  const [round, setRound] = useState(0);
+  const [told, setTold] = useState({ loading: true });
+  const [sql, setSql] = useState(false);
+  const [exporting, setExporting] = useState(false);
+  const [folded, setFolded] = useState(matchMedia("(max-width: 700px)").matches);
+  const [hovered, setHovered] = useState(null);
+  const kind = shape(place.q);
+  const params = { q: place.q, from: place.from, to: place.to };
+  const conditions = { ...params, q: split(place.q)[0] };
+  const histogram = useCall("/api/v1/histogram", { ...conditions, buckets: BUCKETS, by: place.by, tz: tz(zone), round });
+
+  const move = (changes, options) => {
+    if ("round" in changes) setRound(changes.round);
+    else go(changes, options);
+  };
+  const run = (q) => (q === place.q ? setRound((old) => old + 1) : go({ q, open: "" }));
+  const add = (asked, excluded, changes) => go(changes ? { ...changes, open: "" } : { q: withTerm(place.q, asked, excluded), open: "" });
+  const zoom = (from, to) => go({ from: new Date(from * 1000).toISOString(), to: new Date(to * 1000).toISOString() });
+  const tell = (news) => setTold((old) => ({ ...old, ...news }));
+  const freeze = async () => {
+    const fixed = { ...place, from: absolute(place.from), to: absolute(place.to || "now") };
+    await navigator.clipboard?.writeText(location.origin + write(fixed)).catch(() => {});
+    go({ from: fixed.from, to: fixed.to });
+  };
+  useExploreKeys({ place, go, setExporting });
+
+  const stats = told.answer?.stats;
+  const hint = told.answer?.hint;
+  return html`
+    <div class="ask">
+      <${QueryBar} text=${place.q} run=${run} error=${told.error || null} busy=${told.loading} cancel=${() => told.cancel?.()} zone=${zone} />
+      <${TimeRange} from=${place.from} to=${place.to} zone=${zone} change=${(range) => go({ ...range, open: "" })} />
+    </div>
+    <p class="facts" role="status" aria-live="polite">
+      ${histogram.data && html`<strong>${count(total(histogram.data))}</strong> lines`}
+      ${stats && html`<span>${duration(stats.elapsed_ms)}</span><span>${bytes(stats.bytes_read)} read</span>`}
+      ${told.loading && html`<span class="busy">asking</span>`}
+      ${told.cancelled && !told.loading && html`<span>cancelled</span>`}
+      <span class="grow"></span>
+      <button type="button" onClick=${() => setFolded(!folded)} aria-pressed=${!folded}>fields</button>
+      ${kind === "rows" && html`<button type="button" aria-pressed=${place.wrap} onClick=${() => go({ wrap: !place.wrap }, { replace: true })}>wrap</button>`}
+      <button type="button" onClick=${() => setSql(true)}>show the SQL</button>
+      <button type="button" onClick=${() => setExporting(true)}>export</button>
+      <button type="button" onClick=${freeze} title="fix the times in the address and copy it">share</button>
+      <button type="button" onClick=${() => go({ view: "live" })}>live</button>
+    </p>
+    <${Histogram} answer=${histogram.data} zone=${zone} zoom=${zoom} mark=${hovered} />
+    <div class=${folded ? "below folded" : "below"}>
+      ${!folded && html`<${FieldList} params=${conditions} add=${add} columns=${place.columns}
+        setColumns=${(columns) => go({ columns }, { replace: true })}
+        group=${(name) => go({ q: withPipe(place.q, `top 20 ${name}`) })} />`}
+      <div class="answer">
+        ${hint && !told.loading && html`<${Hint} hint=${hint} query=${told.answer.hint_query} go=${go} place=${place} />`}
+        ${kind === "rows" && html`<${RowList} params=${{ ...params, round }} ...${{ place, zone, tell, add }} go=${move} hover=${setHovered} />`}
+        ${kind === "stats" && html`<${Statistics} params=${{ ...params, tz: tz(zone), round }} ...${{ tell, go, place, zone }} />`}
+        ${kind === "patterns" && html`<${Patterns} params=${{ ...params, round }} ...${{ tell, go, zone }} />`}
+      </div>
+    </div>
+    ${sql && html`<${ShowSql} params=${params} close=${() => setSql(false)} />`}
+    ${exporting && html`<${Export} params=${params} close=${() => setExporting(false)} />`}
+  `;
+}
+
+function absolute(text) {
+  const ms = toMs(text);
+  return ms === null || Number.isNaN(ms) ? text : new Date(ms).toISOString();
+}
+
+const total = (histogram) => histogram.total ?? histogram.series.flatMap(({ values }) => values).reduce((sum, [, number]) => sum + number, 0);
+
+function useExploreKeys({ place, go }) {
+  useEffect(() => {
+    const pressed = (event) => {
+      if (event.target.matches("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "w") go({ wrap: !place.wrap }, { replace: true });
+      else if (event.key === "t") document.querySelector("#range")?.click();
+      else if (event.key === "[" || event.key === "]") {
+        const range = shifted(place.from, place.to, event.key === "[" ? -1 : 1);
+        if (range) go(range);
+      } else return;
+      event.preventDefault();
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, [place]);
+}
+
+// What an empty answer advises, as a link to the question that finds something.
+function Hint({ hint, query, go, place }) {
+  const changes = { q: query ?? place.q, open: "" };
+  return html`
+    <div class="hint" role="status">
+      <p>Nothing found. ${hint}</p>
+      ${query !== undefined && query !== null && html`
+        <a href=${write({ ...place, ...changes })} onClick=${(event) => { event.preventDefault(); go(changes); }}><code>${query}</code></a>`}
+      ${place.from && html`<button type="button" onClick=${() => go({ from: "", to: "" })}>search all time</button>`}
+    </div>`;
+}

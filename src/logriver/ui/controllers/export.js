@@ -1,0 +1,69 @@
+// All lines of a question as a file, with progress. Where the browser can, straight to the disk.
+
+import { html, useRef, useState } from "../helpers/html.js";
+import { bytes } from "../helpers/format.js";
+import { download } from "../models/api.js";
+import { Dialog } from "./dialog.js";
+
+const TYPES = {
+  ndjson: ["NDJSON", "application/x-ndjson"],
+  csv: ["CSV", "text/csv"],
+  parquet: ["Parquet", "application/vnd.apache.parquet"],
+};
+
+export function Export({ params, close }) {
+  const [kind, setKind] = useState("ndjson");
+  const [limit, setLimit] = useState("");
+  const [state, setState] = useState({ size: 0, busy: false, said: "" });
+  const control = useRef(null);
+  const start = async (event) => {
+    event.preventDefault();
+    control.current = new AbortController();
+    setState({ size: 0, busy: true, said: "" });
+    try {
+      const size = await save(kind, params, limit, control.current.signal, (size) => setState({ size, busy: true, said: "" }));
+      setState({ size, busy: false, said: `done: ${bytes(size)}` });
+    } catch (error) {
+      const said = error.name === "AbortError" ? "stopped, nothing was saved" : `failed: ${error.message}`;
+      setState((old) => ({ ...old, busy: false, said }));
+    }
+  };
+  const leave = () => {
+    control.current?.abort();
+    close();
+  };
+  return html`
+    <${Dialog} title="Export" close=${leave}>
+      <form onSubmit=${start}>
+        <fieldset><legend>Format</legend>
+          ${Object.entries(TYPES).map(([value, [name]]) => html`
+            <label><input type="radio" name="kind" value=${value} checked=${kind === value} onChange=${() => setKind(value)} /> ${name}</label>`)}
+        </fieldset>
+        <label>Lines at most <input inputmode="numeric" pattern="[0-9]*" placeholder="all" value=${limit} onInput=${(e) => setLimit(e.target.value)} /></label>
+        ${state.busy
+          ? html`<button type="button" onClick=${() => control.current.abort()}>Stop</button>`
+          : html`<button class="primary">Export</button>`}
+        <p role="status">${state.busy ? html`<progress></progress> ${bytes(state.size)}` : state.said}</p>
+      </form>
+    <//>`;
+}
+
+async function save(kind, params, limit, signal, progress) {
+  const answer = await download("/api/v1/search", { ...params, limit }, TYPES[kind][1], signal);
+  const chunks = [];
+  let size = 0;
+  const reader = answer.body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    chunks.push(value);
+    size += value.length;
+    progress(size);
+  }
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob(chunks, { type: TYPES[kind][1] }));
+  link.download = `logs.${kind}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  return size;
+}

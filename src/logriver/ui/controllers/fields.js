@@ -1,0 +1,73 @@
+// The fields of what was found, with types and shares; one opens to its top values, a click includes or excludes.
+
+import { html, useState } from "../helpers/html.js";
+import { count, percent } from "../helpers/format.js";
+import { term } from "../helpers/language.js";
+import { useCall } from "../models/answer.js";
+import { Failure } from "./failure.js";
+
+const FIRST = ["level", "service", "host"];
+const SHOWN = 10;
+
+export function FieldList({ params, add, columns, setColumns, group }) {
+  const answer = useCall("/api/v1/fields", params);
+  const [open, setOpen] = useState(() => new Set(["level"]));
+  const [wanted, setWanted] = useState("");
+  const toggle = (name) => setOpen((old) => {
+    const next = new Set(old);
+    if (!next.delete(name)) next.add(name);
+    return next;
+  });
+  const fields = (answer.data?.fields || []).filter(({ name }) => name !== "message" && name !== "timestamp");
+  const place = ({ name }) => (FIRST.includes(name) ? FIRST.indexOf(name) : name.startsWith("_") ? 1000 : 100);
+  const shown = fields
+    .filter(({ name }) => name.toLowerCase().includes(wanted.toLowerCase()))
+    .sort((a, b) => place(a) - place(b) || b.share - a.share || a.name.localeCompare(b.name));
+  return html`
+    <aside class="fields" aria-label="fields">
+      <label class="hidden" for="field-filter">Find a field</label>
+      <input id="field-filter" type="search" placeholder="find a field" value=${wanted} onInput=${(e) => setWanted(e.target.value)} />
+      <${Failure} error=${answer.error} again=${answer.again} />
+      <ul class=${answer.loading ? "dimmed" : ""}>
+        ${shown.map((field) => html`
+          <li key=${field.name}>
+            <button type="button" class="field" aria-expanded=${open.has(field.name)} onClick=${() => toggle(field.name)}
+              title=${`${[field.type || field.types].flat().join(", ")}, in ${percent(field.share)} of the lines`}>
+              <span class="name">${field.name}</span> <small>${percent(field.share)}</small></button>
+            ${open.has(field.name) && html`
+              <${Values} name=${field.name} params=${params} add=${add} />
+              <p class="actions">
+                <button type="button" aria-pressed=${columns.includes(field.name)} onClick=${() => setColumns(
+                  columns.includes(field.name) ? columns.filter((one) => one !== field.name) : [...columns, field.name])}>
+                  column</button>
+                <button type="button" onClick=${() => group(field.name)}>count by it</button>
+                <button type="button" onClick=${() => add(`${term(field.name, "x").replace(/x$/, "")}*`)}>has it</button>
+              </p>`}
+          </li>`)}
+      </ul>
+    </aside>`;
+}
+
+function Values({ name, params, add }) {
+  const answer = useCall(`/api/v1/fields/${encodeURIComponent(name)}/values`, { ...params, limit: SHOWN });
+  const values = answer.data?.values || [];
+  const most = Math.max(1, ...values.map((value) => value.count));
+  if (answer.error) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
+  if (!answer.data) return html`<p class="quiet">asking</p>`;
+  return html`
+    <ul class=${answer.loading ? "values dimmed" : "values"}>
+      ${values.map(({ value, count: number }) => {
+        const asked = term(name, value);
+        const text = value === "" ? "(empty)" : String(value);
+        return html`
+          <li class=${name === "level" ? `level-${text}` : ""}>
+            <button type="button" class="value" title=${`only ${name} ${text}`} disabled=${!asked} onClick=${() => add(asked)}>
+              <span class="bar"><svg aria-hidden="true"><rect width=${`${(100 * number) / most}%`} height="100%" /></svg></span>
+              <span class="text">${text}</span> <small>${count(number)}</small></button>
+            <button type="button" class="not" title=${`without ${name} ${text}`} aria-label=${`without ${name} ${text}`}
+              disabled=${!asked} onClick=${() => add(asked, true)}>−</button>
+          </li>`;
+      })}
+      ${!values.length && html`<li class="quiet">no values</li>`}
+    </ul>`;
+}

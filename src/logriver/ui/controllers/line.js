@@ -1,0 +1,99 @@
+// One line of the list, and what it opens to.
+
+import { html, useState } from "../helpers/html.js";
+import { valueText } from "../helpers/format.js";
+import { term } from "../helpers/language.js";
+import { flattened, lineOf, rawText, valueOf, visible } from "../helpers/record.js";
+import { dayAndClock, parts } from "../helpers/times.js";
+import { useCall } from "../models/answer.js";
+import { write } from "../models/place.js";
+import { Failure } from "./failure.js";
+
+const SHOWN_CHARACTERS = 2_000;
+const OPEN_CHARACTERS = 20_000;
+
+// `text` with what matches the search marked. Text stays text: nothing of it is ever read as markup.
+export function Marked({ text, pattern }) {
+  const shown = visible(text);
+  if (!pattern) return shown;
+  return shown.split(pattern).map((piece, place) => (place % 2 ? html`<mark>${piece}</mark>` : piece));
+}
+
+export function Line({ record, number, columns, pattern, zone, open, current, toggle, hover, add, place, today }) {
+  const { day, clock } = parts(record.timestamp, zone);
+  const line = lineOf(record);
+  const level = record.level || "";
+  return html`
+    <div class=${`line level-${level}${open ? " open" : ""}${current ? " current" : ""}`} role="row" data-id=${record._id}
+      aria-rowindex=${number + 1} aria-selected=${current || open} onMouseEnter=${() => hover?.(Date.parse(record.timestamp))}>
+      <div class="cells" onClick=${toggle}>
+        <time role="gridcell" datetime=${record.timestamp} title=${`${record.timestamp} (local: ${dayAndClock(record.timestamp, "local")})`}>
+          ${day !== today && html`<span class="day">${day} </span>`}${clock}</time>
+        <span role="gridcell" class="level">${level}</span>
+        ${columns.map((name) => html`<span role="gridcell" class="column" title=${name}>${cellText(record, name)}</span>`)}
+        <span role="gridcell" class="message"><${Marked} text=${line.slice(0, SHOWN_CHARACTERS)} pattern=${pattern} /></span>
+      </div>
+      ${open && html`<div role="gridcell" class="opened"><${Opened} ...${{ record, pattern, zone, add, place }} /></div>`}
+    </div>`;
+}
+
+function cellText(record, name) {
+  const value = valueOf(record, name);
+  return value === undefined || value === null ? "" : visible(valueText(value).slice(0, 200));
+}
+
+function Opened({ record, pattern, zone, add, place }) {
+  const [around, setAround] = useState(false);
+  const [said, setSaid] = useState("");
+  const message = lineOf(record);
+  const copy = async (text, what) => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setSaid(`${what} copied`);
+    } catch {
+      setSaid("the browser does not let this page copy");
+    }
+  };
+  const trace = record.trace_id;
+  const link = write({ ...place, view: "explore", q: `_id:"${record._id}"`, from: "", to: "", open: record._id });
+  return html`
+    <pre class="whole"><${Marked} text=${message.slice(0, OPEN_CHARACTERS)} pattern=${pattern} />${
+      message.length > OPEN_CHARACTERS && ` … ${message.length - OPEN_CHARACTERS} more characters`}</pre>
+    <p class="actions">
+      <button type="button" onClick=${() => setAround(!around)} aria-pressed=${around}>lines around</button>
+      ${trace && html`<button type="button" onClick=${() => add(null, false, { q: term("trace_id", trace), from: "", to: "" })}>this trace</button>`}
+      <button type="button" onClick=${() => copy(JSON.stringify(record, null, 2), "JSON")}>copy JSON</button>
+      <button type="button" onClick=${() => copy(rawText(record), "text")}>copy text</button>
+      <a href=${link}>link</a>
+      <button type="button" onClick=${() => copy(location.origin + link, "link")}>copy link</button>
+      <span role="status">${said}</span>
+    </p>
+    ${around && html`<${Around} id=${record._id} zone=${zone} />`}
+    <table class="record"><tbody>
+      ${flattened(record).map(([name, value]) => html`
+        <tr key=${name}>
+          <th scope="row">${visible(name)}</th>
+          <td>${visible(valueText(value ?? null).slice(0, OPEN_CHARACTERS))}</td>
+          <td class="actions">${name !== "_id" && term(name, value) && html`
+            <button type="button" aria-label=${`only ${name} of this line`} title="only lines with it" onClick=${() => add(term(name, value))}>+</button>
+            <button type="button" aria-label=${`without ${name} of this line`} title="lines without it" onClick=${() => add(term(name, value), true)}>−</button>`}
+          </td>
+        </tr>`)}
+    </tbody></table>`;
+}
+
+// The lines before and after, of the same source, host and service.
+function Around({ id, zone }) {
+  const [size, setSize] = useState(10);
+  const answer = useCall("/api/v1/context", { id, before: size, after: size });
+  if (answer.error) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
+  if (!answer.data) return html`<p class="quiet">asking</p>`;
+  return html`
+    <div class="around">
+      ${answer.data.rows.map((row) => html`
+        <div class=${`line level-${row.level || ""}${row._id === id ? " this" : ""}`} key=${row._id}><div class="cells">
+          <time title=${row.timestamp}>${parts(row.timestamp, zone).clock}</time><span class="level">${row.level || ""}</span>
+          <span class="message">${visible(lineOf(row).slice(0, SHOWN_CHARACTERS))}</span></div></div>`)}
+      ${size < 200 && html`<button type="button" onClick=${() => setSize(size * 4)}>more of them</button>`}
+    </div>`;
+}

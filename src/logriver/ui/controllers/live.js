@@ -1,0 +1,56 @@
+// New lines as they come. Scrolling away pauses, the button resumes; the connection comes back by itself.
+
+import { html, useEffect, useMemo, useRef, useState } from "../helpers/html.js";
+import { count } from "../helpers/format.js";
+import { markPattern, withTerm } from "../helpers/language.js";
+import { Tail } from "../models/tail.js";
+import { Line } from "./line.js";
+import { parts } from "../helpers/times.js";
+import { QueryBar } from "./querybar.js";
+
+const AT_END_PIXELS = 40;
+
+export function Live({ place, go, zone }) {
+  const [tail, setTail] = useState(null);
+  const [, redraw] = useState(0);
+  const [open, setOpen] = useState("");
+  const list = useRef(null);
+  const pattern = useMemo(() => markPattern(place.q), [place.q]);
+  useEffect(() => {
+    const opened = new Tail(place.q, () => redraw((old) => old + 1));
+    setTail(opened);
+    return () => opened.close();
+  }, [place.q]);
+  const paused = tail?.paused;
+  useEffect(() => {
+    if (list.current && !paused) list.current.scrollTop = list.current.scrollHeight;
+  });
+  const scrolled = () => {
+    const { scrollTop, scrollHeight, clientHeight } = list.current;
+    const atEnd = scrollHeight - scrollTop - clientHeight < AT_END_PIXELS;
+    if (!atEnd && !tail.paused) tail.pause();
+    else if (atEnd && tail.paused && tail.pausedByScroll) tail.resume();
+  };
+  const add = (asked, excluded, changes) => go(changes ? { view: "explore", ...changes } : { q: withTerm(place.q, asked, excluded) });
+  const today = parts(Date.now(), zone).day;
+  return html`
+    <div class="ask"><${QueryBar} text=${place.q} run=${(q) => go({ q })} error=${tail?.error} busy=${false} zone=${zone} /></div>
+    <p class="facts" role="status">
+      <strong>${count(Math.round(tail?.rate || 0))}</strong> lines/s
+      ${tail?.sampling && html`<span>more than can be read: one of ${count(tail.oneOf)} is shown</span>`}
+      ${tail?.state === "lost" && html`<span class="busy">connection lost, trying again</span>`}
+      ${paused && html`<span>paused, ${count(tail.held)} new</span>`}
+      <span class="grow"></span>
+      <button type="button" aria-pressed=${place.wrap} onClick=${() => go({ wrap: !place.wrap }, { replace: true })}>wrap</button>
+      <button type="button" class="primary" onClick=${() => (paused ? tail.resume() : tail.pause(true))}>${paused ? "Resume" : "Pause"}</button>
+      <button type="button" onClick=${() => tail.clear()}>clear</button>
+    </p>
+    <div ref=${list} class=${place.wrap ? "list wrap live" : "list live"} role="log" aria-label="new lines" aria-live="off" tabindex="0" onScroll=${scrolled}>
+      <div class="lines" role="grid">
+        ${(tail?.rows || []).map((record, number) => html`
+          <${Line} key=${record._id} ...${{ record, number, pattern, zone, add, place, today }} columns=${place.columns}
+            open=${open === record._id} toggle=${() => { tail.pause(); setOpen(open === record._id ? "" : record._id); }} />`)}
+      </div>
+      ${tail && !tail.rows.length && html`<p class="quiet">Waiting for new lines${place.q ? " that match" : ""}.</p>`}
+    </div>`;
+}

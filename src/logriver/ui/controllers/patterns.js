@@ -1,0 +1,50 @@
+// Templates of messages with their counts; a click finds the lines of one.
+
+import { html, useEffect } from "../helpers/html.js";
+import { count } from "../helpers/format.js";
+import { split } from "../helpers/language.js";
+import { dayAndClock } from "../helpers/times.js";
+import { useCall } from "../models/answer.js";
+import { Failure } from "./failure.js";
+import { QueryBar } from "./querybar.js";
+import { TimeRange } from "./timerange.js";
+import { visible } from "../helpers/record.js";
+
+export function Patterns({ params, tell, go, zone }) {
+  const conditions = split(params.q)[0];
+  const answer = useCall("/api/v1/patterns", { ...params, q: conditions });
+  useEffect(() => {
+    tell?.({ answer: answer.data, loading: answer.loading, error: answer.error, cancel: answer.cancel });
+  }, [answer.data, answer.loading, answer.error]);
+  if (answer.error && answer.error.status !== 400) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
+  if (!answer.data) return html`<p class="quiet">asking</p>`;
+  const { patterns, sampled } = answer.data;
+  const most = Math.max(1, ...patterns.map((pattern) => pattern.count));
+  return html`
+    <div class=${answer.loading ? "patterns dimmed" : "patterns"}>
+      ${sampled && html`<p class="quiet">Counts are estimated from a sample.</p>`}
+      ${!patterns.length && html`<p class="quiet">No lines in this range.</p>`}
+      <ol>${patterns.map((pattern) => html`
+        <li key=${pattern.pattern}>
+          <button type="button" class="plain pattern" disabled=${!pattern.query} title="its lines"
+            onClick=${() => go({ view: "explore", q: [conditions === "*" ? "" : conditions, pattern.query].filter(Boolean).join(" ") })}>
+            <svg aria-hidden="true" class="bar"><rect width=${`${(100 * pattern.count) / most}%`} height="100%" /></svg>
+            <span class="number">${count(pattern.count)}</span>
+            <code>${visible(pattern.pattern)}</code></button>
+          <details><summary>example</summary>
+            <pre>${visible(pattern.example)}</pre>
+            <p class="quiet">first ${dayAndClock(pattern.first_seen, zone)}, last ${dayAndClock(pattern.last_seen, zone)}</p></details>
+        </li>`)}
+      </ol>
+    </div>`;
+}
+
+export function PatternsView({ place, go, zone }) {
+  const params = { q: place.q, from: place.from, to: place.to };
+  return html`
+    <div class="ask">
+      <${QueryBar} text=${place.q} run=${(q) => go({ q })} error=${null} busy=${false} zone=${zone} />
+      <${TimeRange} from=${place.from} to=${place.to} zone=${zone} change=${go} />
+    </div>
+    <${Patterns} params=${params} go=${go} zone=${zone} />`;
+}

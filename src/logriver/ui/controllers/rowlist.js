@@ -1,0 +1,137 @@
+// The list of lines: a bounded window of pages, endless in both directions, that keeps its place.
+
+import { html, useEffect, useMemo, useRef, useState } from "../helpers/html.js";
+import { count } from "../helpers/format.js";
+import { markPattern, term } from "../helpers/language.js";
+import { parts } from "../helpers/times.js";
+import { ask } from "../models/api.js";
+import { Pages } from "../models/pages.js";
+import { Failure } from "./failure.js";
+import { Line } from "./line.js";
+
+const ASK_NEWER_SECONDS = 5;
+
+// Loads pages as the reader comes near either end. `params` is the question; a new one begins anew.
+function usePages(params, tell) {
+  const pages = useRef(null);
+  const [, redraw] = useState(0);
+  const [state, setState] = useState({ loading: true, error: null });
+  const control = useRef(null);
+  const load = async (direction, of = pages.current) => {
+    if (of.loading) return;
+    of.loading = true;
+    setState({ loading: true, error: null });
+    try {
+      await (direction === "next" ? of.loadNext(control.current.signal) : of.loadPrevious(control.current.signal));
+      // A question that was replaced meanwhile has nothing to say.
+      if (of.control !== control.current) return;
+      pages.current = of;
+      setState({ loading: false, error: null });
+      tell({ answer: of.answer, loading: false, error: null });
+      redraw((old) => old + 1);
+    } catch (error) {
+      if (of.control !== control.current) return;
+      const seen = error.name === "AbortError" ? null : error;
+      setState({ loading: false, error: seen });
+      tell({ loading: false, error: seen, cancelled: !seen });
+    } finally {
+      of.loading = false;
+    }
+  };
+  const key = JSON.stringify(params);
+  useEffect(() => {
+    control.current = new AbortController();
+    const mine = control.current;
+    const fresh = new Pages(params);
+    fresh.control = mine;
+    tell({ loading: true, cancel: () => mine.abort() });
+    load("next", fresh);
+    return () => mine.abort();
+  }, [key, params.round]);
+  return { pages: pages.current, ...state, load, key };
+}
+
+export function RowList({ params, place, go, zone, tell, add, hover }) {
+  const { pages, loading, error, load, key } = usePages(params, tell);
+  const [current, setCurrent] = useState(0);
+  const [fresh, setFresh] = useState(0);
+  const list = useRef(null), top = useRef(null), bottom = useRef(null);
+  const rows = pages ? pages.held : [];
+  const pattern = useMemo(() => markPattern(params.q || ""), [params.q]);
+  const shown = useRef(key);
+
+  useEffect(() => {
+    const watch = new IntersectionObserver((entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting || !pages) continue;
+        if (target === bottom.current && !pages.ended) load("next");
+        if (target === top.current && pages.hasEarlier) load("previous");
+      }
+    }, { root: list.current, rootMargin: "600px" });
+    if (top.current) watch.observe(top.current);
+    if (bottom.current) watch.observe(bottom.current);
+    return () => watch.disconnect();
+  }, [pages, rows.length, pages?.first]);
+
+  // Another question begins at its top; the same one keeps its place.
+  useEffect(() => {
+    if (shown.current === key || !pages) return;
+    shown.current = key;
+    if (list.current) list.current.scrollTop = 0;
+    setCurrent(0);
+  }, [pages]);
+
+  // New lines are counted and only shown when the reader wants them.
+  useEffect(() => {
+    setFresh(0);
+    if (!pages?.newer || params.to) return undefined;
+    const timer = setInterval(async () => {
+      if (document.hidden) return;
+      try {
+        const answer = await ask("/api/v1/search", { ...params, cursor: pages.newer, limit: 1000 });
+        setFresh(answer.rows.length);
+      } catch {
+        // The header says when the server is away; the list stays as it is.
+      }
+    }, ASK_NEWER_SECONDS * 1000);
+    return () => clearInterval(timer);
+  }, [pages]);
+
+  const toggle = (record) => go({ open: place.open === record._id ? "" : record._id }, { replace: true });
+  const keys = (event) => {
+    if (event.target.matches("input, textarea, button, a")) return;
+    const record = rows[current];
+    const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: 20, PageUp: -20 }[event.key];
+    if (step) move(Math.max(0, Math.min(rows.length - 1, current + step)));
+    else if (event.key === "Home") move(0);
+    else if ((event.key === "Enter" || event.key === "o") && record) toggle(record);
+    else if (event.key === "i" && record?.level) add(term("level", record.level));
+    else if (event.key === "x" && record?.level) add(term("level", record.level), true);
+    else if (event.key === "Escape" && place.open) go({ open: "" }, { replace: true });
+    else return;
+    event.preventDefault();
+  };
+  const move = (next) => {
+    setCurrent(next);
+    list.current?.querySelectorAll(".lines > .line")[next]?.scrollIntoView({ block: "nearest" });
+  };
+
+  if (error && error.status !== 400) return html`<${Failure} error=${error} again=${() => go({}, {})} />`;
+  const today = parts(Date.now(), zone).day;
+  const numberBefore = pages ? pages.first * 100 : 0;
+  return html`
+    ${fresh > 0 && html`<button type="button" class="fresh" onClick=${() => go({ round: Date.now() })}>
+      ${fresh >= 1000 ? "1,000 or more" : count(fresh)} new ${fresh === 1 ? "line" : "lines"}</button>`}
+    <div ref=${list} class=${`list${place.wrap ? " wrap" : ""}${loading && !rows.length ? " dimmed" : ""}${shown.current !== key ? " dimmed" : ""}`}
+      role="grid" aria-label="lines, newest first" aria-rowcount=${pages?.ended ? numberBefore + rows.length : -1}
+      aria-busy=${loading} tabindex="0" onKeyDown=${keys}>
+      <div ref=${top} class="edge"></div>
+      <div class="lines">
+        ${rows.map((record, number) => html`
+          <${Line} key=${record._id} ...${{ record, pattern, zone, hover, add, place, today }} number=${numberBefore + number}
+            columns=${place.columns} open=${place.open === record._id} current=${number === current}
+            toggle=${() => { setCurrent(number); toggle(record); }} />`)}
+      </div>
+      <div ref=${bottom} class="edge">${loading ? "asking" : pages?.ended && rows.length ? "that is all" : ""}</div>
+    </div>`;
+}

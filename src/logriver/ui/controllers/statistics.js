@@ -1,0 +1,111 @@
+// A question with `| stats` or `| top`: its table, and a chart: lines over `bin`, bars otherwise.
+
+import { html, useEffect, useMemo, useRef } from "../helpers/html.js";
+import { colour } from "../helpers/colour.js";
+import { cell, shortCount } from "../helpers/format.js";
+import { term, withTerm, split } from "../helpers/language.js";
+import { plainAxis, timeAxis } from "../helpers/timeaxis.js";
+import { dayAndClock } from "../helpers/times.js";
+import { useCall } from "../models/answer.js";
+import UPlot from "../vendor/uplot.js";
+import { Failure } from "./failure.js";
+
+const MOST_BARS = 30;
+const MOST_LINES = 12;
+const nameOf = (column) => (typeof column === "string" ? column : column.name);
+
+export function Statistics({ params, tell, go, place, zone }) {
+  const answer = useCall("/api/v1/stats", params);
+  useEffect(() => {
+    tell({ answer: answer.data, loading: answer.loading, error: answer.error, cancel: answer.cancel });
+  }, [answer.data, answer.loading, answer.error]);
+  if (answer.error && answer.error.status !== 400) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
+  if (!answer.data) return null;
+  const columns = answer.data.columns.map(nameOf);
+  const { rows } = answer.data;
+  const bin = columns.indexOf("bin");
+  const numeric = columns.map((_, at) => at !== bin && rows.some((row) => typeof row[at] === "number") && rows.every((row) => row[at] === null || typeof row[at] === "number"));
+  const narrow = (name, value) => {
+    const asked = term(name, value);
+    if (asked) go({ q: withTerm(split(place.q)[0], asked) });
+  };
+  return html`
+    <div class=${answer.loading ? "statistics dimmed" : "statistics"}>
+      ${rows.length > 0 && (bin >= 0
+        ? html`<${LineChart} ...${{ columns, rows, bin, numeric, zone }} />`
+        : html`<${BarChart} ...${{ columns, rows, numeric }} />`)}
+      <div class="scroll" tabindex="0" role="region" aria-label="result">
+        <table class="figures">
+          <thead><tr>${columns.map((name, at) => html`<th scope="col" class=${numeric[at] ? "number" : ""}>${name}</th>`)}</tr></thead>
+          <tbody>${rows.map((row) => html`
+            <tr>${row.map((value, at) => html`
+              <td class=${numeric[at] ? "number" : ""}>${at === bin
+                ? dayAndClock(value, zone).replace(/\.000$/, "")
+                : numeric[at] || value === null
+                  ? cell(value)
+                  : html`<button type="button" class="plain" title=${`lines with this ${columns[at]}`} onClick=${() => narrow(columns[at], value)}>${cell(value)}</button>`}</td>`)}
+            </tr>`)}
+          </tbody>
+        </table>
+      </div>
+    </div>`;
+}
+
+function BarChart({ columns, rows, numeric }) {
+  const value = numeric.indexOf(true);
+  const names = columns.map((_, at) => at).filter((at) => !numeric[at]);
+  if (value < 0 || !names.length) return null;
+  const most = Math.max(...rows.map((row) => row[value] || 0), 0);
+  return html`
+    <figure class="bars" aria-label=${`${columns[value]} as bars`}>
+      ${rows.slice(0, MOST_BARS).map((row) => html`
+        <div class="bar-row">
+          <span class="name">${names.map((at) => cell(row[at])).join(" · ") || "(empty)"}</span>
+          <svg aria-hidden="true" class="bar"><rect width=${`${most > 0 ? (100 * Math.max(row[value] || 0, 0)) / most : 0}%`} height="100%" /></svg>
+          <span class="number">${cell(row[value])}</span>
+        </div>`)}
+      <figcaption class="quiet">${columns[value]}</figcaption>
+    </figure>`;
+}
+
+// One line for each number without other groups, else one for each group of the first number.
+export function linesOf({ columns, rows, bin, numeric }) {
+  const at = (row) => Date.parse(row[bin]) / 1000;
+  const times = [...new Set(rows.map(at))].sort((a, b) => a - b);
+  const place = new Map(times.map((time, index) => [time, index]));
+  const groups = columns.map((_, index) => index).filter((index) => index !== bin && !numeric[index]);
+  const values = columns.map((_, index) => index).filter((index) => numeric[index]);
+  const lines = new Map();
+  for (const row of rows) {
+    const group = groups.map((index) => cell(row[index])).join(" · ");
+    for (const value of groups.length ? values.slice(0, 1) : values) {
+      const name = groups.length ? group || "(empty)" : columns[value];
+      if (!lines.has(name)) lines.set(name, new Array(times.length).fill(null));
+      lines.get(name)[place.get(at(row))] = row[value];
+    }
+  }
+  return { times, lines: [...lines].slice(0, MOST_LINES), value: columns[values[0]] };
+}
+
+function LineChart({ columns, rows, bin, numeric, zone }) {
+  const element = useRef(null);
+  const data = useMemo(() => linesOf({ columns, rows, bin, numeric }), [rows]);
+  useEffect(() => {
+    const chart = new UPlot({
+      width: element.current.clientWidth, height: 220,
+      tzDate: zone === "UTC" ? (seconds) => UPlot.tzDate(new Date(seconds * 1e3), "UTC") : undefined,
+      series: [{}, ...data.lines.map(([label], index) => ({
+        label, stroke: colour(`--series-${index % 6}`), width: 1.5, spanGaps: false,
+        dash: index >= 6 ? [4, 3] : undefined, points: { show: data.times.length < 60 },
+      }))],
+      axes: [timeAxis(zone), { ...plainAxis(56), grid: { stroke: colour("--line"), width: 1 }, values: (_, ticks) => ticks.map(shortCount) }],
+    }, [data.times, ...data.lines.map(([, values]) => values)], element.current);
+    const fit = new ResizeObserver(() => chart.setSize({ width: element.current.clientWidth, height: 220 }));
+    fit.observe(element.current);
+    return () => {
+      fit.disconnect();
+      chart.destroy();
+    };
+  }, [data, zone]);
+  return html`<figure class="chart" aria-label=${`${data.value} over time`}><div ref=${element}></div></figure>`;
+}

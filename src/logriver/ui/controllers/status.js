@@ -1,0 +1,64 @@
+// What the server does: what waits, what is stored, what retention removed, and what could not be stored.
+
+import { html, useState } from "../helpers/html.js";
+import { count, duration } from "../helpers/format.js";
+import { visible } from "../helpers/record.js";
+import { dayAndClock } from "../helpers/times.js";
+import { post } from "../models/api.js";
+import { usePolled } from "../models/answer.js";
+import { Failure } from "./failure.js";
+
+const POLL_SECONDS = 1;
+const SHOWN_CHARACTERS = 2_000;
+
+export function Status({ zone }) {
+  const answer = usePolled("/api/v1/status", POLL_SECONDS);
+  const status = answer.data;
+  return html`
+    <section class="wide">
+      <h1>Status</h1>
+      <${Failure} error=${answer.error} />
+      ${status && html`
+        <dl class="tiles">
+          ${tile("stored", count(status.stored), "records that can be found")}
+          ${tile("waiting", count(status.waiting), `on disk, the oldest for ${duration(1000 * status.oldest_waiting_seconds)}`)}
+          ${tile("accepted", `${count(Math.round(status.accepted_per_second))}/s`, "put on disk")}
+          ${tile("stored", `${count(Math.round(status.stored_per_second))}/s`, "made searchable")}
+          ${tile("removed", count(status.removed_by_retention), "by retention")}
+          ${tile("dead letters", count(status.dead_letters), "taken and could not be stored")}
+        </dl>
+        <h2>Problems</h2>
+        ${status.problems.length
+          ? html`<ul class="problems">${status.problems.map((problem) => html`<li>${problem}</li>`)}</ul>`
+          : html`<p class="quiet">None.</p>`}
+        <${DeadLetters} held=${status.dead_letters} zone=${zone} />`}
+    </section>`;
+}
+
+const tile = (name, value, what) => html`<div><dt>${name}</dt><dd><strong>${value}</strong><small>${what}</small></dd></div>`;
+
+function DeadLetters({ held, zone }) {
+  const answer = usePolled("/api/v1/dead-letters", 5);
+  const [said, setSaid] = useState({});
+  const letters = answer.data?.dead_letters || [];
+  const replay = async (id) => {
+    try {
+      await post(`/api/v1/dead-letters/${encodeURIComponent(id)}/replay`);
+      setSaid({ ...said, [id]: "stored" });
+    } catch (error) {
+      setSaid({ ...said, [id]: error.message });
+    }
+    answer.again();
+  };
+  return html`
+    <h2>Dead letters</h2>
+    <${Failure} error=${answer.error} />
+    ${!held && !letters.length && html`<p class="quiet">None.</p>`}
+    <ul class="letters">${letters.map((letter) => html`
+      <li key=${letter.id}>
+        <p><strong>${letter.reason}</strong> <small>${letter.source} ${dayAndClock(letter.received, zone)}</small></p>
+        <pre>${visible(letter.raw.slice(0, SHOWN_CHARACTERS))}</pre>
+        <button type="button" onClick=${() => replay(letter.id)}>Replay</button> <span role="status">${said[letter.id] || ""}</span>
+      </li>`)}
+    </ul>`;
+}

@@ -1,0 +1,60 @@
+// The first visit: nothing is stored yet. Teaches how to send some, and takes what is pasted or dropped.
+
+import { html, useState } from "../helpers/html.js";
+import { post } from "../models/api.js";
+
+const MOST_BYTES = 30_000_000;
+
+// Lines that are JSON objects go as they are, all others as messages.
+function asRecords(text) {
+  const lines = text.split(/\r?\n/).filter((line) => line.trim());
+  const isObject = (line) => line.trimStart().startsWith("{");
+  if (lines.some(isObject) || text.trimStart().startsWith("[")) return text;
+  return lines.map((line) => JSON.stringify({ message: line })).join("\n");
+}
+
+export function Welcome({ refresh, go }) {
+  const [text, setText] = useState("");
+  const [said, setSaid] = useState("");
+  const [over, setOver] = useState(false);
+  const send = async (content) => {
+    if (!content.trim()) return;
+    setSaid("sending");
+    try {
+      const answer = await post("/api/v1/logs?wait=searchable", asRecords(content));
+      setSaid(`${answer.accepted} taken, ${answer.rejected} refused${answer.errors[0] ? `: ${answer.errors[0].reason}` : ""}`);
+      go({ from: "" });
+      refresh();
+    } catch (error) {
+      setSaid(`not taken: ${error.message}`);
+    }
+  };
+  const drop = async (event) => {
+    event.preventDefault();
+    setOver(false);
+    const [file] = event.dataTransfer.files;
+    if (!file) return;
+    if (file.size > MOST_BYTES) setSaid(`${file.name} is too large for a page: logriver send ${file.name}`);
+    else send(await file.text());
+  };
+  const here = location.origin;
+  return html`
+    <section class="narrow welcome">
+      <h1>No logs yet</h1>
+      <p>Send some, in whatever way suits you. This page shows them as soon as they are there.</p>
+      <h2>From a terminal</h2>
+      <pre>curl ${here}/api/v1/logs -d '{"level":"info","message":"hello"}'</pre>
+      <h2>From a program's output</h2>
+      <pre>kubectl logs my-pod -f | logriver send --server ${here}</pre>
+      <h2>From files that grow</h2>
+      <pre>logriver serve --follow /var/log/syslog</pre>
+      <h2>From here</h2>
+      <div class=${over ? "drop over" : "drop"} onDragOver=${(event) => { event.preventDefault(); setOver(true); }}
+        onDragLeave=${() => setOver(false)} onDrop=${drop}>
+        <label for="paste">Paste lines or JSON, or drop a file</label>
+        <textarea id="paste" rows="5" value=${text} onInput=${(event) => setText(event.target.value)}></textarea>
+        <button type="button" class="primary" onClick=${() => send(text)}>Send</button>
+        <span role="status">${said}</span>
+      </div>
+    </section>`;
+}

@@ -1,0 +1,39 @@
+// A record as the server gives it: a JSON object with columns first and every other field under its own name.
+
+const COLUMNS = new Set(["timestamp", "level", "message", "service", "host", "trace_id", "span_id", "_source", "_received", "_id"]);
+const MOST_FIELDS = 500;
+
+// All fields by their dotted paths, nested objects opened; lists stay whole.
+export function flattened(record) {
+  const found = [];
+  const walk = (prefix, value) => {
+    if (found.length >= MOST_FIELDS) return;
+    if (value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length) {
+      for (const [key, inner] of Object.entries(value)) walk(prefix ? `${prefix}.${key}` : key, inner);
+    } else found.push([prefix, value]);
+  };
+  for (const [key, value] of Object.entries(record)) walk(key, value);
+  return found;
+}
+
+// The value under a name: the literal key if it is there, else the path.
+export function valueOf(record, name) {
+  if (name in record) return record[name];
+  return name.split(".").reduce((value, key) => (value && typeof value === "object" ? value[key] : undefined), record);
+}
+
+// What is shown of a record without a message: its other fields.
+export function lineOf(record) {
+  if (record.message) return record.message;
+  const rest = Object.fromEntries(Object.entries(record).filter(([key]) => !COLUMNS.has(key)));
+  return Object.keys(rest).length ? JSON.stringify(rest) : "";
+}
+
+// The line as text, for people who paste it elsewhere.
+export function rawText(record) {
+  return [record.timestamp, record.level?.toUpperCase(), record.service, lineOf(record)].filter(Boolean).join(" ");
+}
+
+// Characters that would turn the order of others around or hide: shown as what they are.
+const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+export const visible = (text) => text.replace(HIDDEN, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);

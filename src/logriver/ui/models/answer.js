@@ -1,0 +1,47 @@
+// A hook that asks the server something and keeps the old answer in place until the new one is there.
+
+import { useCallback, useEffect, useRef, useState } from "../helpers/html.js";
+import { ask } from "./api.js";
+
+// `key` names the question: another key, or `again()`, asks anew and breaks off what was under way. No key asks nothing.
+export function useAnswer(key, load) {
+  const [state, setState] = useState({ data: null, error: null, loading: false });
+  const [round, setRound] = useState(0);
+  const running = useRef(null);
+  const cancel = useCallback(() => running.current?.abort(), []);
+  useEffect(() => {
+    if (key === null) return undefined;
+    const control = new AbortController();
+    running.current = control;
+    setState((old) => ({ ...old, loading: true }));
+    load(control.signal).then(
+      (data) => !control.signal.aborted && setState({ data, error: null, loading: false }),
+      (error) => {
+        if (running.current !== control) return;
+        if (error.name === "AbortError") setState((old) => ({ ...old, loading: false, cancelled: true }));
+        else setState((old) => ({ ...old, error, loading: false }));
+      },
+    );
+    return () => {
+      if (running.current === control) running.current = null;
+      control.abort();
+    };
+  }, [key, round]);
+  return { ...state, cancel, again: useCallback(() => setRound((old) => old + 1), []) };
+}
+
+export function useCall(path, params, wanted = true) {
+  const key = wanted ? JSON.stringify([path, params]) : null;
+  return useAnswer(key, (signal) => ask(path, params, signal));
+}
+
+// Ask the same thing again and again while the page can be seen.
+export function usePolled(path, seconds) {
+  const answer = useCall(path, {});
+  const { again } = answer;
+  useEffect(() => {
+    const timer = setInterval(() => document.hidden || again(), seconds * 1000);
+    return () => clearInterval(timer);
+  }, [again, seconds]);
+  return answer;
+}

@@ -1,0 +1,117 @@
+"""What comes in as a log stays text; the page is small, quick, and can be used by everybody."""
+
+import gzip
+import json
+import re
+import uuid
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import send
+from tests.conftest import RunningServer
+
+Open = Callable[..., Page]
+HOSTILE = (
+    "<script>window.ran = 1</script>",
+    "<img src=x onerror='window.ran = 1'>",
+    "javascript:window.ran=1",
+    "\u202eright to left\u202c and \u0000 \u001b[31mred\u001b[0m",
+    "${window.ran = 1} {{window.ran = 1}}",
+    "x" * 1_000_000,
+)
+
+
+def test_hostile_records_neither_run_nor_break_the_layout(logs: RunningServer, open_page: Open) -> None:
+    run = uuid.uuid4().hex
+    many = {f"field {number} <b>": number for number in range(5_000)}
+    hostile = [{"message": text, "service": text[:200], "<script>": text[:100], "run": run} for text in HOSTILE]
+    send(logs, [*hostile, {"message": "many", "run": run, **many}])
+    page = open_page(f"{logs.url}/?q=run:{run}")
+    rows = page.locator(".lines > .line")
+    expect(rows).to_have_count(len(HOSTILE) + 1)
+    for number in range(len(HOSTILE) + 1):
+        rows.nth(number).locator(".cells").click()
+        expect(page.locator(".opened")).to_be_visible()
+    page.keyboard.press("w")
+    assert page.evaluate("window.ran") is None
+    assert page.locator(".lines script, .lines img, .lines b").count() == 0
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide == 0
+
+
+def test_a_strict_policy_is_sent(logs: RunningServer) -> None:
+    answer = logs.client.get("/")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"<script(?![^>]*src=)", answer.text)
+    assert "style=" not in answer.text
+
+
+def test_its_own_files_are_small_and_nothing_comes_from_elsewhere(logs: RunningServer, open_page: Open) -> None:
+    asked: list[str] = []
+    page = open_page("about:blank")
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(logs.url)
+    expect(page.locator(".lines > .line").first).to_be_visible()
+    assert all(url.startswith(logs.url) for url in asked)
+    own = [url for url in asked if url == f"{logs.url}/" or "/ui/" in url]
+    assert sum(len(gzip.compress(logs.client.get(url).content, 3)) for url in own) <= 250_000
+
+
+def test_a_file_that_is_there_already_is_not_sent_again(logs: RunningServer) -> None:
+    first = logs.client.get("/ui/app.js")
+    again = logs.client.get("/ui/app.js", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert logs.client.get("/ui/../api/app.py").status_code == 404
+    assert logs.client.get("/ui/%2e%2e/settings.py").status_code == 404
+
+
+def test_it_is_there_quickly(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(logs.url)
+    expect(page.locator(".lines > .line").first).to_be_visible()
+    page.reload()
+    expect(page.locator(".lines > .line").first).to_be_visible()
+    paints = page.evaluate("performance.getEntriesByType('paint').map(entry => entry.startTime)")
+    # The issue's own figures are of a quiet machine; here other tests run beside.
+    assert max(paints) < 3_000
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/",
+        "/?q=level:error",
+        "/?q=*%20|%20stats%20count()%20by%20service",
+        "/?view=live",
+        "/?view=patterns",
+        "/?view=sources",
+        "/?view=status",
+    ],
+)
+def test_axe_finds_nothing_serious(logs: RunningServer, open_page: Open, address: str, scheme: str) -> None:
+    page = open_page(f"{logs.url}{address}", color_scheme=scheme, bypass_csp=True)
+    page.wait_for_timeout(1_000)
+    found = Axe().run(page).response["violations"]
+    serious = [
+        (violation["id"], [node["html"][:200] for node in violation["nodes"]][:3])
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]
+    assert not serious, json.dumps(serious, indent=1)
+
+
+def test_it_works_at_360_pixels(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(logs.url, width=360, height=700, has_touch=True, is_mobile=True)
+    expect(page.locator(".lines > .line").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.locator(".line .cells").first.tap()
+    expect(page.locator(".opened")).to_be_visible()
+    page.get_by_role("button", name="fields").tap()
+    page.get_by_title("only level error", exact=True).tap()
+    expect(page.locator("#query")).to_have_value("level:error")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -1,0 +1,178 @@
+"""The other views: live, patterns, sources, status, the login form, the first visit."""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import COUNT, send
+from tests.conftest import RunningServer
+
+Open = Callable[..., Page]
+
+
+def test_live_follows_pauses_and_resumes(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?view=live&q=livetest")
+    expect(page.locator(".list")).to_contain_text("Waiting for new lines")
+    for number in range(60):
+        send(logs, [{"message": f"livetest {number}"}])
+        if number == 0:
+            expect(page.locator(".lines > .line").first).to_contain_text("livetest 0")
+    rows = page.locator(".lines > .line")
+    expect(rows).to_have_count(60)
+    expect(rows.last).to_be_in_viewport()
+    page.locator(".list").hover()
+    page.mouse.wheel(0, -600)
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    send(logs, [{"message": "livetest last"}])
+    expect(page.locator(".facts")).to_contain_text("1 new")
+    expect(rows).to_have_count(60)
+    page.get_by_role("button", name="Resume").click()
+    expect(rows).to_have_count(61)
+    expect(rows.last).to_be_in_viewport()
+    shown = [row.split("livetest ")[1] for row in page.locator(".lines .message").all_inner_texts()]
+    assert shown == [*map(str, range(60)), "last"]
+
+
+def test_live_comes_back_after_a_restart_without_a_gap(
+    new_server: Callable[..., RunningServer], open_page: Open
+) -> None:
+    server = new_server()
+    port = server.url.rpartition(":")[2]
+    send(server, [{"message": "before"}])
+    open_page.allowed = "ERR_|status of"  # type: ignore[attr-defined]
+    page = open_page(f"{server.url}/?view=live")
+    time.sleep(1)
+    send(server, [{"message": "one"}])
+    expect(page.locator(".lines > .line")).to_have_count(1)
+    server.stop()
+    expect(page.locator(".facts")).to_contain_text("connection lost")
+    server._arguments = ("--listen", f"127.0.0.1:{port}")
+    server.start()
+    server.client.base_url = f"http://127.0.0.1:{port}"
+    send(server, [{"message": "two"}])
+    expect(page.locator(".lines > .line")).to_have_count(2, timeout=30_000)
+
+
+def test_a_flood_is_sampled_and_bounded(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?view=live&q=flood")
+    stop = threading.Event()
+
+    def flood() -> None:
+        number = 0
+        while not stop.is_set():
+            lines = "\n".join(json.dumps({"message": f"flood {number + i}"}) for i in range(500))
+            logs.client.post("/api/v1/logs", content=lines)
+            number += 500
+            stop.wait(0.2)
+
+    time.sleep(1)
+    sender = threading.Thread(target=flood)
+    sender.start()
+    try:
+        expect(page.locator(".facts")).to_contain_text("one of", timeout=15_000)
+        page.wait_for_timeout(6_000)
+        assert page.locator(".lines > .line").count() <= 1_000
+        rate = float(page.locator(".facts strong").inner_text().replace(",", ""))
+        assert rate > 500
+    finally:
+        stop.set()
+        sender.join()
+
+
+def test_the_first_visit_teaches_and_takes_lines(new_server: Callable[..., RunningServer], open_page: Open) -> None:
+    server = new_server()
+    page = open_page(server.url)
+    expect(page.get_by_role("heading", name="No logs yet")).to_be_visible()
+    expect(page.locator(".welcome")).to_contain_text("logriver send")
+    page.get_by_label("Paste lines or JSON").fill('first line\nsecond "line"')
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".lines > .line")).to_have_count(2)
+    expect(page.locator(".lines")).to_contain_text('second "line"')
+
+
+def test_a_token_is_asked_for_and_then_all_works(
+    new_server: Callable[..., RunningServer], open_page: Open, tmp_path: Path
+) -> None:
+    server = new_server(LOGRIVER_TOKEN="the right one")
+    send(server, [{"message": "behind the door"}])
+    # Another name of this machine: not the one that needs no token.
+    address = server.url.replace("127.0.0.1", "machine.localhost")
+    open_page.allowed = "status of 40[13]"  # type: ignore[attr-defined]
+    page = open_page(f"{address}/?q=door")
+    page.get_by_label("Token").fill("the wrong one")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("wrong token")).to_be_visible()
+    page.get_by_label("Token").fill("the right one")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator(".lines > .line")).to_have_count(1)
+    assert "q=door" in page.url
+
+
+def test_sources_show_what_is_held(new_server: Callable[..., RunningServer], open_page: Open, tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    path.write_text('{"message":"from a file"}\n' * 20)
+    server = new_server("--follow", str(path))
+    page = open_page(f"{server.url}/?view=sources")
+    row = page.locator(".figures tbody tr")
+    expect(row).to_contain_text("app.log", timeout=15_000)
+    expect(row).to_contain_text(f"{path.stat().st_size} B")
+    row.get_by_role("button").click()
+    expect(page.locator(".lines > .line")).to_have_count(20)
+
+
+def test_status_and_dead_letters(new_server: Callable[..., RunningServer], open_page: Open, tmp_path: Path) -> None:
+    path = tmp_path / "requests.log"
+    path.write_text("2024-09-14 16:15:35 cust_5 /api/v1/resource4 200 0.772\nthis is none of them <b>bold</b>\n")
+    server = new_server("--follow", f"api_requests={path}")
+    open_page.allowed = "status of 4"  # type: ignore[attr-defined]
+    page = open_page(f"{server.url}/?view=status")
+    letter = page.locator(".letters li")
+    expect(letter).to_contain_text("<b>bold</b>", timeout=15_000)
+    expect(page.locator(".tiles")).to_contain_text("dead letters")
+    letter.get_by_role("button", name="Replay").click()
+    expect(letter.get_by_role("status")).not_to_be_empty()
+
+
+def test_the_patterns_view(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?view=patterns&q=level:error")
+    expect(page.locator(".patterns li").first).to_be_visible()
+    counts = [int(text.replace(",", "")) for text in page.locator(".pattern .number").all_inner_texts()]
+    assert sum(counts) == COUNT // 5
+
+
+def test_the_theme_can_be_chosen_and_is_kept(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(logs.url, color_scheme="light")
+    back = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(back)
+    page.get_by_role("button", name="system").click()
+    page.get_by_role("button", name="light").click()
+    dark = page.evaluate(back)
+    assert dark != light
+    page.reload()
+    assert page.evaluate(back) == dark
+
+
+def test_a_lost_server_is_said_and_found_again(new_server: Callable[..., RunningServer], open_page: Open) -> None:
+    server = new_server()
+    send(server, [{"message": "here"}])
+    port = server.url.rpartition(":")[2]
+    open_page.allowed = "ERR_|status of"  # type: ignore[attr-defined]
+    page = open_page(server.url)
+    expect(page.locator(".lines > .line")).to_have_count(1)
+    server.stop()
+    expect(page.locator(".banner")).to_contain_text("does not answer")
+    expect(page.locator(".lines > .line")).to_have_count(1)
+    server._arguments = ("--listen", f"127.0.0.1:{port}")
+    server.start()
+    expect(page.locator(".banner")).to_have_count(0, timeout=15_000)
+
+
+def test_a_bookmark_of_the_api_works(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?query=retry&start=2h")
+    expect(page.locator("#query")).to_have_value("retry")
+    expect(page.locator(".facts strong")).to_have_text(re.compile("7"))
