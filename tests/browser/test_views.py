@@ -176,3 +176,33 @@ def test_a_bookmark_of_the_api_works(logs: RunningServer, open_page: Open) -> No
     page = open_page(f"{logs.url}/?query=retry&start=2h")
     expect(page.locator("#query")).to_have_value("retry")
     expect(page.locator(".facts strong")).to_have_text(re.compile("7"))
+
+
+def test_the_slowest_customers_failed_requests_are_found_by_clicks(
+    new_server: Callable[..., RunningServer], open_page: Open
+) -> None:
+    """As in the demo, without typing: see docs/page.md."""
+    server = new_server()
+    now = time.time()
+    requests = [
+        {
+            "timestamp": now - number,
+            "customer": f"cust_{number % 3}",
+            "status": (200, 200, 500)[number % 7 % 3],
+            "latency_seconds": 0.1 + number % 3,
+            "message": f"request {number}",
+        }
+        for number in range(500)
+    ]
+    send(server, requests)
+    page = open_page(server.url)
+    page.get_by_role("button", name="last hour").click()
+    page.get_by_role("button", name="last 10 min").click()
+    page.get_by_role("button", name="slowest customers").click()
+    page.get_by_title("lines with this customer").first.click()
+    expect(page.locator("#query")).to_have_value(re.compile("customer:cust_2"))
+    page.get_by_role("button", name=re.compile("^status")).click()
+    page.get_by_title("only status 500", exact=True).click()
+    failed = sum(one["customer"] == "cust_2" and one["status"] == 500 for one in requests)
+    expect(page.locator(".facts strong")).to_have_text(str(failed))
+    expect(page.locator(".lines > .line").first).to_be_visible()

@@ -70,7 +70,7 @@ export function Explore({ place, go, zone }) {
     <div class=${folded ? "below folded" : "below"}>
       ${!folded && html`<${FieldList} params=${conditions} add=${add} columns=${place.columns}
         setColumns=${(columns) => go({ columns }, { replace: true })}
-        group=${(name) => go({ q: withPipe(place.q, `top 20 ${name}`) })} />`}
+        run=${run} group=${(name) => go({ q: withPipe(place.q, `top 20 ${name}`) })} />`}
       <div class="answer">
         ${hint && !told.loading && html`<${Hint} hint=${hint} query=${told.answer.hint_query} go=${go} place=${place} />`}
         ${kind === "rows" && html`<${RowList} params=${{ ...params, round }} ...${{ place, zone, tell, add }} go=${move} hover=${setHovered} />`}

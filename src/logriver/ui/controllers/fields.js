@@ -4,12 +4,13 @@ import { html, useState } from "../helpers/html.js";
 import { count, percent } from "../helpers/format.js";
 import { term } from "../helpers/language.js";
 import { useCall } from "../models/answer.js";
+import { questionsFor } from "../models/questions.js";
 import { Failure } from "./failure.js";
 
 const FIRST = ["level", "service", "host"];
 const SHOWN = 10;
 
-export function FieldList({ params, add, columns, setColumns, group }) {
+export function FieldList({ params, add, columns, setColumns, group, run }) {
   const answer = useCall("/api/v1/fields", params);
   const [open, setOpen] = useState(() => new Set(["level"]));
   const [wanted, setWanted] = useState("");
@@ -45,6 +46,10 @@ export function FieldList({ params, add, columns, setColumns, group }) {
               </p>`}
           </li>`)}
       </ul>
+      ${fields.length > 0 && html`
+        <h3 id="questions">Questions</h3>
+        <ul aria-labelledby="questions">${questionsFor(new Set(fields.map(({ name }) => name))).map(([title, , query]) => html`
+          <li><button type="button" class="plain" title=${query} onClick=${() => run(query)}>${title}</button></li>`)}</ul>`}
     </aside>`;
 }
 

@@ -1,7 +1,7 @@
 // Times as people type and read them. The server resolves relative ones; here they are only shown and checked.
 
 export const RANGES = [
-  ["5m", "last 5 min"], ["15m", "last 15 min"], ["1h", "last hour"], ["6h", "last 6 hours"],
+  ["5m", "last 5 min"], ["10m", "last 10 min"], ["15m", "last 15 min"], ["1h", "last hour"], ["6h", "last 6 hours"],
   ["24h", "last 24 hours"], ["7d", "last 7 days"], ["30d", "last 30 days"], ["", "all time"],
 ];
 export const DEFAULT_FROM = "1h";

@@ -1,0 +1,19 @@
+// Questions to begin with, for people who do not know the language yet: shown where the fields they need are there.
+
+const QUESTIONS = [
+  ["errors by service", ["level", "service"], "level:>=error | top 20 service"],
+  ["levels over time", ["level"], "* | stats count() as lines by bin(5m), level"],
+  ["slowest customers", ["customer", "latency_seconds", "status"], customers("customer")],
+  ["customers by day", ["customer", "latency_seconds", "status"], customers("customer, bin(1d)")],
+  ["kinds of messages", [], "* | patterns"],
+];
+
+function customers(by) {
+  return "latency_seconds:* | stats count() as requests, count() if (status:<400) as successful, "
+    + `p50(latency_seconds) as median, p99(latency_seconds) as p99 by ${by} `
+    + "| eval uptime = 100 * successful / requests | sort p99 desc";
+}
+
+export function questionsFor(names) {
+  return QUESTIONS.filter(([, needed]) => needed.every((name) => names.has(name)));
+}
