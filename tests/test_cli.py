@@ -122,12 +122,12 @@ def test_help_names_every_command_and_loads_neither_engine_nor_settings() -> Non
     )
     done = subprocess.run([sys.executable, "-c", program], env=CLEAN, capture_output=True, text=True, check=False)
     assert done.returncode == 0
-    for command in ("serve", "send", "search", "generate", "demo"):
+    for command in ("serve", "send", "search", "tail", "sql", "generate", "demo"):
         assert f" {command} " in done.stdout
     assert done.stdout.endswith("loaded set()\n")
 
 
-@pytest.mark.parametrize("command", ["serve", "send", "search", "generate", "demo"])
+@pytest.mark.parametrize("command", ["serve", "send", "search", "tail", "sql", "generate", "demo"])
 def test_every_command_has_help(command: str) -> None:
     done = logriver(command, "--help")
     assert done.returncode == 0

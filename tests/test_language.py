@@ -339,10 +339,11 @@ def test_what_a_pipe_means(text: str, pipes: tuple[Pipe, ...] | None) -> None:
         ("or a", None),
         ("a or", None),
         ("level:or or x", "level:or OR x"),
+        ("a && b || c", "a AND b OR c"),
         ("a b", None),
         ("a | where n > 1 and n < 5", None),
         ('a or "', None),
     ],
 )
-def test_operators_in_lower_case_are_noticed(text: str, corrected: str | None) -> None:
-    assert hints.lower_case_operators(text) == corrected
+def test_other_operators_are_noticed(text: str, corrected: str | None) -> None:
+    assert hints.other_operators(text) == corrected

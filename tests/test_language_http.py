@@ -24,7 +24,9 @@ from tests.language_model import (
     is_,
     level,
     not_,
+    number,
     number_of,
+    part,
     phrase,
     time,
     word,
@@ -221,13 +223,13 @@ def test_stats_by_time_and_level(running: RunningServer, records: Records) -> No
 
 
 def test_figures_of_a_field_are_of_its_numbers(running: RunningServer, records: Records) -> None:
-    q = "* | stats count(latency), sum(latency), min(latency), max(latency), uniq(latency), count() if (latency:>5) as n"
+    figures = ", ".join(f"{function}(latency)" for function in ("count", "sum", "min", "max", "uniq"))
     texts = [str(record.text("latency")) for record in chosen(records, exists("latency"))]
-    numbers = [number for number in map(number_of, texts) if number is not None]
-    above = sum(number > 5 for number in numbers)
+    numbers = [value for value in map(number_of, texts) if value is not None]
+    above = sum(value > 5 for value in numbers)
     wanted = [len(texts), pytest.approx(sum(numbers)), min(numbers), max(numbers), len(set(texts)), above]
     assert 0 < len(numbers) < len(texts)
-    assert table(running, q) == [wanted]
+    assert table(running, f"* | stats {figures}, count() if (latency:>5)") == [wanted]
 
 
 def test_top_counts_the_most_frequent(running: RunningServer, records: Records) -> None:
@@ -316,6 +318,12 @@ def asked(running: RunningServer, q: str) -> dict[str, Any]:
         ("resourceID:server-1234", is_("resourceId", "server-1234")),
         ("user.nam:bob", is_("user.name", "bob")),
         ("server-0987", anywhere("server-0987")),
+        ('msg:"second stays"', is_("attributes.msg", "second stays")),
+        ("attributes.resourceId:server-1234", is_("resourceId", "server-1234")),
+        ("customer=cust_5", is_("customer", "cust_5")),
+        ("latency_seconds>0.3", number("latency_seconds", lambda there: there > 0.3)),
+        ("reconnected && database", all_of(word("reconnected"), word("database"))),
+        ("café || billing", any_of(part("café"), word("billing"))),
     ],
 )
 def test_an_empty_answer_has_a_hint_that_finds(

@@ -52,6 +52,8 @@ def _end_by_sigpipe() -> None:
     # As other filters end. Not the default from the start on: it would also end us when a server closes a connection.
     _give_up_stdout()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # Whoever started us may have blocked it, and that is inherited.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPIPE])
     os.kill(os.getpid(), signal.SIGPIPE)
 
 

@@ -6,11 +6,13 @@ from typing import Literal
 from logriver.columns import (
     ALIASES,
     COLUMNS,
+    MAX_NAME_LENGTH,
     WORD,
     attribute_key,
     attribute_number,
     attribute_text,
 )
+from logriver.errors import BadQuery
 from logriver.query.binding import Condition
 
 Kind = Literal["text", "number", "time"]
@@ -50,7 +52,12 @@ class Value:
 
 
 def value(name: str, made: Condition) -> Value:
-    """The value of the field `name`: a column, an alias or a path, of a column of its own where it is promoted."""
+    """The value of the field `name`: a column, an alias or a path, of a column of its own where it is promoted.
+
+    Raises `BadQuery` for a name that is too long.
+    """
+    if len(name) > MAX_NAME_LENGTH:
+        raise BadQuery(f"a field's name has at most {MAX_NAME_LENGTH} characters, not {len(name)}")
     column = ALIASES.get(name, name)
     if column == "_id":
         return Value("concat(_node, '-', toString(_seq))")

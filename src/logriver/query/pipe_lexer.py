@@ -14,6 +14,8 @@ from logriver.query.words import KEYWORDS
 
 MAX_OPERATORS = 50
 """Signs like `+` and words like `and` in one pipe, because the engine reads expressions recursively."""
+MAX_PIPES = 20
+"""Each is a SELECT around those before it."""
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 _KEYWORD = re.compile(rf"({'|'.join(KEYWORDS)})(?![\w.@])", re.IGNORECASE)
@@ -37,6 +39,7 @@ class PipeLexer:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self._pipes = 0
         self._operators = 0  # in this pipe
 
     def tokens(self) -> Iterator[Token]:
@@ -78,6 +81,9 @@ class PipeLexer:
         found = self._reader.take(PIPE)
         if not found:
             raise BadQuery("expected the name of a pipe after '|'", position=start, hint=_one_of("pipes", PIPE_NAMES))
+        self._pipes += 1
+        if self._pipes > MAX_PIPES:
+            raise BadQuery(f"a search text has at most {MAX_PIPES} pipes", position=start)
         self._operators = 0
         kind = found["pipe"].upper()
         return self._reader.token(kind if kind == "STATS" else f"_{kind}", found["pipe"], start)

@@ -4,11 +4,9 @@ import re
 
 from lark import Token
 
+from logriver.columns import MAX_NAME_LENGTH
 from logriver.errors import BadQuery
 from logriver.query.tree import PIPE_NAMES
-
-MAX_NAME_LENGTH = 500
-"""Characters of a field's name."""
 
 NAME = r"(?:(?P<plain>[A-Za-z_@][\w.@]*)|`(?P<odd>(?:[^`]|``)+)`)"
 """A field's name: plain, or anything in backticks (a backtick in it is doubled)."""

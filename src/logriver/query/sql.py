@@ -7,7 +7,7 @@ on the same expression, and the engine folds the word too, so an answer is the s
 import re
 
 from logriver.columns import ALIASES
-from logriver.query import anywhere_conditions, escaping, field_conditions
+from logriver.query import anywhere_conditions, escaping, field_conditions, repetition
 from logriver.query.binding import Condition, Promoted
 from logriver.query.tree import (
     And,
@@ -74,6 +74,7 @@ def _of_field(query: Field | Part | Exists | Compare | Range | Regex, made: Cond
         case Field(name, value):
             return words(value, made) if _is_message(name) else field_conditions.equals(name, value, made)
         case Part(name, pieces):
+            made.repeat(len(pieces) - 1)
             in_message = name is None or _is_message(name)
             return _part_of_word(pieces, made) if in_message else field_conditions.part(str(name), pieces, made)
         case Exists(name):
@@ -88,6 +89,7 @@ def _of_field(query: Field | Part | Exists | Compare | Range | Regex, made: Cond
                 else field_conditions.exists(query.name, made)
             )
         case Regex(name, pattern):
+            made.repeat(repetition.repeated(pattern))
             bound = made.bind(pattern)
             # Of constants, so it is computed, and a bad pattern refused, before any row is looked at.
             return f"isNotNull(match('', {bound})) AND {field_conditions.regex(name or 'message', bound, made)}"

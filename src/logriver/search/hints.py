@@ -5,16 +5,17 @@ What may have been meant is tried, the likeliest first, each with a question for
 """
 
 import difflib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from logriver.columns import ALIASES, RESERVED, TABLE, attribute_key
 from logriver.errors import LogriverError
 from logriver.query import parser, text
-from logriver.query.hints import lower_case_operators
-from logriver.query.tree import And, Anywhere, Field, Not, Or, Query, Search, Text, conjunction, disjunction
+from logriver.query.hints import as_field, other_operators, other_pipes, other_place
+from logriver.query.tree import And, Anywhere, Field, Not, Or, Pipe, Query, Search, Text, conjunction, disjunction
 from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
 from logriver.search.scope import ANY_TIME, Times, where
@@ -22,6 +23,8 @@ from logriver.search.scope import ANY_TIME, Times, where
 MAX_SECONDS = 0.4
 _SAMPLE_ROWS = 1_000
 _LIKENESS = 0.7
+# Of longer names the likeness takes too long to find out.
+_MAX_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class _Guess:
     message: str
     where: Query
     any_time: bool = False
+    pipes: tuple[Pipe, ...] | None = None
+    """Where they are others than the text's."""
 
 
 class Hints:
@@ -57,7 +62,8 @@ class Hints:
         with anyio.move_on_after(MAX_SECONDS):
             async for guess in self._guesses(given, search.where, times):
                 if await self._finds(guess, ANY_TIME if guess.any_time else times):
-                    query = text.search_text(Search(guess.where, search.pipes))
+                    pipes = search.pipes if guess.pipes is None else guess.pipes
+                    query = text.search_text(Search(guess.where, pipes))
                     return Hint(f"{guess.message}: `{query}`", query)
         return None
 
@@ -71,18 +77,15 @@ class Hints:
 
     async def _guesses(self, given: str, query: Query, times: Times) -> AsyncIterator[_Guess]:
         """What may be meant, the cheap first: what stands in any field is looked for at last."""
-        capitals = lower_case_operators(given)
-        if capitals:
-            yield _Guess("operators are in capitals", parser.parse(capitals).where)
         terms = _terms(query)
         fields = [term for term in terms if isinstance(term, Field)]
-        for field in fields:
-            yield _Guess("as a text in quotes there is", _replaced(query, field, Text(f"{field.name}:{field.value}")))
+        texts = [term for term in terms if isinstance(term, Text)]
+        for guess in _other_readings(given, query, fields, texts):
+            yield guess
         async for guess in self._near_names(query, fields):
             yield guess
         if times != ANY_TIME:
             yield _Guess("nothing at these times, but at others", query, any_time=True)
-        texts = [term for term in terms if isinstance(term, Text)]
         for phrase in texts:
             if len(phrase.text.split()) > 1:
                 words = conjunction([Text(word) for word in phrase.text.split()])
@@ -101,13 +104,36 @@ class Hints:
         # By its last part too: whoever asks for `status` may mean `http.status`.
         written = {name.rpartition(".")[2].lower(): name for name in names}
         written |= {name.lower(): name for name in (*names, *ALIASES)}
+        written = {spelled: name for spelled, name in written.items() if len(spelled) <= _MAX_NAME}
         for field in unknown:
-            if attribute_key(field.name) in names:
+            # Comparing takes long, and the deadline is met only where something is waited for.
+            await checkpoint()
+            if len(field.name) > _MAX_NAME or attribute_key(field.name) in names:
                 continue
             for near in difflib.get_close_matches(field.name.lower(), written, n=2, cutoff=_LIKENESS):
                 meant = written[near]
                 replaced = _replaced(query, field, Field(meant, field.value))
                 yield _Guess(f"there is no field {field.name[:60]!r}, but {meant[:60]!r}", replaced)
+
+
+def _other_readings(given: str, query: Query, fields: list[Field], texts: list[Text]) -> Iterator[_Guess]:
+    """What the text alone may mean else."""
+    operators = other_operators(given)
+    if operators:
+        yield _Guess("operators are words in capitals", parser.parse(operators).where)
+    renamed = other_pipes(given)
+    if renamed:
+        yield _Guess("pipes for rows are sort, limit and fields", renamed.where, pipes=renamed.pipes)
+    for word in texts:
+        condition = as_field(word.text)
+        if condition is not None:
+            yield _Guess(f"{word.text[:60]!r} is text, as a field there is", _replaced(query, word, condition))
+    for field in fields:
+        yield _Guess("as a text in quotes there is", _replaced(query, field, Text(f"{field.name}:{field.value}")))
+        place = other_place(field.name)
+        if place:
+            moved = _replaced(query, field, Field(place, field.value))
+            yield _Guess(f"not in {field.name[:60]!r}, but in {place[:60]!r}", moved)
 
 
 def _terms(query: Query) -> list[Query]:

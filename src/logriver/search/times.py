@@ -6,7 +6,7 @@ from logriver import clock
 from logriver.errors import BadQuery
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_SPAN = r"(?:\d+(?:\.\d+)?[smhdw])+"
+_SPAN = r"(?:\d{1,9}(?:\.\d{1,9})?[smhdw]){1,5}"
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
 _AGO = re.compile(_SPAN, re.ASCII)
 _NOW = re.compile(rf"now(?:([+-])({_SPAN}))?", re.ASCII)
