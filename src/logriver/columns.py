@@ -78,6 +78,9 @@ NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 
 PROMOTED_PREFIX = "p_"
 
+MAX_NAME_LENGTH = 500
+"""Characters of a field's name that can be asked for."""
+
 
 def attribute_key(name: str) -> str:
     """The field's own name: `attributes.` only stands before names that an answer uses itself."""

@@ -34,6 +34,7 @@ from logriver.store.sessions import Sessions
 # look like refusals and are not. The numbers are those of ClickHouse's ErrorCodes.cpp.
 _DATA_CODES = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 349, 407})
 _NARROW = "ask for a shorter time range, or add a word, a level or a service"
+_SIMPLER = "ask for fewer terms, fields or pipes"
 _LIMITS = {
     159: ("time", f"{_NARROW}; setting query_timeout"),
     160: ("time", f"{_NARROW}; setting query_timeout"),
@@ -41,6 +42,9 @@ _LIMITS = {
     307: ("bytes read", _NARROW),
     396: ("result size", f"{_NARROW}, or add a limit"),
     158: ("rows read", _NARROW),
+    167: ("depth", _SIMPLER),
+    168: ("length", _SIMPLER),
+    306: ("depth", _SIMPLER),
 }
 _CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
 
@@ -83,6 +87,8 @@ _CACHE_BYTES = 64_000_000
 _TIGHT_BYTES = 1_000_000_000
 _NO_SPACE = 243
 _BAD_REGEX = 427
+# The engine reads no more of a query, and then finds an error of syntax at its end.
+_TOO_LONG = "Max query size exceeded"
 _REGEX_REASON = re.compile(r", error: (.{1,200}?)(?:\. Look at |$)", re.DOTALL)
 _NO_SUCH_PART = 232
 _TRUNCATED = 33
@@ -351,6 +357,8 @@ def _translated(error: Exception) -> Exception:
     if code == _BAD_REGEX:
         reason = _REGEX_REASON.search(message)
         return BadQuery(f"the regular expression cannot be read: {reason[1] if reason else message[:200]}")
+    if message.startswith(_TOO_LONG):
+        code = 168
     if code in _LIMITS:
         limit, hint = _LIMITS[code]
         return QueryTooExpensive(f"the query met its limit of {limit}: {message[:200]}", hint=hint)

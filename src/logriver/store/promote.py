@@ -9,6 +9,7 @@ fields have them and since when.
 from collections.abc import Iterable, Sequence
 
 from logriver.columns import (
+    MAX_NAME_LENGTH,
     PROMOTED_PREFIX,
     RESERVED,
     TABLE,
@@ -33,6 +34,8 @@ def key_of(name: str) -> str:
     """The key of the field `name`. Raises `ValueError` where no such field can be promoted."""
     if not name or name in RESERVED:
         raise ValueError(f"{name[:60]!r} is no field without a column of its own")
+    if len(name) > MAX_NAME_LENGTH:
+        raise ValueError(f"a field's name has at most {MAX_NAME_LENGTH} characters")
     return attribute_key(name)
 
 
