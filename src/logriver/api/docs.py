@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.responses import FileResponse, Response
 
-from logriver.api import answers, pages
+from logriver.api import answers, errors, pages
 from logriver.auth.door import LOGIN_PATH
 
 _ASSETS = Path(__file__).parent / "docs_assets"
@@ -62,9 +62,21 @@ def router(app: FastAPI) -> APIRouter:
 
 def _description(app: FastAPI) -> dict[str, Any]:
     described = app.openapi()
-    paths = described["paths"]
+    paths = {
+        path: {method: _call(path, call) for method, call in calls.items()}
+        for path, calls in described["paths"].items()
+    }
     # The ways in are plain ASGI, which FastAPI does not see.
-    return {**described, "paths": {**paths, **_WAYS_IN}}
+    return {**described, "paths": {**paths, **_WAYS_IN}, "components": {}}
+
+
+def _call(path: str, call: dict[str, Any]) -> dict[str, Any]:
+    """The call with its refusals as `errors.py` makes them, not as FastAPI would."""
+    good = {status: answer for status, answer in call["responses"].items() if status != "422"}
+    # Who logs in is a person, who gets a page.
+    content = {"text/html": {}} if path == LOGIN_PATH else {"application/json": {"schema": errors.schema(path)}}
+    refused = {"description": "what is wrong, in words", "content": content}
+    return {**call, "responses": {**good, "4XX": refused}}
 
 
 def _way_in(summary: str, answers_by_status: dict[str, str], parameters: list[dict[str, Any]]) -> dict[str, Any]:

@@ -80,3 +80,18 @@ def _shaped(path: str, error: dict[str, object]) -> dict[str, object]:
     if path.startswith(_FILTERS):
         return {"status": False, "message": message}
     return {"error": error}
+
+
+def schema(path: str) -> dict[str, object]:
+    """The JSON schema of errors of the calls under `path`."""
+    words = {"type": "string"}
+    maybe = {
+        "code": words,
+        "message": words,
+        "position": {"type": ["integer", "null"]},
+        "hint": {"type": ["string", "null"]},
+    }
+    error = {"type": "object", "properties": maybe, "required": list(maybe)}
+    example = _shaped(path, {"message": ""})
+    known = {"error": error, "detail": words, "message": words, "status": {"const": False}}
+    return {"type": "object", "properties": {name: known[name] for name in example}, "required": list(example)}

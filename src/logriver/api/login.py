@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from logriver.api import pages, parameters
 from logriver.auth.door import LOGIN_PATH, LOGOUT_PATH, Door
@@ -45,7 +45,7 @@ def router(door: Door) -> APIRouter:
     """The routes; `door` makes the sessions."""
     routes = APIRouter(tags=["doors"])
 
-    @routes.get(LOGIN_PATH, summary="A page to give the token to, or to log out")
+    @routes.get(LOGIN_PATH, summary="A page to give the token to, or to log out", response_class=HTMLResponse)
     async def get_login(request: Request) -> Response:
         if door.has_session(request.scope["headers"]):
             return _page("You are logged in.", _LOGOUT_FORM, 200)
@@ -61,7 +61,13 @@ def router(door: Door) -> APIRouter:
         }
     }
 
-    @routes.post(LOGIN_PATH, summary="The token for a session: `token=..`", openapi_extra=described, status_code=303)
+    @routes.post(
+        LOGIN_PATH,
+        summary="The token for a session: `token=..`",
+        openapi_extra=described,
+        status_code=303,
+        response_class=RedirectResponse,
+    )
     async def post_login(request: Request) -> Response:
         given = await parameters.body(request)
         address = request.client.host if request.client else ""
@@ -71,7 +77,9 @@ def router(door: Door) -> APIRouter:
             return _refused(request, refusal)
         return _lead(request, _next(request), session, LIFE_SECONDS)
 
-    @routes.post(LOGOUT_PATH, summary="Take the session from the browser", status_code=303)
+    @routes.post(
+        LOGOUT_PATH, summary="Take the session from the browser", status_code=303, response_class=RedirectResponse
+    )
     async def post_logout(request: Request) -> Response:
         return _lead(request, LOGIN_PATH, "", 0)
 

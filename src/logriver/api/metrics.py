@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from logriver.metrics import REGISTRY
 
@@ -11,7 +11,7 @@ def router() -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/metrics", summary="Counters and times for Prometheus")
+    @routes.get("/metrics", summary="Counters and times for Prometheus", response_class=PlainTextResponse)
     async def get_metrics() -> Response:
         return Response(generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -1,6 +1,6 @@
 """`/api/v1/search`: rows that match a search text, a page at a time or all in one stream."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
@@ -13,13 +13,14 @@ from logriver.api.export import file_answer, media_type_of
 from logriver.errors import BadRequest
 from logriver.record import MAX_SEQ
 from logriver.search.cursor import Order
-from logriver.search.export import Export, Wanted
+from logriver.search.export import MEDIA_TYPES, Export, Wanted
 from logriver.search.hints import Hint, Hints
 from logriver.search.search import MAX_LIMIT, Page, Question, Search
 
 _ORDERS: dict[str, Order] = {"asc": "asc", "desc": "desc"}
 _DEFAULT_LIMIT = "100"
 MAX_EXPORT_ROWS = MAX_SEQ
+_STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {media_type: {} for media_type in MEDIA_TYPES}}}
 
 
 def router(search: Search, export: Export, hints: Hints, export_idle_seconds: float) -> APIRouter:
@@ -39,7 +40,7 @@ def router(search: Search, export: Export, hints: Hints, export_idle_seconds: fl
         return _answer(page, hint, started)
 
     # FastAPI reads the parameters below only to describe and document them; `parameters.read` knows all their places.
-    @routes.get("/api/v1/search", summary="Rows that match a search text, newest first")
+    @routes.get("/api/v1/search", summary="Rows that match a search text, newest first", responses=_STREAMS)
     async def get_search(
         request: Request,
         q: Annotated[str, Query(description="search text; also `query`")] = "",
@@ -54,7 +55,12 @@ def router(search: Search, export: Export, hints: Hints, export_idle_seconds: fl
     body = {"type": "object", "properties": {name: {"type": "string"} for name in _NAMES}}
     described = {"requestBody": {"content": {"application/json": {"schema": body}}}}
 
-    @routes.post("/api/v1/search", summary="The same, with the parameters in the body", openapi_extra=described)
+    @routes.post(
+        "/api/v1/search",
+        summary="The same, with the parameters in the body",
+        openapi_extra=described,
+        responses=_STREAMS,
+    )
     async def post_search(request: Request) -> Response:
         return await answer(request)
 

@@ -24,7 +24,12 @@ def router(tail: Tail, idle_seconds: float) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["search"])
 
-    @routes.get("/api/v1/tail", summary="Records that match a search text as they arrive, as server-sent events")
+    @routes.get(
+        "/api/v1/tail",
+        summary="Records that match a search text as they arrive, as server-sent events",
+        response_class=Response,
+        responses={200: {"content": {"text/event-stream": {}}}},
+    )
     async def get_tail(
         request: Request,
         q: Annotated[str, Query(description="search text; also `query`")] = "",
