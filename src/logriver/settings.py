@@ -105,7 +105,7 @@ class Settings(BaseSettings):
         0.25,
         gt=0,
         validation_alias=_also("block_seconds", "STREAM_MAX_WAIT_TIME_IN_SECONDS"),
-        description="hand a block to the store after so long",
+        description="hand a block to the store after so long; up to four times as long while another is being stored",
     )
     block_bytes: int = Field(32 * MB, gt=0, description="hand a block to the store after so many bytes")
     query_timeout: float = Field(30.0, gt=0, description="longest time for one query")
