@@ -41,7 +41,7 @@ def measure(workload: Workload) -> Values:
         used, peak = usage.cpu(server.pid).since(before), usage.memory(server.pid).peak
         time.sleep(IDLE_SECONDS)
         idle = usage.memory(server.pid)
-        _wait_for_merges(server)
+        wait_for_merges(server)
         merges = usage.cpu(server.pid).since(before).merge_seconds
         disk, store = usage.directory_bytes(server.data), usage.directory_bytes(server.data / "store")
         server.wait_searchable(workload.count)
@@ -65,7 +65,7 @@ def measure(workload: Workload) -> Values:
     }
 
 
-def _wait_for_merges(server: ServerProcess) -> None:
+def wait_for_merges(server: ServerProcess) -> None:
     """Until neither the merges' CPU nor the size of the store has changed for some seconds."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     last, steady = (0.0, 0), 0

@@ -47,12 +47,17 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A part of the benchmark: `measure` gives values by the keys of `figures`, in one run."""
+    """A part of the benchmark: `measure` gives values by the keys of `figures`, in one run.
+
+    With `columns` a figure has more values than one, beside each other: the first column is its own, that of another is
+    under the figure's key, a blank and the column's name.
+    """
 
     name: str
     title: str
     figures: dict[str, Figure]
     measure: Callable[[Workload], Values]
+    columns: tuple[str, ...] = ("value",)
 
 
 def medians(runs: Sequence[Values]) -> Values:

@@ -20,8 +20,8 @@ def show(console: Console, measurement: Measurement, values: Values) -> None:
     """Print the figures of a measurement."""
     table = Table(title=measurement.title, title_justify="left")
     table.add_column("figure")
-    table.add_column("value", justify="right")
-    table.add_column("target", justify="right")
+    for column in (*measurement.columns, "target"):
+        table.add_column(column, justify="right")
     table.add_column("reached")
     for row in _rows(measurement, values):
         table.add_row(*row, style="red" if row[-1] == "NO" else "")
@@ -36,8 +36,8 @@ def write(measurement: Measurement, values: Values, facts: list[str], path: Path
         f"## {measurement.title}",
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC · " + " · ".join(facts),
         "",
-        "| figure | value | target | reached |",
-        "|---|---:|---:|---|",
+        f"| figure | {' | '.join(measurement.columns)} | target | reached |",
+        f"|---|{'---:|' * len(measurement.columns)}---:|---|",
         *(f"| {' | '.join(row)} |" for row in _rows(measurement, values)),
         end,
     ]
@@ -49,9 +49,15 @@ def write(measurement: Measurement, values: Values, facts: list[str], path: Path
     path.write_text(pattern.sub(lambda _: section, text), encoding="utf-8")
 
 
-def _rows(measurement: Measurement, values: Values) -> list[tuple[str, str, str, str]]:
+def _rows(measurement: Measurement, values: Values) -> list[tuple[str, ...]]:
     return [
-        (figure.label, figure.text(values[key]), figure.target, _VERDICT[figure.reached(values[key])])
+        (figure.label, *_texts(measurement, key, values), figure.target, _VERDICT[figure.reached(values[key])])
         for key, figure in measurement.figures.items()
         if key in values
     ]
+
+
+def _texts(measurement: Measurement, key: str, values: Values) -> list[str]:
+    figure = measurement.figures[key]
+    keys = [key, *(f"{key} {column}" for column in measurement.columns[1:])]
+    return [figure.text(values[key]) if key in values else "" for key in keys]

@@ -2,12 +2,14 @@
 
 import http.client
 import json
+import os
 import select
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,19 +22,26 @@ _POLL_SECONDS = 0.02
 
 
 class ServerProcess:
-    """`logriver serve` on a free port with a fresh data directory, for the length of a `with` block."""
+    """`logriver serve` on a free port, for the length of a `with` block, with a fresh data directory that is removed.
 
-    def __init__(self, folder: Path) -> None:
+    With `keep` the data directory stays as it is found and as it is left. `promote` are the promoted fields.
+    """
+
+    def __init__(self, folder: Path, promote: Sequence[str] = (), keep: bool = False) -> None:
         self.data = folder / "data"
         self._log = folder / "server.log"
+        self._environment = {**os.environ, "LOGRIVER_PROMOTE": json.dumps(promote)}
+        self._keep = keep
         self.host, self.port, self.pid = "", 0, 0
 
     def __enter__(self) -> "ServerProcess":
-        shutil.rmtree(self.data, ignore_errors=True)
+        self._remove_data()
         command = Path(sys.executable).with_name("logriver")
         arguments = [str(command), "serve", "--listen", "127.0.0.1:0", "--data", str(self.data)]
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log, bufsize=0)
+            self._process = subprocess.Popen(
+                arguments, stdout=subprocess.PIPE, stderr=log, bufsize=0, env=self._environment
+            )
         self.pid = self._process.pid
         try:
             address = urlsplit(self._address())
@@ -44,7 +53,7 @@ class ServerProcess:
 
     def __exit__(self, *_: object) -> None:
         self._stop()
-        shutil.rmtree(self.data, ignore_errors=True)
+        self._remove_data()
 
     def status(self) -> dict[str, Any]:
         """`GET /api/v1/status`."""
@@ -73,6 +82,10 @@ class ServerProcess:
             if now > deadline or status["stored"] > count:
                 raise RuntimeError(f"{count} records were accepted, the server has {status!r:.300}")
             time.sleep(_POLL_SECONDS)
+
+    def _remove_data(self) -> None:
+        if not self._keep:
+            shutil.rmtree(self.data, ignore_errors=True)
 
     def _address(self) -> str:
         assert self._process.stdout is not None

@@ -422,6 +422,6 @@ def test_times_as_people_write_them(text: str, time_ns: int) -> None:
 
 
 def test_a_browser_at_the_address_is_shown_something(server: Any) -> None:
-    answer = server.client.get("/", follow_redirects=True)
+    answer = server.client.get("/")
     assert answer.status_code == 200
-    assert answer.url.path == "/docs"
+    assert answer.headers["content-type"].startswith("text/html")

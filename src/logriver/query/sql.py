@@ -7,7 +7,7 @@ on the same expression, and the engine folds the word too, so an answer is the s
 import re
 
 from logriver.columns import ALIASES
-from logriver.query import anywhere_conditions, escaping, field_conditions, repetition
+from logriver.query import anywhere_conditions, escaping, field_conditions, regex_words, repetition
 from logriver.query.binding import Condition, Promoted
 from logriver.query.tree import (
     And,
@@ -92,7 +92,10 @@ def _of_field(query: Field | Part | Exists | Compare | Range | Regex, made: Cond
             made.repeat(repetition.repeated(pattern))
             bound = made.bind(pattern)
             # Of constants, so it is computed, and a bad pattern refused, before any row is looked at.
-            return f"isNotNull(match('', {bound})) AND {field_conditions.regex(name or 'message', bound, made)}"
+            checks = [f"isNotNull(match('', {bound}))"]
+            if name is None or _is_message(name):
+                checks += [words(word, made) for word in regex_words.words_of(pattern)]
+            return " AND ".join([*checks, field_conditions.regex(name or "message", bound, made)])
 
 
 def _bounds(range: Range) -> list[tuple[str, str]]:
