@@ -101,7 +101,7 @@ def test_other_lines_are_text() -> None:
         ('a="open', None),
         ('a=b"c', None),
         ("=x", None),
-        ("", {}),
+        ("", None),
     ],
 )
 def test_pairs(line: str, pairs: dict[str, str | bool] | None) -> None:
