@@ -58,7 +58,8 @@ def send(server: RunningServer, sent: list[dict[str, Any]]) -> None:
     assert answer.json()["accepted"] == len(sent), answer.text
 
 
-@pytest.fixture(scope="session")
+# Of a module, because Playwright's loop counts as running in this thread, where other tests run loops of their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium")
     assert path, "Debian's chromium is needed: make debian"
