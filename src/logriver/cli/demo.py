@@ -97,7 +97,7 @@ def _wait(server: DemoServer, stop: threading.Event, seconds: float | None) -> N
 def _welcome(address: str, requests: Path, app: Path, seconds: float | None) -> Panel:
     ends = "Ctrl-C stops everything" if seconds is None else f"stops by itself after {seconds:g} s"
     lines = [
-        f"[bold]server[/]    {address}   (all calls: {address}/docs)",
+        f"[bold]page[/]      {address}   (all calls: {address}/docs)",
         f"[bold]follows[/]   {requests}\n          {app}",
         "",
         "[bold]try in another terminal[/]",

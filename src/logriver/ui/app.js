@@ -63,9 +63,9 @@ function App() {
   if ([401, 403].includes(status.error?.status)) return html`<${Login} />`;
   const isEmpty = status.data && status.data.stored === 0 && status.data.waiting === 0 && !place.q;
   const View = isEmpty && place.view === "explore" ? Welcome : VIEWS[place.view];
-  const shared = { place, go, zone, setZone, status: status.data };
+  const shared = { place, go, zone, setZone, theme, status: status.data };
   return html`
-    <${Header} ...${shared} lost=${status.error} theme=${theme} setTheme=${setTheme} showHelp=${() => setHelp(true)} />
+    <${Header} ...${shared} lost=${status.error} setTheme=${setTheme} showHelp=${() => setHelp(true)} />
     <main id="main"><${View} key=${place.view} ...${shared} refresh=${status.again} /></main>
     ${help && html`<${Help} close=${() => setHelp(false)} />`}
   `;

@@ -19,7 +19,7 @@ import { TimeRange, shifted } from "./timerange.js";
 const BUCKETS = 80;
 const tz = (zone) => (zone === "UTC" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone);
 
-export function Explore({ place, go, zone }) {
+export function Explore({ place, go, zone, theme }) {
   const [round, setRound] = useState(0);
   const [told, setTold] = useState({ loading: true });
   const [sql, setSql] = useState(false);
@@ -44,13 +44,17 @@ export function Explore({ place, go, zone }) {
     await navigator.clipboard?.writeText(location.origin + write(fixed)).catch(() => {});
     go({ from: fixed.from, to: fixed.to });
   };
-  useExploreKeys({ place, go, setExporting });
+  const cancel = () => {
+    told.cancel?.();
+    histogram.cancel();
+  };
+  useExploreKeys(place, go);
 
   const stats = told.answer?.stats;
   const hint = told.answer?.hint;
   return html`
     <div class="ask">
-      <${QueryBar} text=${place.q} run=${run} error=${told.error || null} busy=${told.loading} cancel=${() => told.cancel?.()} zone=${zone} />
+      <${QueryBar} text=${place.q} run=${run} error=${told.error || null} busy=${told.loading} cancel=${cancel} />
       <${TimeRange} from=${place.from} to=${place.to} zone=${zone} change=${(range) => go({ ...range, open: "" })} />
     </div>
     <p class="facts" role="status" aria-live="polite">
@@ -66,7 +70,7 @@ export function Explore({ place, go, zone }) {
       <button type="button" onClick=${freeze} title="fix the times in the address and copy it">share</button>
       <button type="button" onClick=${() => go({ view: "live" })}>live</button>
     </p>
-    <${Histogram} answer=${histogram.data} zone=${zone} zoom=${zoom} mark=${hovered} />
+    <${Histogram} answer=${histogram.data} zone=${zone} theme=${theme} zoom=${zoom} mark=${hovered} />
     <div class=${folded ? "below folded" : "below"}>
       ${!folded && html`<${FieldList} params=${conditions} add=${add} columns=${place.columns}
         setColumns=${(columns) => go({ columns }, { replace: true })}
@@ -90,7 +94,7 @@ function absolute(text) {
 
 const total = (histogram) => histogram.total ?? histogram.series.flatMap(({ values }) => values).reduce((sum, [, number]) => sum + number, 0);
 
-function useExploreKeys({ place, go }) {
+function useExploreKeys(place, go) {
   useEffect(() => {
     const pressed = (event) => {
       if (event.target.matches("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;

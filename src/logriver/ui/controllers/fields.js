@@ -48,8 +48,8 @@ export function FieldList({ params, add, columns, setColumns, group, run }) {
       </ul>
       ${fields.length > 0 && html`
         <h3 id="questions">Questions</h3>
-        <ul aria-labelledby="questions">${questionsFor(new Set(fields.map(({ name }) => name))).map(([title, , query]) => html`
-          <li><button type="button" class="plain" title=${query} onClick=${() => run(query)}>${title}</button></li>`)}</ul>`}
+        <ul aria-labelledby="questions">${questionsFor(new Set(fields.map(({ name }) => name))).map(([title, , question]) => html`
+          <li><button type="button" class="plain" title=${question(params.q)} onClick=${() => run(question(params.q))}>${title}</button></li>`)}</ul>`}
     </aside>`;
 }
 

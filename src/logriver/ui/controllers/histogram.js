@@ -12,7 +12,11 @@ const LEVEL_COLOURS = new Set(ORDER);
 const HEIGHT = 104;
 const LEAST_DRAG_PIXELS = 4;
 
-const fill = (key, place) => colour(LEVEL_COLOURS.has(key) ? `--level-${key}` : `--series-${place % 6}`);
+function fill(key, place) {
+  if (LEVEL_COLOURS.has(key)) return colour(`--level-${key}`);
+  // Records without the field stand behind those that have it.
+  return colour(key ? `--series-${place % 6}` : "--line");
+}
 
 // The answer as stacked columns: the first series of the result is drawn at the back, with the sum of all.
 export function stacked(answer) {

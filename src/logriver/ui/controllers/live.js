@@ -15,6 +15,7 @@ export function Live({ place, go, zone }) {
   const [, redraw] = useState(0);
   const [open, setOpen] = useState("");
   const list = useRef(null);
+  const top = useRef(0);
   const pattern = useMemo(() => markPattern(place.q), [place.q]);
   useEffect(() => {
     const opened = new Tail(place.q, () => redraw((old) => old + 1));
@@ -22,19 +23,24 @@ export function Live({ place, go, zone }) {
     return () => opened.close();
   }, [place.q]);
   const paused = tail?.paused;
+  // Only for new lines: a reader who has just begun to scroll is not pulled back.
   useEffect(() => {
     if (list.current && !paused) list.current.scrollTop = list.current.scrollHeight;
-  });
+  }, [tail?.rows, paused]);
+  const wheeled = (event) => event.deltaY < 0 && tail.pause();
+  // Up pauses at once; down to the end goes on.
   const scrolled = () => {
     const { scrollTop, scrollHeight, clientHeight } = list.current;
     const atEnd = scrollHeight - scrollTop - clientHeight < AT_END_PIXELS;
-    if (!atEnd && !tail.paused) tail.pause();
-    else if (atEnd && tail.paused && tail.pausedByScroll) tail.resume();
+    const isDown = scrollTop > top.current;
+    top.current = scrollTop;
+    if (!isDown && !atEnd) tail.pause();
+    else if (isDown && atEnd && tail.pausedByScroll) tail.resume();
   };
   const add = (asked, excluded, changes) => go(changes ? { view: "explore", ...changes } : { q: withTerm(place.q, asked, excluded) });
   const today = parts(Date.now(), zone).day;
   return html`
-    <div class="ask"><${QueryBar} text=${place.q} run=${(q) => go({ q })} error=${tail?.error} busy=${false} zone=${zone} /></div>
+    <div class="ask"><${QueryBar} text=${place.q} run=${(q) => go({ q })} error=${tail?.error} busy=${false} /></div>
     <p class="facts" role="status">
       <strong>${count(Math.round(tail?.rate || 0))}</strong> lines/s
       ${tail?.sampling && html`<span>more than can be read: one of ${count(tail.oneOf)} is shown</span>`}
@@ -45,7 +51,8 @@ export function Live({ place, go, zone }) {
       <button type="button" class="primary" onClick=${() => (paused ? tail.resume() : tail.pause(true))}>${paused ? "Resume" : "Pause"}</button>
       <button type="button" onClick=${() => tail.clear()}>clear</button>
     </p>
-    <div ref=${list} class=${place.wrap ? "list wrap live" : "list live"} role="log" aria-label="new lines" aria-live="off" tabindex="0" onScroll=${scrolled}>
+    <div ref=${list} class=${place.wrap ? "list wrap live" : "list live"} role="log" aria-label="new lines" aria-live="off" tabindex="0"
+      onScroll=${scrolled} onWheel=${wheeled}>
       <div class="lines" role="grid">
         ${(tail?.rows || []).map((record, number) => html`
           <${Line} key=${record._id} ...${{ record, number, pattern, zone, add, place, today }} columns=${place.columns}

@@ -43,7 +43,7 @@ export function PatternsView({ place, go, zone }) {
   const params = { q: place.q, from: place.from, to: place.to };
   return html`
     <div class="ask">
-      <${QueryBar} text=${place.q} run=${(q) => go({ q })} error=${null} busy=${false} zone=${zone} />
+      <${QueryBar} text=${place.q} run=${(q) => go({ q })} error=${null} busy=${false} />
       <${TimeRange} from=${place.from} to=${place.to} zone=${zone} change=${go} />
     </div>
     <${Patterns} params=${params} go=${go} zone=${zone} />`;

@@ -36,7 +36,7 @@ function useCompletion() {
   return [found, complete, close];
 }
 
-export function QueryBar({ text, run, error, busy, cancel, zone }) {
+export function QueryBar({ text, run, error, busy, cancel }) {
   const [draft, setDraft] = useState(text);
   const [chosen, setChosen] = useState(-1);
   const [found, complete, close] = useCompletion();

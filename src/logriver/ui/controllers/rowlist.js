@@ -5,7 +5,7 @@ import { count } from "../helpers/format.js";
 import { markPattern, term } from "../helpers/language.js";
 import { parts } from "../helpers/times.js";
 import { ask } from "../models/api.js";
-import { Pages } from "../models/pages.js";
+import { PAGE_ROWS, Pages } from "../models/pages.js";
 import { Failure } from "./failure.js";
 import { Line } from "./line.js";
 
@@ -116,9 +116,9 @@ export function RowList({ params, place, go, zone, tell, add, hover }) {
     list.current?.querySelectorAll(".lines > .line")[next]?.scrollIntoView({ block: "nearest" });
   };
 
-  if (error && error.status !== 400) return html`<${Failure} error=${error} again=${() => go({}, {})} />`;
+  if (error && error.status !== 400) return html`<${Failure} error=${error} again=${() => go({ round: Date.now() })} />`;
   const today = parts(Date.now(), zone).day;
-  const numberBefore = pages ? pages.first * 100 : 0;
+  const numberBefore = pages ? pages.first * PAGE_ROWS : 0;
   return html`
     ${fresh > 0 && html`<button type="button" class="fresh" onClick=${() => go({ round: Date.now() })}>
       ${fresh >= 1000 ? "1,000 or more" : count(fresh)} new ${fresh === 1 ? "line" : "lines"}</button>`}

@@ -1,16 +1,20 @@
 // Questions to begin with, for people who do not know the language yet: shown where the fields they need are there.
 
+import { withTerm } from "../helpers/language.js";
+
+// A title, the fields it needs, and the question for the conditions that are asked already.
 const QUESTIONS = [
-  ["errors by service", ["level", "service"], "level:>=error | top 20 service"],
-  ["levels over time", ["level"], "* | stats count() as lines by bin(5m), level"],
+  ["errors by service", ["level", "service"], () => "level:>=error | top 20 service"],
+  ["failed requests", ["status"], (conditions) => withTerm(conditions, "status:>=400")],
+  ["levels over time", ["level"], () => "* | stats count() as lines by bin(5m), level"],
   ["slowest customers", ["customer", "latency_seconds", "status"], customers("customer")],
   ["customers by day", ["customer", "latency_seconds", "status"], customers("customer, bin(1d)")],
-  ["kinds of messages", [], "* | patterns"],
+  ["kinds of messages", [], () => "* | patterns"],
 ];
 
 function customers(by) {
-  return "latency_seconds:* | stats count() as requests, count() if (status:<400) as successful, "
-    + `p50(latency_seconds) as median, p99(latency_seconds) as p99 by ${by} `
+  return () => "latency_seconds:* | stats p99(latency_seconds) as p99, p50(latency_seconds) as median, "
+    + `count() as requests, count() if (status:<400) as successful by ${by} `
     + "| eval uptime = 100 * successful / requests | sort p99 desc";
 }
 

@@ -70,7 +70,7 @@ export class Tail {
   }
 
   resume() {
-    Object.assign(this, { paused: false, held: 0 });
+    Object.assign(this, { paused: false, pausedByScroll: false, held: 0 });
     this.draw();
     this.changed();
   }
