@@ -41,9 +41,9 @@ def row(number: int) -> str:
     return rows.row(START_NS + number * SECOND_NS, "info", message, trace_id=f"trace-{number:06}")
 
 
-def granules(store: Embedded, text: str, times: Times = ANY_TIME, mark: int = MARK) -> tuple[int, int]:
+def granules(store: Embedded, text: str, times: Times = ANY_TIME) -> tuple[int, int]:
     """How many of all granules a search reads."""
-    wanted = where(parser.parse(text).where, times, mark, frozenset())
+    wanted = where(parser.parse(text).where, times, MARK, frozenset())
     plan = store.query_text(f"EXPLAIN indexes = 1 SELECT _seq FROM {TABLE} WHERE {wanted.sql}", "TSVRaw", wanted.params)
     steps = GRANULES.findall(plan.decode())
     return int(steps[-1][0]), int(steps[0][1])
@@ -85,11 +85,10 @@ def test_what_no_record_has_reads_nothing(store: Embedded) -> None:
     assert granules(store, "nowher*")[0] == 0
 
 
-def test_times_and_the_mark_narrow_what_is_read(store: Embedded) -> None:
+def test_times_narrow_what_is_read(store: Embedded) -> None:
     at_ns = START_NS + 50_000 * SECOND_NS
     for read, there in (
         granules(store, "*", Times(at_ns, at_ns + 10 * SECOND_NS)),
         granules(store, "request", Times(at_ns, at_ns + 10 * SECOND_NS)),
-        granules(store, "*", mark=100),
     ):
         assert 0 < read <= there // 3

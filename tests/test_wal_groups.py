@@ -3,10 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from logriver.queue.backlog import BUSY_PATIENCE
 from logriver.queue.wal_segment import FILE_HEADER_BYTES, records
 from logriver.record import Batch, Decoded, Receipt
-from tests.test_wal import LARGE, batch, copied, opened, rows_of, take
+from tests.test_wal import copied, opened, rows_of, take
 
 
 async def put_apart(directory: Path, crashed: Path) -> Receipt:
@@ -29,26 +28,3 @@ def test_requests_put_together_are_records_of_their_own(tmp_path: Path) -> None:
     found = [(header.first_seq, body) for header, body, _ in records(segment.read_bytes()[FILE_HEADER_BYTES:])]
     assert found == [(1, b"a\n"), (2, b"b\n"), (3, b"c\n")]
     assert asyncio.run(recovered(tmp_path / "crashed")) == {1: "a", 2: "b", 3: "c"}
-
-
-def test_a_run_that_is_not_full_waits_while_another_is_stored(tmp_path: Path) -> None:
-    linger_seconds = 0.5
-
-    async def run() -> None:
-        async with opened(tmp_path) as wal:
-            await wal.put(batch("first"))
-            first = take(wal)
-            await wal.put(batch("second"))
-            second = asyncio.create_task(asyncio.to_thread(wal.take, LARGE, LARGE, linger_seconds))
-            await asyncio.sleep(linger_seconds * 1.5)
-            assert not second.done()
-            wal.acknowledge(first)
-            found = await asyncio.wait_for(second, linger_seconds * (BUSY_PATIENCE - 2))
-            assert found is not None
-            assert rows_of(found) == {2: "second"}
-            await wal.put(batch("third"))
-            full = await asyncio.to_thread(wal.take, 1, LARGE, 1_000.0)
-            assert full is not None
-            assert rows_of(full) == {3: "third"}
-
-    asyncio.run(run())

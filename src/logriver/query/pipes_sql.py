@@ -1,9 +1,9 @@
 """Pipes to SQL: `| stats`, `| top` over the records, then any pipes over the result before, each a SELECT around it.
 
 Figures. Counts and sums are exact. `p50`, `p90`, `p99` are values that occur, the one at place `int(share * n)` of the
-sorted ones, while at most `EXACT_ROWS` are looked at; beyond, within 0.1 % of it, in constant memory. `uniq` is exact
-up to 65,000 different values and within 1 % beyond. Numbers are numbers and texts that are wholly one; others, and
-records without the field, are left out.
+sorted ones, while a query may keep them all (`EXACT_BYTES` each); beyond, within 0.1 % of it, in constant memory.
+`uniq` is exact up to 65,000 different values and within 1 % beyond. Numbers are numbers and texts that are wholly one;
+others, and records without the field, are left out.
 """
 
 import itertools
@@ -17,8 +17,8 @@ from logriver.query.binding import Condition
 from logriver.query.field_sql import Value
 from logriver.query.tree import Aggregate, Bin, Eval, Limit, Pipe, Query, Sort, Stats, Top, Where
 
-EXACT_ROWS = 5_000_000
-"""Percentiles over more rows are approximate: exact ones keep each value, which is 8 bytes."""
+EXACT_BYTES = 32
+"""What a query needs for each record of an exact percentile: the value, twice while its array grows, on two threads."""
 MAX_GROUPS = 500_000
 """Groups of one `stats` or `top`."""
 MAX_COLUMNS = 100
@@ -48,10 +48,10 @@ class _Source:
     order: list[str] = field(default_factory=list)
 
 
-def has_percentiles(pipes: Sequence[Pipe]) -> bool:
-    """Whether it matters to the figures how many rows are looked at."""
+def percentiles(pipes: Sequence[Pipe]) -> int:
+    """How many figures depend on how many rows are looked at."""
     stats = [pipe for pipe in pipes if isinstance(pipe, Stats)]
-    return any(aggregate.function in _PERCENTILES for pipe in stats for aggregate in pipe.aggregates)
+    return sum(aggregate.function in _PERCENTILES for pipe in stats for aggregate in pipe.aggregates)
 
 
 def statistic(pipes: Sequence[Pipe], wanted: Condition, zone: str, exact: bool, max_rows: int) -> Statistic:

@@ -17,7 +17,7 @@ SOURCE = "_visible"
 
 MAX_FIELDS = 100
 MAX_TABLES = 20
-OWN_COLUMNS = tuple(column.name for column in COLUMNS if column.name not in ("_slice", "_node"))
+OWN_COLUMNS = tuple(column.name for column in COLUMNS if column.name not in ("_slice", "_node", "_offset", "_level"))
 _ID = "concat(_node, '-', toString(_seq)) AS _id"
 KNOWN = frozenset(OWN_COLUMNS) | {"_id"}
 

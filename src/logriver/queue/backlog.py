@@ -16,11 +16,6 @@ from logriver.queue.base import DeadLetter, Piece, Run
 from logriver.queue.wal_segment import Letter, RecordHeader, Span, records
 
 _JOIN_BYTES = 1_000_000
-BUSY_PATIENCE = 4
-"""So many times longer does a run that is not full wait while another is being stored.
-
-Large blocks cost the engine less by the record, and it is busy anyway.
-"""
 # Rows that are kept in memory until they are taken; what is beyond is read from the log again.
 _READY_BYTES = 64_000_000
 
@@ -96,8 +91,7 @@ class Backlog:
                 enough = self._untaken_records >= max_records or self._untaken_bytes >= max_bytes
                 if self._spans and enough:
                     break
-                patience = linger_seconds * (BUSY_PATIENCE if self._taken_since else 1)
-                rest = self._spans[0].since + patience - clock.monotonic() if self._spans else None
+                rest = self._spans[0].since + linger_seconds - clock.monotonic() if self._spans else None
                 if rest is not None and rest <= 0:
                     break
                 self._changed.wait(rest)

@@ -53,6 +53,11 @@ class Desk:
         # Each may need a second thread, to be ended by.
         self._threads = ThreadPoolExecutor(2 * (bounds.queries + bounds.exports), "query")
 
+    @property
+    def query_memory_bytes(self) -> int:
+        """What one query may use."""
+        return self._bounds.query_memory_bytes
+
     async def ask(self, call: str, sql: str, params: Mapping[str, Param], result_rows: int = 0) -> Answer:
         """Run a SELECT; `call` names the asking use case in the metrics; more than `result_rows` rows are too many.
 

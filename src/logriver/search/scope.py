@@ -23,7 +23,8 @@ def where(query: Query, times: Times, mark: int, promoted: frozenset[str]) -> Co
     Further values are bound with its `bind`. Raises `BadQuery` for a value that its column cannot have.
     """
     made = condition(query, promoted)
-    conditions = [f"({made.sql})", f"_seq <= {made.bind(mark, 'UInt64')}"]
+    # `identity` hides the number from its index: nearly every record is below the mark, and a look costs 4 ms of 10 M.
+    conditions = [f"({made.sql})", f"identity(_seq) <= {made.bind(mark, 'UInt64')}"]
     if times.from_ns is not None:
         conditions.append(f"timestamp >= {time(made, times.from_ns)}")
     if times.to_ns is not None:

@@ -103,7 +103,8 @@ class Tail:
         wanted = where(search.where, ANY_TIME, end, self._promoted())
         sql = (
             f"SELECT {', '.join(documents.COLUMNS)} FROM {TABLE} "
-            f"WHERE {wanted.sql} AND _seq > {wanted.bind(seq, 'UInt64')} ORDER BY _seq LIMIT {_MOST_ROWS}"
+            f"WHERE {wanted.sql} AND _seq > {wanted.bind(seq, 'UInt64')} AND _seq <= {wanted.bind(end, 'UInt64')} "
+            f"ORDER BY _seq LIMIT {_MOST_ROWS}"
         )
         try:
             answer = await self._desk.ask("tail", sql, wanted.params)

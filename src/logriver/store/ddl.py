@@ -9,8 +9,10 @@ is fsynced, merges too.
 
 from logriver.columns import COLUMNS, PROMOTED_PREFIX, ROW_COLUMNS, TABLE
 
-# Numbers that grow row by row have small differences. What compresses is the engine's choice, by the size of the part.
-_CODECS = {"_seq": "Delta, Default", "timestamp": "Delta, Default"}
+# Nearly every query reads these two of every record that it looks at, and unpacking LZ4 takes a sixth of ZSTD's time.
+# Numbers that grow by one have equal differences; of times only the bits are kept in which those of a granule differ.
+# All other columns are compressed as the engine is configured to, by the size of the part.
+_CODECS = {"_seq": "Delta, LZ4", "timestamp": "GCD, T64, LZ4"}
 
 # With an entry for each granule: with one for several, the engine uses none of them for conditions joined by OR.
 _INDEXES = (

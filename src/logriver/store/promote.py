@@ -70,8 +70,9 @@ def is_sent(key: str) -> str:
 
 
 def _definitions(key: str) -> dict[str, str]:
+    # Columns that are there to be read quickly: unpacking LZ4 takes a third of ZSTD's time, for twice the room.
     text, number = promoted_columns(key)
     return {
-        text: f"Nullable(String) MATERIALIZED {attribute_text(key, literal)} CODEC(ZSTD(1))",
-        number: f"Nullable(Float64) MATERIALIZED {attribute_number(text)} CODEC(ZSTD(1))",
+        text: f"Nullable(String) MATERIALIZED {attribute_text(key, literal)} CODEC(LZ4)",
+        number: f"Nullable(Float64) MATERIALIZED {attribute_number(text)} CODEC(LZ4)",
     }
