@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import bulk, floor, idle, machine, queries, report, row_formats, single
+from bench import bulk, floor, idle, machine, page, queries, report, row_formats, single
 from bench.data import write_logs
 from bench.figures import Measurement, Values, Workload, medians
 
@@ -25,6 +25,7 @@ MEASUREMENTS = (
     idle.MEASUREMENT,
     row_formats.MEASUREMENT,
     queries.MEASUREMENT,
+    page.MEASUREMENT,
 )
 LEAST_LOGS = 50_000
 

@@ -40,11 +40,11 @@ FIGURES = {query.key: Figure(query.label, "ms", 1, at_most=query.at_most_ms) for
 
 def measure(workload: Workload) -> Values:
     """One run."""
-    kept = _data(workload)
+    kept = kept_data(workload)
     values: Values = {"cpu_idle": 0.0}
     for promoted in (False, True):
         queries = [query for query in CLASSES if query.promoted is promoted]
-        _copy(kept, workload.folder / "data")
+        copy_data(kept, workload.folder / "data")
         with ServerProcess(workload.folder, PROMOTED if promoted else _NOBODY, keep=True) as server:
             wait_for_merges(server)
             values |= _measured(server, queries, workload, tail=not promoted)
@@ -87,7 +87,7 @@ def _fed(server: ServerProcess, logs: Path) -> Iterator[dict[str, Any]]:
         figures |= client.finish(feed, "enough\n")
 
 
-def _data(workload: Workload) -> Path:
+def kept_data(workload: Workload) -> Path:
     """The kept data directory; it is made if there is none for this table."""
     table = hashlib.sha256(ddl.create_table(0).encode()).hexdigest()[:8]
     folder = workload.folder.parent / f"logriver-bench-{COUNT}-{table}"
@@ -105,7 +105,9 @@ def _data(workload: Workload) -> Path:
     return folder / "data"
 
 
-def _copy(kept: Path, data: Path) -> None:
+def copy_data(kept: Path, data: Path) -> None:
+    """Make `data` a copy of what is kept; large files are links."""
+
     def link_or_copy(source: str, target: str) -> None:
         # What is small may be written in place: locks, the queue's state.
         is_part = Path(source).is_relative_to(kept / "store") and Path(source).stat().st_size >= _LINK_FROM_BYTES
