@@ -270,7 +270,23 @@ def test_fields_gives_back_only_those(send: Send, ask: Ask) -> None:
 @pytest.mark.parametrize("pipe", ["stats count()", "top 3 level", "where n > 1", "eval n = 1", "patterns"])
 def test_pipes_that_give_no_records_are_refused(client: httpx.Client, pipe: str) -> None:
     answer = client.get("/api/v1/search", params={"q": f"error | {pipe}"})
-    assert (answer.status_code, error_of(answer)["code"]) == (400, "bad_query")
+    assert (answer.status_code, error_of(answer)["code"], error_of(answer)["position"]) == (400, "bad_query", 6)
+
+
+@pytest.mark.parametrize(
+    ("call", "text", "position"),
+    [
+        ("stats", '"a | stats b" | stats count() | fields level', 30),
+        ("stats", "error | limit 3", 6),
+        ("stats", "error | stats count() as n | where nobody > 3", 27),
+        ("search", "error | limit 3 | sort level", 16),
+        ("patterns", "error | patterns | sort level", 17),
+        ("tail", "error | fields level | limit 2", 21),
+    ],
+)
+def test_a_pipe_that_cannot_be_is_pointed_at(client: httpx.Client, call: str, text: str, position: int) -> None:
+    answer = client.get(f"/api/v1/{call}", params={"q": text})
+    assert (answer.status_code, error_of(answer)["position"]) == (400, position), answer.text
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------

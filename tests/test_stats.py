@@ -244,7 +244,7 @@ def test_too_many_groups_are_a_clear_answer(server: RunningServer, monkeypatch: 
     monkeypatch.setattr(pipes_sql, "MAX_GROUPS", 7)
     made = condition(Everything())
     count = Aggregate("count", None, None, "n")
-    sql = pipes_sql.statistic((Stats((count,), ("level",)),), made, "UTC", True, 10).sql
+    sql = pipes_sql.statistic(Search(Everything(), (Stats((count,), ("level",)),)), made, "UTC", True, 10).sql
     assert "max_rows_to_group_by = 7, group_by_overflow_mode = 'throw'" in sql
 
 

@@ -20,6 +20,7 @@ MAX_LENGTH = 20_000
 MAX_TERMS = 500
 """Words, values, names and numbers in it."""
 
+_PIPES = frozenset({"STATS", "_WHERE", "_EVAL", "_TOP", "_SORT", "_LIMIT", "_FIELDS", "_PATTERNS"})
 _TERMS = frozenset({"TEXT", "PIECES", "ALL", "STAR", "NAME", "NUMBER", "DURATION", "FUNCTION"})
 
 
@@ -33,6 +34,11 @@ def tokens(text: str) -> Iterator[Token]:
         if terms > MAX_TERMS:
             raise BadQuery(f"a search text has at most {MAX_TERMS} terms", position=token.start_pos)
         yield token
+
+
+def pipe_places(text: str) -> Iterator[int]:
+    """Where each pipe's name begins, in a text that is good."""
+    return (token.start_pos or 0 for token in tokens(text) if token.type in _PIPES)
 
 
 def _all_tokens(reader: Reader) -> Iterator[Token]:

@@ -5,12 +5,13 @@ texts and does not recurse: a text with many brackets meets a limit of the lexer
 """
 
 from collections.abc import Set
+from dataclasses import replace
 
 from lark import Lark, UnexpectedToken
 
 from logriver.errors import BadQuery
 from logriver.query.condition_lexer import RANGE_HINT
-from logriver.query.lexer import SearchLexer
+from logriver.query.lexer import SearchLexer, pipe_places
 from logriver.query.reader import PIPE
 from logriver.query.to_tree import TO_TREE
 from logriver.query.tree import OPERATORS, Search
@@ -55,7 +56,7 @@ def parse(text: str) -> Search:
         search: Search = GRAMMAR.parse(text)  # type: ignore[assignment]
     except UnexpectedToken as error:
         raise _bad_query(error, text) from None
-    return search
+    return replace(search, places=tuple(pipe_places(text))) if search.pipes else search
 
 
 def _bad_query(error: UnexpectedToken, text: str) -> BadQuery:

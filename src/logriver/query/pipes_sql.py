@@ -15,7 +15,7 @@ from logriver.errors import BadQuery
 from logriver.query import expression_sql, field_sql, sql
 from logriver.query.binding import Condition
 from logriver.query.field_sql import Value
-from logriver.query.tree import Aggregate, Bin, Eval, Limit, Pipe, Query, Sort, Stats, Top, Where
+from logriver.query.tree import Aggregate, Bin, Eval, Limit, Pipe, Query, Search, Sort, Stats, Top, Where
 
 EXACT_BYTES = 32
 """What a query needs for each record of an exact percentile: the value, twice while its array grows, on two threads."""
@@ -54,15 +54,16 @@ def percentiles(pipes: Sequence[Pipe]) -> int:
     return sum(aggregate.function in _PERCENTILES for pipe in stats for aggregate in pipe.aggregates)
 
 
-def statistic(pipes: Sequence[Pipe], wanted: Condition, zone: str, exact: bool, max_rows: int) -> Statistic:
-    """The SELECT that `pipes` are over the records of `wanted`, whose values are bound there; one row over `max_rows`
-    is given where there are more.
+def statistic(search: Search, wanted: Condition, zone: str, exact: bool, max_rows: int) -> Statistic:
+    """The SELECT that the pipes of `search` are over the records of `wanted`, whose values are bound there.
 
-    `zone` is a name of the zone database, for `bin`. Raises `BadQuery`.
+    One row over `max_rows` is given where there are more. `zone` is a name of the zone database, for `bin`. Raises
+    `BadQuery`.
     """
-    if not pipes or not isinstance(pipes[0], Stats | Top):
-        raise BadQuery("statistics begin with the pipe 'stats' or 'top'", hint=_HINT)
-    return _Compiler(wanted, zone, exact).run(pipes, max_rows)
+    if not search.pipes or not isinstance(search.pipes[0], Stats | Top):
+        with search.at_pipe(0):
+            raise BadQuery("statistics begin with the pipe 'stats' or 'top'", hint=_HINT)
+    return _Compiler(wanted, zone, exact).run(search, max_rows)
 
 
 class _Compiler:
@@ -73,10 +74,11 @@ class _Compiler:
         self._names = (f"c{number}" for number in itertools.count())
         self._records = True
 
-    def run(self, pipes: Sequence[Pipe], max_rows: int) -> Statistic:
+    def run(self, search: Search, max_rows: int) -> Statistic:
         source = _Source(f"{TABLE} WHERE {self._made.sql}", lambda name: field_sql.value(name, self._made))
-        for pipe in pipes:
-            source = self._pipe(pipe, source)
+        for number, pipe in enumerate(search.pipes):
+            with search.at_pipe(number):
+                source = self._pipe(pipe, source)
             self._records = False
         given = ", ".join(_given(value) for value in source.columns.values())
         order = f" ORDER BY {', '.join(source.order)}" if source.order else ""

@@ -5,8 +5,12 @@ WHERE, `pipes_sql.py` turns pipes into the SELECT around it.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from logriver.errors import BadQuery
 
 # -- conditions --------------------------------------------------------------------------------------------------------
 
@@ -234,10 +238,21 @@ PIPE_NAMES = ("stats", "where", "eval", "top", "sort", "limit", "fields", "patte
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A whole search text: conditions, then pipes in their order."""
+    """A whole search text: conditions, then pipes in their order. `places` are the characters that these begin at."""
 
     where: Query
     pipes: tuple[Pipe, ...] = ()
+    places: tuple[int, ...] = field(default=(), compare=False, repr=False)
+
+    @contextmanager
+    def at_pipe(self, number: int) -> Iterator[None]:
+        """What turns out to be wrong inside of the block is wrong with that pipe: a `BadQuery` gets its position."""
+        try:
+            yield
+        except BadQuery as error:
+            if error.position is None and number < len(self.places):
+                error.position = self.places[number]
+            raise
 
 
 PLAIN_NAME = re.compile(r"[A-Za-z_@][\w.@]*")

@@ -60,7 +60,7 @@ class Export:
         Raises `BadQuery` at once for words that cannot be read.
         """
         search = parser.parse(wanted.text)
-        shape = shape_of(search.pipes)
+        shape = shape_of(search)
         made = where(search.where, wanted.times, self._mark(), self._promoted())
         is_ndjson = wanted.media_type == NDJSON
         columns = ", ".join(documents.COLUMNS) if is_ndjson else _columns(shape, made)

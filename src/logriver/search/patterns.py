@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from logriver.columns import TABLE
 from logriver.errors import BadQuery
 from logriver.query import parser, templates, text
-from logriver.query.tree import Everything, Limit, Patterns, Pipe, Query, conjunction
+from logriver.query.tree import Everything, Limit, Patterns, Query, Search, conjunction
 from logriver.search.cost import Cost
 from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, Times, where
@@ -64,7 +64,7 @@ class PatternList:
     async def patterns(self, question: Question) -> Found:
         """The patterns. Raises `BadQuery`, and what `Desk.ask` raises."""
         search = parser.parse(question.text)
-        limit = _limit(search.pipes, question.limit)
+        limit = _limit(search, question.limit)
         cost = Cost()
         wanted = where(search.where, question.times, self._mark(), self._promoted())
         counted = await self._desk.ask("patterns", f"SELECT count() FROM {TABLE} WHERE {wanted.sql}", wanted.params)
@@ -87,13 +87,14 @@ class PatternList:
         return Found(found, records, one_in > 1, cost)
 
 
-def _limit(pipes: tuple[Pipe, ...], limit: int) -> int:
-    match pipes:
+def _limit(search: Search, limit: int) -> int:
+    match search.pipes:
         case () | (Patterns(),):
             return limit
         case (Patterns(), Limit(count)):
             return min(count, limit)
-    raise BadQuery("beside 'patterns' only 'limit' has a place here", hint="such as: error | patterns | limit 10")
+    with search.at_pipe(isinstance(search.pipes[0], Patterns)):
+        raise BadQuery("beside 'patterns' only 'limit' has a place here", hint="such as: error | patterns | limit 10")
 
 
 def _pattern(row: list[object], one_in: int) -> Pattern:

@@ -67,7 +67,7 @@ class Search:
         Raises `BadQuery` and `BadRequest` for words and cursors that cannot be read, and what `Desk.ask` raises.
         """
         search = parser.parse(question.text)
-        shape = shape_of(search.pipes)
+        shape = shape_of(search)
         if not question.cursor:
             times = question.times
             place = Cursor(self._mark(), times.from_ns, times.to_ns, question.order, clock.MIN_TIME_NS, "", 0)

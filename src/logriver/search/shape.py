@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from logriver.errors import BadQuery
 from logriver.query.field_sql import value
 from logriver.query.sql import Condition
-from logriver.query.tree import Fields, Limit, Pipe, Sort
+from logriver.query.tree import Fields, Limit, Pipe, Search, Sort
 
 _DIRECTIONS = {False: "ASC", True: "DESC"}
 
@@ -19,28 +19,33 @@ class Shape:
     fields: tuple[str, ...] = ()
 
 
-def shape_of(pipes: tuple[Pipe, ...]) -> Shape:
-    """The shape that `pipes` give. Raises `BadQuery` for those that make no rows of records."""
+def shape_of(search: Search) -> Shape:
+    """The shape that pipes give. Raises `BadQuery` for those that make no rows of records."""
     shape = Shape()
-    for pipe in pipes:
-        match pipe:
-            case Sort(keys) if not shape.sort and shape.limit is None:
-                shape = Shape(keys, shape.limit, shape.fields)
-            case Limit(count):
-                shape = Shape(shape.sort, count if shape.limit is None else min(count, shape.limit), shape.fields)
-            case Fields(names) if not shape.fields:
-                shape = Shape(shape.sort, shape.limit, tuple(dict.fromkeys(names)))
-            case _:
-                raise _refused(pipe)
+    for number, pipe in enumerate(search.pipes):
+        with search.at_pipe(number):
+            shape = _with(pipe, shape)
     return shape
 
 
-def fields_of(pipes: tuple[Pipe, ...], call: str) -> tuple[str, ...]:
-    """The fields that `pipes` choose, for a `call` that knows no other pipe. Raises `BadQuery`."""
-    shape = shape_of(pipes)
-    if shape.sort or shape.limit is not None:
-        raise BadQuery(f"{call} takes no pipe but 'fields'")
-    return shape.fields
+def _with(pipe: Pipe, shape: Shape) -> Shape:
+    match pipe:
+        case Sort(keys) if not shape.sort and shape.limit is None:
+            return Shape(keys, shape.limit, shape.fields)
+        case Limit(count):
+            return Shape(shape.sort, count if shape.limit is None else min(count, shape.limit), shape.fields)
+        case Fields(names) if not shape.fields:
+            return Shape(shape.sort, shape.limit, tuple(dict.fromkeys(names)))
+    raise _refused(pipe)
+
+
+def fields_of(search: Search, call: str) -> tuple[str, ...]:
+    """The fields that pipes choose, for a `call` that knows no other pipe. Raises `BadQuery`."""
+    for number, pipe in enumerate(search.pipes):
+        if isinstance(pipe, Sort | Limit):
+            with search.at_pipe(number):
+                raise BadQuery(f"{call} takes no pipe but 'fields'")
+    return shape_of(search).fields
 
 
 def order_by(shape: Shape, order: str, made: Condition) -> str:

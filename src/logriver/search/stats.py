@@ -59,7 +59,7 @@ class Statistics:
         cost = Cost()
         exact = await self._exact(search, question.times, cost)
         wanted = self._wanted(search, question.times)
-        made = statistic(search.pipes, wanted, question.tz.key, exact, MAX_ROWS)
+        made = statistic(search, wanted, question.tz.key, exact, MAX_ROWS)
         answer = cost.add(await self._ask(made, wanted))
         return Table(
             columns=[name for name, _ in made.columns],
@@ -72,7 +72,7 @@ class Statistics:
     def sql(self, search: Search, times: Times, tz: ZoneInfo) -> tuple[str, Condition]:
         """The SELECT of a table and what is bound in it, not run. Raises `BadQuery`."""
         wanted = self._wanted(search, times)
-        return statistic(search.pipes, wanted, tz.key, True, MAX_ROWS).sql, wanted
+        return statistic(search, wanted, tz.key, True, MAX_ROWS).sql, wanted
 
     def _wanted(self, search: Search, times: Times) -> Condition:
         return where(search.where, times, self._mark(), self._promoted())

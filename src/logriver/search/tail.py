@@ -62,7 +62,7 @@ class Tail:
         Raises `BadQuery` at once, `Overloaded` when it is asked for the first batch, which is empty.
         """
         search = parser.parse(text)
-        fields = fields_of(search.pipes, "tail")
+        fields = fields_of(search, "tail")
         start = after.seq if after is not None else self._mark()
         # Only to find what is wrong with the values now.
         where(search.where, ANY_TIME, start, self._promoted())
