@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from logriver import clock
 from logriver.query import pipes_sql
 from logriver.query.sql import condition
-from logriver.query.tree import Aggregate, Everything, Stats
+from logriver.query.tree import Aggregate, Everything, Search, Stats
 from tests.conftest import RunningServer
 
 Table = Callable[..., list[list[Any]]]
