@@ -1,7 +1,7 @@
 # Everything a fresh machine needs, given Python 3.11 or newer, make and the package index. `make help` lists it.
 
-# Debian packages that tests need; each brings a command of its own name.
-DEBIAN_PACKAGES := strace openssl chromium
+# Debian packages that tests need; each brings a command of its own name, or the one after the colon.
+DEBIAN_PACKAGES := strace openssl chromium iproute2:ip
 # Half of the time tests wait, for a server or for a deadline: three keep two cores busy.
 TEST_WORKERS ?= 3
 
@@ -64,7 +64,8 @@ $(STAMP): requirements.lock pyproject.toml
 debian: PACKAGES ?= $(DEBIAN_PACKAGES)
 debian:
 	@missing=""; \
-	for package in $(PACKAGES); do command -v $$package >/dev/null || missing="$$missing $$package"; done; \
+	for package in $(PACKAGES); do \
+		command -v $${package#*:} >/dev/null || missing="$$missing $${package%:*}"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 		echo "this machine lacks:$$missing (on Debian, as root: apt-get install$$missing)" >&2; exit 1; \

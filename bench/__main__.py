@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import bulk, floor, idle, machine, page, queries, report, row_formats, single
+from bench import bulk, files, floor, idle, machine, page, queries, report, row_formats, single, user_formats
 from bench.data import write_logs
 from bench.figures import Measurement, Values, Workload, medians
 
@@ -24,7 +24,9 @@ MEASUREMENTS = (
     single.MEASUREMENT,
     idle.MEASUREMENT,
     row_formats.MEASUREMENT,
+    user_formats.MEASUREMENT,
     queries.MEASUREMENT,
+    files.MEASUREMENT,
     page.MEASUREMENT,
 )
 LEAST_LOGS = 50_000

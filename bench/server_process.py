@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,13 +25,20 @@ _POLL_SECONDS = 0.02
 class ServerProcess:
     """`logriver serve` on a free port, for the length of a `with` block, with a fresh data directory that is removed.
 
-    With `keep` the data directory stays as it is found and as it is left. `promote` are the promoted fields.
+    With `keep` the data directory stays as it is found and as it is left. `promote` are the promoted fields,
+    `environment` are further settings.
     """
 
-    def __init__(self, folder: Path, promote: Sequence[str] = (), keep: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        promote: Sequence[str] = (),
+        keep: bool = False,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.data = folder / "data"
         self._log = folder / "server.log"
-        self._environment = {**os.environ, "LOGRIVER_PROMOTE": json.dumps(promote)}
+        self._environment = {**os.environ, "LOGRIVER_PROMOTE": json.dumps(promote), **environment}
         self._keep = keep
         self.host, self.port, self.pid = "", 0, 0
 

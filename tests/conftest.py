@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -101,3 +102,16 @@ def new_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
     for running in started:
         if running.process.poll() is None:
             running.kill()
+
+
+@pytest.fixture(scope="session")
+def own_address() -> Iterator[str]:
+    """An address of this machine that is not loopback; where it has no network, one is lent to it."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.connect(("192.0.2.1", 9))  # sends nothing, but chooses the address it would send from
+        yield asking.getsockname()[0]
+        return
+    lent = "10.213.7.1"
+    subprocess.run(["ip", "address", "add", f"{lent}/32", "dev", "lo"], check=True)
+    yield lent
+    subprocess.run(["ip", "address", "delete", f"{lent}/32", "dev", "lo"], check=True)

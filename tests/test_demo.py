@@ -25,26 +25,46 @@ def address_of(shown: bytes) -> str:
 
 
 def test_demo_agrees_with_its_files_and_cleans_up(tmp_path: Path) -> None:
-    with start(tmp_path, "--for", "30s") as demo:
-        shown, errors = demo.communicate(timeout=120)
-    assert demo.returncode == 0, shown.decode() + errors.decode()
-    assert b"everything agrees" in shown
+    with start(tmp_path, "--agents", "3", "--for", "30s") as demo:
+        shown = shown_until(demo, b"/logs?hostname=*")
+        assert_answered_by(shown.decode().split("'")[-2], {"web-1", "web-2", "web-3"})
+        rest, errors = demo.communicate(timeout=120)
+    assert demo.returncode == 0, rest.decode() + errors.decode()
+    assert b"everything agrees" in rest
     for number in range(1, 21):
-        assert f"cust_{number} " in shown.decode()
+        assert f"cust_{number} " in rest.decode()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(httpx.ConnectError):
         httpx.get(address_of(shown), trust_env=False)
 
 
+def shown_until(demo: subprocess.Popen[bytes], text: bytes) -> bytes:
+    """What the demo prints up to the line with `text`."""
+    assert demo.stdout
+    shown = b""
+    while text not in shown:
+        line = demo.stdout.readline()
+        assert line, "the demo ended by itself"
+        shown += line
+    return shown
+
+
+def assert_answered_by(url: str, hosts: set[str]) -> None:
+    """The call that the demo shows gives lines of files that nobody sends, soon of all `hosts`."""
+    found: set[str] = set()
+    for _ in range(100):
+        lines = httpx.get(url, trust_env=False).text.splitlines()
+        assert len(lines) <= 10
+        found |= {line.partition(": ")[0] for line in lines}
+        if found == hosts:
+            return
+        time.sleep(0.1)
+    raise AssertionError(found)
+
+
 def test_ctrl_c_stops_all(tmp_path: Path) -> None:
     with start(tmp_path) as demo:
-        assert demo.stdout
-        shown = b""
-        while b"Ctrl-C stops everything" not in shown:
-            line = demo.stdout.readline()
-            assert line, "the demo ended by itself"
-            shown += line
-        address = address_of(shown)
+        address = address_of(shown_until(demo, b"Ctrl-C stops everything"))
         assert httpx.get(f"{address}/health", trust_env=False).status_code == 200
         time.sleep(1)
         demo.send_signal(signal.SIGINT)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from logriver.settings import ENV_PREFIX, Settings
+from logriver.settings import ENV_PREFIX, Settings, SourceTable
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = ROOT / "docs" / "settings.md"
@@ -45,9 +45,25 @@ FOREIGN = re.compile(
 )
 
 
+SOURCES_HEAD = """
+## A table of `sources`
+
+In the config file each is a `[[sources]]` ([formats.md](formats.md), [following.md](following.md)); in the environment
+`sources` is a list of JSON objects, and `formats` an object.
+
+| key | meaning |
+|---|---|
+"""
+
+
 def settings_document() -> str:
     """docs/settings.md as settings.py has it."""
-    return SETTINGS_HEAD + "".join(f"{setting_row(name)}\n" for name in Settings.model_fields)
+    settings = "".join(f"{setting_row(name)}\n" for name in Settings.model_fields)
+    return SETTINGS_HEAD + settings + SOURCES_HEAD + "".join(map(source_row, SourceTable.model_fields))
+
+
+def source_row(name: str) -> str:
+    return f"| `{name}` | {SourceTable.model_fields[name].description} |\n"
 
 
 def setting_row(name: str) -> str:
@@ -63,7 +79,7 @@ def default_of(name: str) -> str:
     default = Settings.model_fields[name].default
     if name == "data":
         return "`~/.local/share/logriver`"
-    if default in (None, "", []) or not str(default):
+    if default in (None, "", [], {}) or not str(default):
         return ""
     if isinstance(default, list):
         return ", ".join(f"`{value}`" for value in default)

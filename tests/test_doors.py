@@ -3,13 +3,12 @@
 import contextlib
 import os
 import re
-import socket
 import ssl
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field, fields
 from http.client import HTTPConnection, HTTPSConnection
 from itertools import count
@@ -18,7 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from logriver.api.app import create_api
 from logriver.api.services import Services
@@ -27,6 +26,7 @@ from logriver.auth.sessions import COOKIE, LIFE_SECONDS
 from logriver.errors import SettingsError
 from logriver.receive.http import Receiver
 from logriver.receive.listen import check_certificate
+from logriver.receive.ranges import Ranges
 from logriver.settings import Settings
 
 TOKEN = "a token that nobody guesses"
@@ -125,19 +125,6 @@ def serving(data: Path, *arguments: str, environment: Headers | None = None) -> 
     assert process.returncode == 0
 
 
-@pytest.fixture(scope="session")
-def own_address() -> Iterator[str]:
-    """An address of this machine that is not loopback; where it has no network, one is lent to it."""
-    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        asking.connect(("192.0.2.1", 9))  # sends nothing, but chooses the address it would send from
-        yield asking.getsockname()[0]
-        return
-    lent = "10.213.7.1"
-    subprocess.run(["ip", "address", "add", f"{lent}/32", "dev", "lo"], check=True)
-    yield lent
-    subprocess.run(["ip", "address", "delete", f"{lent}/32", "dev", "lo"], check=True)
-
-
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory, own_address: str) -> tuple[Path, Path]:
     directory = tmp_path_factory.mktemp("tls")
@@ -159,7 +146,9 @@ def doors(
     listen = ["--listen", "127.0.0.1:0", "--listen", f"{own_address}:0", "--listen", "[::1]:0"]
     tls = ["--tls-cert", str(certificate[0]), "--tls-key", str(certificate[1])] if request.param == "https" else []
     data = tmp_path_factory.mktemp("doors") / "data"
-    with serving(data, *listen, *tls, "--cors-origin", APP_ORIGIN) as running:
+    # Root reads files for callers without a token only where somebody said which.
+    chosen = ["--cors-origin", APP_ORIGIN, "--files-root", str(data.parent)]
+    with serving(data, *listen, *tls, *chosen) as running:
         assert running.scheme == request.param
         if tls:
             running.verify = ssl.create_default_context(cafile=str(certificate[0]))
@@ -172,21 +161,23 @@ def routes() -> list[tuple[str, str]]:
     """Method and path of every call that the application has."""
     nothing: dict[str, Any] = {attribute.name: None for attribute in fields(Services)}
     app = create_api(Services(**{**nothing, "settings": Settings(), "promoted": frozenset()}))
-    found = {("POST", path) for path in Receiver.PATHS}
+    found = {("POST", path) for path in Receiver.PATHS} | Ranges.CALLS
     for route in api_routes(app.routes):
         path = route.path.replace("/ui/{name:path}", "/ui/app.js")
-        found |= {(method, re.sub(r"\{[^}]*\}", "1", path)) for method in route.methods or ()}
+        # A WebSocket begins as a GET; tests/test_channel.py opens it from all places.
+        methods = ["GET"] if isinstance(route, APIWebSocketRoute) else route.methods or ()
+        found |= {(method, re.sub(r"\{[^}]*\}", "1", path)) for method in methods}
     return sorted(found)
 
 
-def api_routes(listed: Sequence[object]) -> Iterator[APIRoute]:
+def api_routes(listed: Sequence[object]) -> Iterator[APIRoute | APIWebSocketRoute]:
     for route in listed:
         # Newer versions of FastAPI keep an included router as it is, older ones take its routes over.
         included = getattr(route, "original_router", None)
         if included is not None:
             yield from api_routes(included.routes)
             continue
-        assert isinstance(route, APIRoute), f"a kind of route that this test does not know: {route!r}"
+        assert isinstance(route, APIRoute | APIWebSocketRoute), f"a kind of route that is not known here: {route!r}"
         yield route
 
 

@@ -1,5 +1,6 @@
 """Everything in one stream: the same records in each format, in constant memory, and never complete when it is not."""
 
+import asyncio
 import csv
 import io
 import json
@@ -8,13 +9,15 @@ import re
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from logriver.api.export import StreamAnswer, file_answer
+from logriver.errors import StoreError
 from tests.conftest import RunningServer
 
 NewServer = Callable[..., RunningServer]
@@ -179,3 +182,29 @@ def test_a_server_that_dies_leaves_no_complete_file(new_server: NewServer) -> No
         server.kill()
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             list(pieces)
+
+
+def test_an_export_that_fails_midway_says_why_and_is_not_ended() -> None:
+    """The engine checks what it will read before it begins, so that no damage to a file makes it fail in between."""
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        yield b'{"message":"one"}\n'
+        raise StoreError("the disk fails")
+
+    sent = asyncio.run(messages_of(file_answer(pieces(), NDJSON, 10)))
+    assert [message.get("more_body") for message in sent] == [None, True, True]
+    assert json.loads(sent[-1]["body"])["error"]["message"] == "the disk fails"
+    assert len(asyncio.run(messages_of(file_answer(pieces(), CSV, 10)))) == 2
+
+
+async def messages_of(answer: StreamAnswer) -> list[Any]:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("a stream asks for nothing")
+
+    await answer({"type": "http"}, receive, send)
+    return sent

@@ -18,6 +18,7 @@ from logriver.errors import Overloaded, RangeConflict, SettingsError, Unavailabl
 from logriver.follow.follower import Follower
 from logriver.queue.ledger import Ledger as QueueLedger
 from logriver.record import Batch, FileRange, Held, Receipt
+from logriver.settings import FollowSettings, SourceTable
 
 pytestmark = pytest.mark.anyio
 MAX_RECORD_BYTES = 2_000_000
@@ -75,20 +76,19 @@ class Ledger:
 @asynccontextmanager
 async def following(
     sink: Ledger,
-    *sources: str | Path,
+    *sources: str | Path | SourceTable,
     from_end: bool = False,
     max_record_bytes: int = MAX_RECORD_BYTES,
     max_open: int = 500,
 ) -> AsyncIterator[Follower]:
-    follower = Follower(
-        sink,
-        [str(source) for source in sources],
+    settings = FollowSettings(
+        follow=[str(source) for source in sources if not isinstance(source, SourceTable)],
+        sources=[source for source in sources if isinstance(source, SourceTable)],
         name="test",
         max_record_bytes=max_record_bytes,
         from_end=from_end,
-        zone=lambda _: 0,
-        max_open=max_open,
     )
+    follower = Follower(sink, settings, zone=lambda _: 0, max_open=max_open)
     task = asyncio.create_task(follower.run())
     try:
         yield follower
@@ -393,7 +393,7 @@ async def test_many_files_at_once(tmp_path: Path) -> None:
 
 def test_unknown_format_is_refused() -> None:
     with pytest.raises(SettingsError, match="unknown format 'jsn'"):
-        Follower(Ledger(), ["jsn=app.log"], name="test", max_record_bytes=MAX_RECORD_BYTES)
+        Follower(Ledger(), FollowSettings(follow=["jsn=app.log"]))
 
 
 lines = st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b"")), min_size=1, max_size=20)

@@ -58,7 +58,9 @@ def test_ten_lines_of_every_shape(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_each_is_recognised_as_text(path: Path) -> None:
-    assert recognise("".join(f"{line}\n" for _, _, line in samples(path)).encode()) == "text"
+    # What Kubernetes puts before a line is a format of its own; read as text its lines have time and level too.
+    expected = "cri" if path.stem == "cri" else "text"
+    assert recognise("".join(f"{line}\n" for _, _, line in samples(path)).encode()) == expected
 
 
 def test_a_line_says_the_same_whatever_is_around_it() -> None:

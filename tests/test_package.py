@@ -26,6 +26,7 @@ class Absent(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Absent())
 """
 BASE = (
+    "agent",
     "clock",
     "columns",
     "errors",
@@ -36,6 +37,7 @@ BASE = (
     "follow",
     "generate",
     "protocols",
+    "ship",
     "telemetry",
 )
 IMPORT_BASE = f"""

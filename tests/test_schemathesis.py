@@ -8,7 +8,14 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
+from logriver.protocols.ranges import CONTENT_TYPE
 from tests.conftest import RunningServer
+
+
+@schemathesis.serializer(CONTENT_TYPE)
+def made_up_batch(context: schemathesis.SerializationContext, value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode(errors="replace")
+
 
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance]
 SECONDS = 30
@@ -30,10 +37,16 @@ CALLS = {
     "GET /api/v1/explain": "q from to",
     "GET /api/v1/suggest": "q at",
     "GET /api/v1/status": "",
-    "GET /api/v1/sources": "",
+    "GET /api/v1/sources": "q source limit cursor",
+    "GET /api/v1/sources/lines": "source start end",
+    "GET /logs": "filename keyword n regex ignore_case multiline from to hostname",
+    "GET /api/v1/files": "path agent",
+    "GET /api/v1/agents": "",
     "GET /api/v1/dead-letters": "limit cursor",
     "POST /api/v1/dead-letters/{id}/replay": "id",
     "POST /api/v1/logs": "Idempotency-Key Content-Encoding wait",
+    "GET /api/v1/ranges": "follower",
+    "POST /api/v1/ranges": "Content-Encoding",
     "POST /": "Content-Encoding",
     "POST /logs/ingest/": "Content-Encoding",
     "POST /fetch_logs": "",

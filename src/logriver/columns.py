@@ -64,6 +64,9 @@ COLUMNS = (
 ROW_COLUMNS = tuple(column for column in COLUMNS if column.carried)
 DECODED_COLUMNS = ROW_COLUMNS[:-2]
 
+HASHED_COLUMNS = tuple(column.name for column in DECODED_COLUMNS[1:-1])
+"""All that a decoder makes of a line but its time and its offset: what a file is compared with its records by."""
+
 ALIASES = {alias: column.name for column in COLUMNS for alias in column.aliases}
 """Alias to column, for the columns that a record can fill."""
 

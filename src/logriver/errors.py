@@ -9,6 +9,7 @@
     +-- NotFound                                                                   404
     +-- BodyTimeout                a body that came too slowly                     408
     +-- RangeConflict              a file range that does not continue what is held 409
+    +-- NameTaken                  an agent's name that another agent has          409
     +-- TooLarge                                                                   413
     +-- UnknownEncoding                                                            415
     +-- Unprocessable              understood, and impossible                      422
@@ -99,6 +100,17 @@ class RangeConflict(LogriverError):
     def __init__(self, message: str, *, held_end: int) -> None:
         super().__init__(message, hint=f"go on from byte {held_end}")
         self.held_end = held_end
+
+    def answer(self) -> dict[str, object]:
+        """See `LogriverError.answer`, with where to go on."""
+        return {**super().answer(), "held_end": self.held_end}
+
+
+class NameTaken(LogriverError):
+    """An agent has the name of another one that lives."""
+
+    status = 409
+    code = "name_taken"
 
 
 class TooLarge(LogriverError):

@@ -13,8 +13,8 @@ def _counter(name: str, meaning: str, *labels: str) -> Counter:
     return Counter(f"logriver_{name}", meaning, labels, registry=REGISTRY)
 
 
-def _gauge(name: str, meaning: str) -> Gauge:
-    return Gauge(f"logriver_{name}", meaning, registry=REGISTRY)
+def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
+    return Gauge(f"logriver_{name}", meaning, labels, registry=REGISTRY)
 
 
 def _histogram(name: str, meaning: str, *buckets: float) -> Histogram:
@@ -46,9 +46,17 @@ disk_own_bytes = _gauge("disk_own_bytes", "disk that store, log and state have, 
 disk_limit_bytes = _gauge("disk_limit_bytes", "disk that they may have")
 disk_free_bytes = _gauge("disk_free_bytes", "disk that is free")
 
+own_log_lost = _counter("own_log_lost", "lines of the own log that are not in the store: too many, or refused")
 queries = _counter("queries", "queries answered", "call")
 queries_cancelled = _counter("queries_cancelled", "queries ended because nobody waits for their answer any more")
 query_seconds = _histogram("query_seconds", "time of one query", 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)
+unmatched_lines = _counter(
+    "followed_unmatched_lines", "lines of followed files that are not of their user's format, taken as text"
+)
 followed_bytes = _counter("followed_bytes", "bytes of followed files on disk")
 followed_gaps = _counter("followed_gaps", "times that a file lost bytes before they could be read")
 followed_lost_bytes = _counter("followed_lost_bytes", "bytes of followed files known to be lost before they were read")
+# By follower and not by file: there are few machines, and paths come and go.
+agents = _gauge("agents", "agents that have a channel open")
+followed_lag_bytes = _gauge("followed_lag_bytes", "bytes of followed files that are not on disk here", "follower")
+followed_lag_seconds = _gauge("followed_lag_seconds", "for how long the oldest of them has been there", "follower")

@@ -2,9 +2,14 @@
 
 A decoder makes `Decoded`, the receiving side makes a `Batch` of it, a `Sink` (the queue here, another server for an
 agent) takes the batch and answers with a `Receipt` when it is on disk.
+
+Beside the batches goes the trace: which caller's request a call, here or on another machine, is a part of.
 """
 
+import re
+import secrets
 from collections.abc import Awaitable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -31,17 +36,22 @@ class Refused:
 
 @dataclass(slots=True)
 class Decoded:
-    """What a decoder made of some bytes: `rows` as described in `columns.py`, `count` of them, and the refusals."""
+    """What a decoder made of some bytes: `rows` as described in `columns.py`, `count` of them, and the refusals.
+
+    `unmatched` of the rows are lines that are not of the user's format that they should have.
+    """
 
     rows: list[bytes] = field(default_factory=list)
     count: int = 0
     refused: list[Refused] = field(default_factory=list)
+    unmatched: int = 0
 
     def add(self, other: "Decoded") -> None:
         """Append what came after."""
         self.rows += other.rows
         self.count += other.count
         self.refused += other.refused
+        self.unmatched += other.unmatched
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +78,9 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Bytes of a generation from `offset` on that were destroyed before anybody read them.
+    """Bytes of a generation from `offset` on that are not held: destroyed before anybody read them, or left out.
 
-    `bytes` is how many at least, and `exact` whether that is all of them.
+    `bytes` is how many at least, and `exact` whether that is all of them. What was left out on purpose is not `lost`.
     """
 
     offset: int
@@ -78,6 +88,7 @@ class Gap:
     exact: bool
     reason: str
     noticed_ns: int
+    lost: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,10 @@ class FileRange:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the ledger knows of a generation: every byte before `end` is on disk. The rest as in `FileRange`."""
+    """What the ledger knows of a generation: every byte before `end` is on disk, but for gaps. Rest as in `FileRange`.
+
+    `last_event_ns` is when bytes of it last reached the disk, 0 where that is not known.
+    """
 
     generation: Generation
     path: str
@@ -114,19 +128,39 @@ class Held:
     over: bool = False
     gone_ns: int = 0
     gaps: tuple[Gap, ...] = ()
+    last_event_ns: int = 0
 
     @property
     def place(self) -> tuple[int, int]:
         """Device and inode of the file that has it now."""
         return self.moved_to or (self.generation.device, self.generation.inode)
 
-    def after(self, range: FileRange) -> "Held":
-        """What is known once `range`, which continues this, is on disk."""
+    def ranges(self) -> list[tuple[int, int]]:
+        """The bytes that are held, as ranges: from 0 to `end` without the gaps in between."""
+        found, start = [], 0
+        for gap in sorted(self.gaps, key=lambda gap: gap.offset):
+            if start < min(gap.offset, self.end):
+                found.append((start, min(gap.offset, self.end)))
+            start = max(start, gap.offset + gap.bytes)
+        return [*found, (start, self.end)] if start < self.end else found
+
+    def after(self, range: FileRange, now_ns: int = 0) -> "Held":
+        """What is known once `range`, which continues this, is on disk, since `now_ns`."""
         gaps = self.gaps
         if range.gap is not None and range.gap not in gaps:
             gaps = (*gaps, range.gap)[-MAX_GAPS:]
+        last_event_ns = now_ns if range.start < range.end else self.last_event_ns
         return Held(
-            self.generation, self.path, range.end, range.crc, range.tail, range.place, range.over, range.gone_ns, gaps
+            self.generation,
+            self.path,
+            range.end,
+            range.crc,
+            range.tail,
+            range.place,
+            range.over,
+            range.gone_ns,
+            gaps,
+            last_event_ns,
         )
 
 
@@ -172,7 +206,7 @@ class Receipt:
 
 
 class Sink(Protocol):
-    """Where batches go. Implemented by the queue and, on an agent, by the client of a server."""
+    """Where batches go. Implemented by the queue and by the client of another server, which an agent has."""
 
     def put(self, batch: Batch) -> Awaitable[Receipt]:
         """Make `batch` durable; what is returned when awaited is fsynced.
@@ -185,6 +219,10 @@ class Sink(Protocol):
         """What is on disk of each generation that a follower has seen, the last changed last."""
         ...
 
+
+class SearchedSink(Sink, Protocol):
+    """A sink whose records can be waited for until they are found."""
+
     async def wait_searchable(self, seq: int, timeout_seconds: float) -> bool:
         """Wait until every record up to `seq` can be found; False if that took longer."""
         ...
@@ -193,3 +231,52 @@ class Sink(Protocol):
 def given_name(name: str) -> str:
     """The name under which a left-over field is given back and searched: its own, unless an answer needs that."""
     return f"attributes.{name}" if name in RESERVED else name
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What the own log lines of one request have in common, by the W3C's Trace Context.
+
+    `span_id` is of this process's part of the request, `parent_id` of the caller's, empty if the trace began here.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_id: str = ""
+    sampled: bool = True
+
+    @property
+    def traceparent(self) -> str:
+        """The header for calls that this request makes, and for its answer."""
+        return f"00-{self.trace_id}-{self.span_id}-{self.sampled:02x}"
+
+
+_trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
+# A later version may have more behind a further dash; 00 may not.
+_TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+
+
+def begin_trace(traceparent: str = "") -> Trace:
+    """Continue the trace of a caller's header, or begin one where there is none or it is not valid.
+
+    The rest of this task, and the threads and tasks that it starts with a copy of its context, belong to it.
+    """
+    found = _TRACEPARENT.fullmatch(traceparent)
+    span_id = secrets.token_hex(8)
+    if found is None or (found[1] == "00" and found[5] is not None):
+        trace = Trace(secrets.token_hex(16), span_id)
+    else:
+        trace = Trace(found[2], span_id, found[3], bool(int(found[4], 16) & 1))
+    _trace.set(trace)
+    return trace
+
+
+def current_trace() -> Trace | None:
+    """The trace that what runs here belongs to."""
+    return _trace.get()
+
+
+def outgoing_traceparent() -> str | None:
+    """The header `traceparent` for a call to another process; None where no request is being answered."""
+    trace = _trace.get()
+    return trace.traceparent if trace is not None else None

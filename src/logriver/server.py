@@ -13,28 +13,37 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from logriver import clock
+from logriver import __version__
+from logriver.api.agent_registry import Agents
 from logriver.api.app import create_api
 from logriver.api.services import Services
+from logriver.api.source_list import Statuses
+from logriver.api.tracing import Tracing, join_trace
 from logriver.auth.door import Door
 from logriver.auth.places import checked_origins
 from logriver.auth.token import TOKEN_FILE, Token, kept_token
 from logriver.columns import TABLE
+from logriver.files.answers import FileAnswers
+from logriver.files.asked import AskedFiles
+from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
 from logriver.query.binding import Promoted
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
+from logriver.receive.body import BodyLimits
 from logriver.receive.http import Receiver
+from logriver.receive.inflight import Inflight
 from logriver.receive.listen import check_certificate, listeners, url
+from logriver.receive.ranges import Ranges
 from logriver.receive.short_way import ShortWayProtocol, Take
 from logriver.settings import Settings
+from logriver.ship.frames import MAX_FRAME_BYTES
 from logriver.store.directory import DataDirectory, open_directory
 from logriver.store.disk import Disk, directory_bytes, free_bytes, plan
 from logriver.store.embedded import Embedded
@@ -42,6 +51,7 @@ from logriver.store.memory import engine_memory_bytes, give_back_memory
 from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
+from logriver.telemetry.store_log import into, own_log_stored
 from logriver.write.writer import Writer
 
 _DRAIN_SECONDS = 60.0
@@ -113,13 +123,8 @@ class _Server:
             block_seconds=settings.block_seconds,
             removed_slice=self._state.mark("removing_slice"),
         )
-        self._follower = Follower(
-            self._queue,
-            settings.follow,
-            name=settings.name or socket.gethostname(),
-            max_record_bytes=settings.max_record_bytes,
-            from_end=settings.from_end,
-        )
+        self._follower = Follower(self._queue, settings)
+        self._agents = Agents()
         self._web: _Web | None = None
         self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
         self._storing = Rate(lambda: self._queue.mark)
@@ -141,12 +146,19 @@ class _Server:
             sys.stdout.write(f"its token is {new_token} (shown only now, kept in {self._settings.data / TOKEN_FILE})\n")
         sys.stdout.flush()
         try:
-            await self._web.serve(sockets)
+            async with self._own_log_stored():
+                log.info("listening", extra={"fields": {"version": __version__}})
+                await self._web.serve(sockets)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(self._drain)
+
+    def _own_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
+        if not self._settings.own_logs:
+            return contextlib.nullcontext()
+        return own_log_stored(into(self._queue), self._settings.follower_name)
 
     async def _follow(self) -> None:
         """Follow files for as long as the server lives; whatever stops that is shown and tried again."""
@@ -170,13 +182,13 @@ class _Server:
 
     def _app(self) -> "_App":
         settings = self._settings
-        receiver = Receiver(
-            self._queue,
-            max_body_bytes=settings.max_body_bytes,
-            max_record_bytes=settings.max_record_bytes,
-            max_inflight_bytes=settings.max_inflight_bytes,
-            body_timeout=settings.body_timeout,
+        limits = BodyLimits(
+            Inflight(settings.max_inflight_bytes),
+            settings.max_body_bytes,
+            settings.max_record_bytes,
+            settings.body_timeout,
         )
+        receiver, ranges = Receiver(self._queue, limits), Ranges(self._queue, limits)
         services = Services(
             settings,
             self._store,
@@ -185,7 +197,14 @@ class _Server:
             lambda: self._queue.mark,
             self._status,
             self._problems,
-            self._sources,
+            lambda: self._queue.mark + self._queue.waiting,
+            self._queue.sources,
+            self._followed,
+            AskedFiles(
+                FileAnswers(Roots(settings.files_root), settings.max_file_reads),
+                chosen="files_root" in settings.model_fields_set,
+            ),
+            self._agents,
             self._door,
             self._queue.letters,
             self._queue,
@@ -193,7 +212,7 @@ class _Server:
             self._store.refusal,
             lambda: self._web is not None and self._web.should_exit,
         )
-        return _App(self._door, receiver, create_api(services))
+        return _App(self._door, receiver, ranges, Tracing(create_api(services)))
 
     def _status(self) -> Mapping[str, object]:
         return {
@@ -203,7 +222,7 @@ class _Server:
             "removed_by_retention": self._retention.removed,
             "accepted_per_second": self._accepting.per_second(),
             "stored_per_second": self._storing.per_second(),
-            "problems": [*self._problems(), *self._queue.problems],
+            "problems": [*self._problems(), *self._queue.problems, *self._agents.problems()],
         }
 
     def _problems(self) -> list[str]:
@@ -213,11 +232,10 @@ class _Server:
             problems.append(f"the oldest record has been waiting to be stored for {stalled:.0f} s")
         return problems
 
-    def _sources(self) -> list[dict[str, object]]:
-        return [
-            {**asdict(status), "lag_bytes": status.lag_bytes, "last_event": _event_time(status.last_event_ns)}
-            for status in self._follower.sources()
-        ]
+    def _followed(self) -> Statuses:
+        """What each connected follower says of its files."""
+        agents, name = self._agents.statuses(), self._follower.name
+        return {**agents, name: [*self._follower.sources(), *agents.get(name, [])]}
 
     def _format_of(self, source: str) -> str | None:
         """The format of a followed file, by its path."""
@@ -244,9 +262,10 @@ class _Server:
 class _App:
     """One address for everything, behind one door: the ways in as plain ASGI, all else through FastAPI."""
 
-    def __init__(self, door: Door, receiver: Receiver, api: ASGIApp) -> None:
+    def __init__(self, door: Door, receiver: Receiver, ranges: Ranges, api: ASGIApp) -> None:
         self._door = door
         self._receiver = receiver
+        self._ranges = ranges
         self._api = api
 
     def short_way(self, scope: Any) -> Take | None:
@@ -259,7 +278,10 @@ class _App:
             if send is None:
                 return
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in Receiver.PATHS:
+            join_trace(scope["headers"])
             await self._receiver(scope, receive, send)
+        elif scope["type"] == "http" and (scope["method"], scope["path"]) in Ranges.CALLS:
+            await self._ranges(scope, receive, send)
         else:
             await self._api(scope, receive, send)
 
@@ -275,6 +297,8 @@ class _Web(uvicorn.Server):
                 ssl_keyfile=settings.tls_key,
                 http=ShortWayProtocol,
                 ws="websockets-sansio",
+                ws_max_size=MAX_FRAME_BYTES,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 access_log=False,
                 log_config=None,
@@ -308,7 +332,3 @@ def _prepare_process() -> None:
 def _stored_seq(store: Embedded, node: str) -> int:
     """The highest number in the store."""
     return int(str(store.query(f"SELECT max(_seq) FROM {TABLE} WHERE _node = '{node}'").rows[0][0]))
-
-
-def _event_time(time_ns: int) -> str | None:
-    return clock.to_text(time_ns) if time_ns else None

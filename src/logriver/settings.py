@@ -8,11 +8,22 @@ import difflib
 import json
 import os
 import re
+import socket
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -58,10 +69,60 @@ def _one_or_more(given: object) -> object:
 OneOrMore = Annotated[list[str], NoDecode, BeforeValidator(_one_or_more)]
 
 
-class Settings(BaseSettings):
-    """The server's settings. Sizes are bytes, times are seconds."""
+class SourceTable(BaseModel):
+    """One `[[sources]]` of the config file: `PATH` of `follow`, and how its lines become records."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str = Field(min_length=1, description="a file, a glob, a directory, `journal:` or `journal:UNIT`")
+    format: str = Field("", description="one of the formats, or a name from `[formats]`; recognised when empty")
+    zone: str = Field("", description="time zone of times that name none; the machine's when empty")
+    multiline: Literal["", "indent"] = Field("", description="`indent`: lines that go on belong to the one before")
+    multiline_start: str = Field("", description="regular expression; a line that does not match goes on")
+    labels: dict[str, str] = Field({}, description="fields that each record gets which does not have them")
+    include: list[str] = Field([], description="of the files found, only those that one of these patterns fits")
+    exclude: list[str] = Field([], description="none of the files that one of these patterns fits")
+
+
+class FollowSettings(BaseSettings):
+    """What every machine with log files can be told, a server and an agent alike."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True, populate_by_name=True)
+
+    follow: list[str] = Field([], description="follow a growing file: [[FORMAT][@ZONE]=]PATH")
+    sources: list[SourceTable] = Field([], description="more to follow, each with settings of its own")
+    formats: dict[str, str] = Field({}, description="formats by name: a regular expression with named groups")
+    from_end: bool = Field(False, description="start at the end of followed files that were never seen")
+    name: str = Field("", description="name as a follower of files; the host name when empty")
+    max_record_bytes: int = Field(2 * MB, gt=0, description="largest single record")
+    own_logs: bool = Field(False, description="keep the own log in the store too, found and counted like any other")
+    files_root: OneOrMore = Field(["/var/log"], description="directory below which files may be read where they lie")
+    max_file_reads: int = Field(8, gt=0, le=64, description="files being read where they lie at one time")
+    config: Path | None = Field(None, description="config file (TOML), its keys are these names")
+
+    @property
+    def follower_name(self) -> str:
+        """The name that the ledger knows this follower's files under."""
+        return self.name or socket.gethostname()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then environment, then the config file that one of those names."""
+        named = init_settings().get("config") or os.environ.get(f"{ENV_PREFIX}CONFIG")
+        if not named:
+            return init_settings, env_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(named))
+
+
+class Settings(FollowSettings):
+    """The server's settings. Sizes are bytes, times are seconds."""
 
     listen: OneOrMore = Field(["127.0.0.1:3000"], description="address and port for everything; several are possible")
     token: SecretStr = Field(SecretStr(""), description="what opens the doors; made at the first start when empty")
@@ -69,10 +130,7 @@ class Settings(BaseSettings):
     tls_cert: Path | None = Field(None, description="certificate chain (PEM); with it all listeners speak TLS")
     tls_key: Path | None = Field(None, description="private key of the certificate (PEM)")
     data: Path = Field(default_factory=default_data, description="data directory")
-    follow: list[str] = Field([], description="follow a growing file: [[FORMAT][@ZONE]=]PATH")
-    from_end: bool = Field(False, description="start at the end of followed files that were never seen")
     log_file: Path | None = Field(None, description="write the own log here instead of stderr")
-    name: str = Field("", description="name as a follower of files; the host name when empty")
     promote: list[str] = Field([], description="fields that get a column of their own, at most 8")
 
     retention: str = Field("30d", description=f"records received longer ago are removed: 30d, 12h, or {FOREVER}")
@@ -84,7 +142,6 @@ class Settings(BaseSettings):
     )
 
     max_body_bytes: int = Field(64 * MB, gt=0, description="largest body, inflated")
-    max_record_bytes: int = Field(2 * MB, gt=0, description="largest single record")
     max_inflight_bytes: int = Field(128 * MB, gt=0, description="bodies being received at one time")
     body_timeout: float = Field(30.0, gt=0, description="time a body has to arrive")
     max_backlog_bytes: int = Field(2_000 * MB, gt=0, description="log waiting to be stored; beyond it answers are 429")
@@ -114,7 +171,6 @@ class Settings(BaseSettings):
     max_exports: int = Field(2, gt=0, description="exports running at one time")
     export_idle: float = Field(60.0, gt=0, description="an export whose client takes nothing for so long is cut off")
     max_tails: int = Field(100, gt=0, description="live tails at one time")
-    config: Path | None = Field(None, description="config file (TOML), its keys are these names")
 
     @field_validator("retention")
     @classmethod
@@ -144,40 +200,35 @@ class Settings(BaseSettings):
         assert size is not None, "validated when it was set"
         return int(float(size[1]) * _UNIT_BYTES[size[2].lower()])
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, then environment, then the config file that one of those names."""
-        named = init_settings().get("config") or os.environ.get(f"{ENV_PREFIX}CONFIG")
-        if not named:
-            return init_settings, env_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(named))
+
+class AgentSettings(FollowSettings):
+    """An agent's settings."""
+
+    server: str = Field("http://127.0.0.1:3000", description="address of the server that gets the lines")
+    token: SecretStr = Field(SecretStr(""), description="the server's token, where it needs one")
+    log_file: Path | None = Field(None, description="write the own log here instead of stderr")
+
+
+_Kind = TypeVar("_Kind", bound=FollowSettings)
 
 
 def load(**flags: Any) -> Settings:
-    """The settings, given the flags that were used (None is not used).
+    """The server's settings, given the flags that were used (None is not used). Raises as `load_as` does."""
+    return load_as(Settings, flags)
+
+
+def load_as(kind: type[_Kind], flags: dict[str, Any]) -> _Kind:
+    """The settings of that kind, given the flags that were used (None is not used).
 
     Raises `SettingsError` for a value that cannot be used and for an unknown key, naming the nearest known one.
     """
-    _check_environment()
+    _check_environment(kind)
     try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
+        return kind(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
-        raise SettingsError("; ".join(_sentence(dict(problem)) for problem in error.errors())) from None
+        raise SettingsError("; ".join(_sentence(dict(problem), kind) for problem in error.errors())) from None
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"config file cannot be read: {error}") from None
-
-
-def nearest(name: str) -> str:
-    """`, did you mean 'x'?` for a name that is close to a setting's, else an empty string."""
-    close = difflib.get_close_matches(name.lower(), Settings.model_fields, n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
 
 
 # Variables with our prefix that are not settings of the server.
@@ -186,17 +237,27 @@ _OTHER_VARIABLES = {"SERVER"}
 _SECRET = {"token"}
 
 
-def _check_environment() -> None:
+def _check_environment(kind: type[FollowSettings]) -> None:
+    """A variable of the server's is none of an agent's, and may be set beside it all the same."""
+    known = {*kind.model_fields, *Settings.model_fields}
     for variable in os.environ:
         name = variable.removeprefix(ENV_PREFIX)
-        if name != variable and name not in _OTHER_VARIABLES and name.lower() not in Settings.model_fields:
-            raise SettingsError(f"unknown environment variable {variable!r}{nearest(name)}")
+        if name != variable and name not in _OTHER_VARIABLES and name.lower() not in known:
+            raise SettingsError(f"unknown environment variable {variable!r}{_nearest(name, known)}")
 
 
-def _sentence(problem: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in problem["loc"])
+def _sentence(problem: dict[str, Any], kind: type[FollowSettings]) -> str:
+    location = problem["loc"]
+    name = ".".join(str(part) for part in location)
     if problem["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}{nearest(name)}"
+        known = SourceTable.model_fields if len(location) > 1 else kind.model_fields
+        return f"unknown setting {name!r}{_nearest(str(location[-1]), known)}"
     if name in _SECRET:
         return f"setting {name!r}: {problem['msg']}"
     return f"setting {name!r}: {problem['msg']}, got {str(problem['input'])[:60]!r}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """`, did you mean 'x'?` for a name that is close to a known one, else an empty string."""
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    return f", did you mean {close[0]!r}?" if close else ""

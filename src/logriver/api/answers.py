@@ -6,6 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from logriver import clock
+from logriver.api import tracing
 from logriver.search.cost import Cost
 
 _encode = msgspec.json.Encoder().encode
@@ -13,6 +14,9 @@ _encode = msgspec.json.Encoder().encode
 
 def json(content: object, status: int = 200) -> Response:
     """`content` as a JSON answer; bytes that are JSON already go in as `msgspec.Raw`."""
+    rows = content.get("rows", content.get("results")) if isinstance(content, Mapping) else content
+    if isinstance(rows, list):
+        tracing.note_rows(rows)
     return Response(_encode(content), status_code=status, media_type="application/json")
 
 

@@ -5,6 +5,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from logriver import __version__
 from logriver.api import (
+    agents,
     context,
     customers,
     dead_letters,
@@ -13,6 +14,7 @@ from logriver.api import (
     errors,
     explain,
     fields,
+    files,
     health,
     histogram,
     login,
@@ -21,6 +23,7 @@ from logriver.api import (
     patterns,
     promotion,
     search,
+    sources,
     sql,
     stats,
     status,
@@ -28,8 +31,10 @@ from logriver.api import (
     tail,
 )
 from logriver.api.departure import Departure
+from logriver.api.hosts import Hosts
 from logriver.api.replay import Replay
 from logriver.api.services import Services
+from logriver.api.source_list import SourceList
 from logriver.search.context import Context
 from logriver.search.customers import CustomerStatistics
 from logriver.search.desk import Bounds, Desk
@@ -38,6 +43,7 @@ from logriver.search.earlier import EarlierSearch, resource_id, sent_level
 from logriver.search.explain import Explain
 from logriver.search.export import Export
 from logriver.search.fields import FieldList
+from logriver.search.held_lines import HeldLines
 from logriver.search.hints import Hints
 from logriver.search.histogram import Histograms
 from logriver.search.patterns import PatternList
@@ -73,7 +79,7 @@ def create_api(services: Services) -> FastAPI:
     app.include_router(context.router(Context(desk, services.mark)))
     _include_counts(app, services, desk)
     app.include_router(sql.router(Sql(desk, services.mark, services.promoted)))
-    app.include_router(status.router(Status(desk, services.mark), services.status, services.sources))
+    app.include_router(status.router(Status(desk, services.mark), services.status))
     app.include_router(customers.router(CustomerStatistics(desk, services.mark, services.promoted)))
     app.include_router(
         earlier.router(
@@ -83,7 +89,10 @@ def create_api(services: Services) -> FastAPI:
         )
     )
     app.include_router(health.router(services.ready))
-    app.include_router(metrics.router())
+    _include_sources(app, services, desk)
+    app.include_router(agents.router(services.agents))
+    hosts = Hosts(services.settings.follower_name, services.files, services.agents)
+    app.include_router(files.router(hosts, services.door, services.settings.export_idle))
     max_record_bytes = services.settings.max_record_bytes
     replay = Replay(services.letters, services.sink, services.format_of, services.refusal, max_record_bytes)
     app.include_router(dead_letters.router(services.letters, replay, max_record_bytes))
@@ -91,6 +100,14 @@ def create_api(services: Services) -> FastAPI:
     app.include_router(docs.router(app))
     app.include_router(page.router())
     return app
+
+
+def _include_sources(app: FastAPI, services: Services, desk: Desk) -> None:
+    """The calls about followed files; how far behind they are is a metric too."""
+    followed, lines = SourceList(services.ledger, services.followed), HeldLines(desk, services.mark)
+    idle_seconds = services.settings.export_idle
+    app.include_router(sources.router(followed, lines, services.sink, services.acknowledged, idle_seconds))
+    app.include_router(metrics.router(followed.behind))
 
 
 def _include_counts(app: FastAPI, services: Services, desk: Desk) -> None:

@@ -8,6 +8,7 @@ from starlette.responses import FileResponse, Response
 
 from logriver.api import answers, errors, pages
 from logriver.auth.door import LOGIN_PATH
+from logriver.protocols.ranges import CONTENT_TYPE
 
 _ASSETS = Path(__file__).parent / "docs_assets"
 _SCRIPT, _STYLE, _START = "swagger-ui-bundle.js", "swagger-ui.css", "start.js"
@@ -131,13 +132,33 @@ _REFUSALS = {
     "429": "too much is waiting; `Retry-After` says when to come back",
     "503": "the disk does not take it now; `Retry-After` says when to come back",
 }
+_AGENTS_MESSAGE = {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}
+_RANGES = {
+    "get": {
+        "tags": ["agents"],
+        "summary": "For agents: what is held of each file that a follower has seen",
+        "parameters": [{"name": "follower", "in": "query", "required": True, "schema": {"type": "string"}}],
+        "responses": {"200": {"description": "the ledger", "content": _AGENTS_MESSAGE}},
+    },
+    "post": {
+        "tags": ["agents"],
+        "summary": "For agents: store the lines of a range of a file",
+        "parameters": [_ENCODING],
+        "requestBody": {"required": True, "content": _AGENTS_MESSAGE},
+        "responses": {
+            "200": {"description": "on disk: the receipt"},
+            "400": {"description": "not a batch of a format that is known here, or a row that cannot be"},
+            "409": {"description": "the range does not begin where what is held ends; the answer says where that is"},
+            **{status: {"description": meaning} for status, meaning in _REFUSALS.items()},
+        },
+    },
+}
 _WAYS_IN = {
     "/api/v1/logs": _way_in(
         "Send logs: an object, an array, NDJSON, or objects one after the other",
         {
             "200": "on disk: how many were accepted and rejected, with reasons",
             "400": "nothing was acceptable",
-            "409": "a file range that does not go on where the held bytes end",
             "422": "the idempotency key came before with another body",
             **_REFUSALS,
         },
@@ -153,4 +174,5 @@ _WAYS_IN = {
         {"200": "on disk", "400": "nothing was acceptable", **_REFUSALS},
         [_ENCODING],
     ),
+    "/api/v1/ranges": _RANGES,
 }

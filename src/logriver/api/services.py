@@ -3,9 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from logriver.api.agent_registry import Agents
+from logriver.api.source_list import Statuses
 from logriver.auth.door import Door
+from logriver.files.asked import AskedFiles
 from logriver.queue.dead_letters import DeadLetters
-from logriver.record import Sink
+from logriver.record import Held, SearchedSink
 from logriver.settings import Settings
 from logriver.store.base import Store
 from logriver.store.promotion import Promotion
@@ -18,7 +21,9 @@ class Services:
     `promoted` are the keys of fields that have columns in the store, `promotion` changes them, which blocks. `mark` is
     the visible mark. `status` gives every key of the status call but `stored`. `ready` gives the reasons why the server
     is not ready, empty when it is.
-    `sources` gives one object for each followed file, `format_of` the format of one, None for what is not followed.
+    `acknowledged` is the highest number on disk. `ledger` gives every generation of every follower, `followed` what the
+    connected ones say of their files, `format_of` the format of a file, None for what is not followed.
+    `files` are those of this machine, `agents` the agents that dialled in.
     `stopping` says that the server has been asked to end: what would go on for ever ends by itself.
     `refusal` is the exception: it may block. It gives the reason why the store could not read rows, None if it could.
     """
@@ -30,10 +35,14 @@ class Services:
     mark: Callable[[], int]
     status: Callable[[], Mapping[str, object]]
     ready: Callable[[], Sequence[str]]
-    sources: Callable[[], Sequence[Mapping[str, object]]]
+    acknowledged: Callable[[], int]
+    ledger: Callable[[], list[Held]]
+    followed: Callable[[], Statuses]
+    files: AskedFiles
+    agents: Agents
     door: Door
     letters: DeadLetters
-    sink: Sink
+    sink: SearchedSink
     format_of: Callable[[str], str | None]
     refusal: Callable[[bytes], str | None]
     stopping: Callable[[], bool]

@@ -1,6 +1,6 @@
-"""`/api/v1/status` and `/api/v1/sources`: what the server holds and follows."""
+"""`/api/v1/status`: what the server holds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -9,12 +9,8 @@ from logriver.api import answers
 from logriver.search.status import Status
 
 
-def router(
-    status: Status,
-    snapshot: Callable[[], Mapping[str, object]],
-    sources: Callable[[], Sequence[Mapping[str, object]]],
-) -> APIRouter:
-    """The routes; `snapshot` and `sources` as in `Services`."""
+def router(status: Status, snapshot: Callable[[], Mapping[str, object]]) -> APIRouter:
+    """The route; `snapshot` is `Services.status`."""
     routes = APIRouter(tags=["status"])
 
     @routes.get("/api/v1/status", summary="Records stored, waiting and lost, rates and problems")
@@ -24,9 +20,5 @@ def router(
         waiting = snapshot()["waiting"]
         stored = await status.stored()
         return answers.json({"stored": stored, **snapshot(), "waiting": waiting})
-
-    @routes.get("/api/v1/sources", summary="Followed files: bytes held, gaps, lag")
-    async def get_sources() -> Response:
-        return answers.json({"sources": sources()})
 
     return routes

@@ -11,7 +11,7 @@ _REMEMBER_SECONDS = b"600"
 _METHODS = b"GET, POST, DELETE"
 _HEADERS = (
     b"accept, authorization, cache-control, content-encoding, content-type, idempotency-key, last-event-id, "
-    b"x-requested-with"
+    b"traceparent, x-requested-with"
 )
 
 
@@ -39,7 +39,7 @@ def readable_by(origin: bytes, send: Send) -> Send:
     """`send` with the headers that let a page of `origin` read the answer."""
     added = [
         (b"access-control-allow-origin", origin),
-        (b"access-control-expose-headers", b"retry-after"),
+        (b"access-control-expose-headers", b"retry-after, traceparent"),
         (b"vary", b"origin"),
     ]
 

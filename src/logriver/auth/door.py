@@ -40,6 +40,7 @@ PAGE_FILES = "/ui/"
 LOGOUT_PATH = "/logout"
 
 _BEARER = b"bearer "
+_JSON: Headers = [(b"content-type", b"application/json")]
 _NEED_TOKEN = "send it as 'Authorization: Bearer TOKEN', or open /login in a browser"
 
 
@@ -80,6 +81,15 @@ class Door:
     def has_session(self, headers: Headers) -> bool:
         """Whether a browser sends a session that is good."""
         return self._sessions.valid(session_of(header(headers, b"cookie")))
+
+    def has_token(self, scope: Any) -> bool:
+        """Whether who was let in has the token, for what asks for it also where the door did not."""
+        if "caller" in scope or self.has_session(scope["headers"]):
+            return True
+        try:
+            return self._has_token(scope)
+        except Unauthenticated:
+            return False
 
     def _check(self, scope: Any, listed: bool) -> None:
         """Raises `Forbidden`, `Unauthenticated`, `Overloaded` for what may not come in."""
@@ -126,13 +136,15 @@ def _is_of_page(scope: Any) -> bool:
 async def _refuse(scope: Any, send: Send, refusal: LogriverError) -> None:
     """Tell a program why; a person who opened a page and needs the token is led to where it can be given."""
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": refusal.message})
+        body = msgspec.json.encode({"error": refusal.answer()})
+        await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": _JSON})
+        await send({"type": "websocket.http.response.body", "body": body})
         return
     if isinstance(refusal, Unauthenticated) and _is_person(scope):
         wanted = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
         await _answer(scope, send, 303, b"", [(b"location", f"{LOGIN_PATH}?next={quote(wanted, safe='/')}".encode())])
         return
-    headers: Headers = [(b"content-type", b"application/json")]
+    headers = [*_JSON]
     if isinstance(refusal, Unauthenticated):
         headers.append((b"www-authenticate", b'Bearer realm="logriver"'))
     if isinstance(refusal, Overloaded):

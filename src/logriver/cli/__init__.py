@@ -15,12 +15,16 @@ from logriver import __version__
 
 COMMANDS = {
     "serve": "Run the server: receive, follow, store and search logs.",
+    "agent": "Follow this machine's log files into a server on another.",
     "send": "Send lines or JSON from a file or a pipe to a server.",
     "search": "Search a server's logs.",
     "tail": "Show a server's newest logs and what arrives.",
+    "files": "List and search log files where they lie.",
     "sql": "Ask a server by SQL.",
     "generate": "Make log lines, into a file or a server.",
     "doctor": "Check this machine: will a server run here as it promises?",
+    "sources": "Followed files: what is held of each, what is missing.",
+    "verify": "Prove line by line that a followed file is held.",
     "dead-letters": "What a server took and could not store: show it, try again.",
     "demo": "Show the whole flow on this machine, with a generator and fresh data.",
 }

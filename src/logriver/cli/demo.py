@@ -19,6 +19,7 @@ from rich.table import Table
 from logriver import clock
 from logriver.cli import demo_count, output
 from logriver.cli.client import connect
+from logriver.cli.demo_agents import READ_FILE, DemoAgents
 from logriver.cli.demo_server import DemoServer
 from logriver.cli.generate import write_until
 from logriver.cli.interrupt import stop_on_interrupt
@@ -26,6 +27,7 @@ from logriver.errors import Unavailable
 
 REQUESTS_A_SECOND = 200.0
 APP_LINES_A_SECOND = 100.0
+AGENT_LINES_A_SECOND = 20.0
 SEARCHABLE_SECONDS = 60.0
 
 
@@ -33,6 +35,9 @@ def run(
     duration: Annotated[
         str | None, typer.Option("--for", help="stop after so long, such as 30s, and check the result")
     ] = None,
+    agents: Annotated[
+        int, typer.Option(min=0, max=20, help="so many agents beside it, whose files are read where they lie")
+    ] = 0,
 ) -> None:
     """Exit codes: 0 stopped, and with `--for` every number agreed; 1 something differed or did not run."""
     seconds = None if duration is None else output.duration_seconds(duration)
@@ -40,7 +45,7 @@ def run(
     console = Console(highlight=False, emoji=False)
     directory = Path(tempfile.mkdtemp(prefix="logriver-demo-"))
     try:
-        agreed = _run(directory, seconds, stop, console)
+        agreed = _run(directory, seconds, agents, stop, console)
     except (Unavailable, httpx.HTTPError) as error:
         output.fail(str(error))
     finally:
@@ -49,31 +54,45 @@ def run(
         output.fail("the server's numbers differ from the files'")
 
 
-def _run(directory: Path, seconds: float | None, stop: threading.Event, console: Console) -> bool:
+def _run(directory: Path, seconds: float | None, agents: int, stop: threading.Event, console: Console) -> bool:
     """The whole demo in `directory`; whether server and files agreed (True where nothing was compared)."""
     requests, app = directory / "api_requests.log", directory / "app.log"
     server = DemoServer(directory, {"api_requests": requests, "json": app})
     try:
         address = server.wait_ready(stop)
-        with _growing(requests, app):
-            console.print(_welcome(address, requests, app, seconds))
-            _wait(server, stop, seconds)
-        if seconds is None or stop.is_set():
-            return True
-        with connect(address) as client:
-            return _check(client, requests, app, console)
+        with connect(address) as client, _agents(directory, address, agents) as machines:
+            machines.wait_connected(client, stop)
+            with _growing(requests, app, machines):
+                console.print(_welcome(address, requests, app, machines, seconds))
+                _wait(server, stop, seconds)
+            if seconds is None or stop.is_set():
+                return True
+            return _check(client, requests, [app, *machines.followed], console)
     finally:
         server.stop()
 
 
 @contextmanager
-def _growing(requests: Path, app: Path) -> Iterator[None]:
-    """Both files grow while the body runs; afterwards they end with a whole line."""
+def _agents(directory: Path, address: str, count: int) -> Iterator[DemoAgents]:
+    """The agents, stopped when the body ends."""
+    machines = DemoAgents(directory, address, count)
+    try:
+        yield machines
+    finally:
+        machines.stop()
+
+
+@contextmanager
+def _growing(requests: Path, app: Path, machines: DemoAgents) -> Iterator[None]:
+    """All files grow while the body runs; afterwards they end with a whole line."""
+    files = [(requests, "api_requests", REQUESTS_A_SECOND), (app, "app", APP_LINES_A_SECOND)]
+    files += [(path, "api_requests", AGENT_LINES_A_SECOND) for path in machines.read]
+    files += [(path, "nginx", AGENT_LINES_A_SECOND) for path in machines.followed]
     enough = threading.Event()
-    with ThreadPoolExecutor(2, "generator") as pool:
+    with ThreadPoolExecutor(len(files), "generator") as pool:
         writers: list[Future[int]] = [
-            pool.submit(write_until, enough, requests, "api_requests", REQUESTS_A_SECOND, 1),
-            pool.submit(write_until, enough, app, "app", APP_LINES_A_SECOND, 2),
+            pool.submit(write_until, enough, path, log_format, rate, seed)
+            for seed, (path, log_format, rate) in enumerate(files, 1)
         ]
         try:
             yield
@@ -94,7 +113,7 @@ def _wait(server: DemoServer, stop: threading.Event, seconds: float | None) -> N
             raise Unavailable(f"the server ended:\n{server.last_words()}")
 
 
-def _welcome(address: str, requests: Path, app: Path, seconds: float | None) -> Panel:
+def _welcome(address: str, requests: Path, app: Path, machines: DemoAgents, seconds: float | None) -> Panel:
     ends = "Ctrl-C stops everything" if seconds is None else f"stops by itself after {seconds:g} s"
     lines = [
         f"[bold]page[/]      {address}   (all calls: {address}/docs)",
@@ -105,13 +124,16 @@ def _welcome(address: str, requests: Path, app: Path, seconds: float | None) -> 
         f"[cyan]curl '{address}/customers/cust_1/stats?from_date=2024-01-01'[/]",
         f"[cyan]curl '{address}/api/v1/status'[/]",
     ]
+    if machines.names:
+        lines.insert(2, f"[bold]agents[/]    {', '.join(machines.names)}   (each has an {READ_FILE} that nobody sends)")
+        lines.append(f"[cyan]curl '{address}/logs?hostname=*&filename={READ_FILE}&n=10'[/]")
     return Panel("\n".join(lines), title="logriver demo", subtitle=ends, expand=False)
 
 
-def _check(client: httpx.Client, requests: Path, app: Path, console: Console) -> bool:
+def _check(client: httpx.Client, requests: Path, others: list[Path], console: Console) -> bool:
     """Compare the server's statistics of every customer, and its number of records, with the files."""
     counted = demo_count.count(requests)
-    written = counted.lines + len(app.read_bytes().splitlines())
+    written = counted.lines + sum(len(path.read_bytes().splitlines()) for path in others)
     status = _wait_searchable(client, written)
     table = Table("customer", "requests", "uptime", "average s", "median s", "p99 s", "agrees")
     agreed = status["stored"] == written and not status["dead_letters"]

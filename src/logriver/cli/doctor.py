@@ -61,10 +61,8 @@ def _data(settings: Settings) -> list[Finding]:
         doctor_data.disk(data, settings.max_backlog_bytes),
         doctor_data.fsync(data),
     ]
-    for source in settings.follow:
-        findings += doctor_data.followed(source)
-    if settings.follow:
-        findings.append(doctor_data.file_events())
+    if settings.follow or settings.sources:
+        findings += [*doctor_data.followed(settings), doctor_data.file_events()]
     return findings
 
 

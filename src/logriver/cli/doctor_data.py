@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import shutil
 import stat
 import statistics
 import tempfile
@@ -11,7 +12,9 @@ from pathlib import Path
 
 from logriver.cli.finding import Finding, fail, ok, warn
 from logriver.errors import SettingsError
-from logriver.follow.paths import Source
+from logriver.follow.journal import journals_of
+from logriver.follow.paths import Source, sources_of
+from logriver.settings import FollowSettings
 
 _NETWORK = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs", "ocfs2")
@@ -165,12 +168,23 @@ def _file_system(path: Path) -> tuple[str, str]:
     return kind, best
 
 
-def followed(text: str) -> list[Finding]:
-    """One `[[FORMAT][@ZONE]=]PATH`: its directories can be searched, its files read."""
+def followed(settings: FollowSettings) -> list[Finding]:
+    """What is followed can be: directories can be searched, files read, `journalctl` is there."""
     try:
-        source = Source(text)
+        sources, journals = sources_of(settings), journals_of(settings)
     except SettingsError as error:
         return [fail("follow", error.message, error.hint or "")]
+    findings = [_journal()] if journals else []
+    return findings + [finding for source in sources for finding in _followed(source)]
+
+
+def _journal() -> Finding:
+    if shutil.which("journalctl") is None:
+        return fail("follow", "journalctl is not there, which reads the journal", "install systemd's journalctl")
+    return ok("follow", "journalctl is there")
+
+
+def _followed(source: Source) -> list[Finding]:
     closed = _closed_directory(source.path)
     if closed:
         advice = f"setfacl -m u:{user()}:rx '{closed}', or put the server's user into its group"
@@ -180,14 +194,14 @@ def followed(text: str) -> list[Finding]:
         return unreadable
     count = sum(1 for _ in source.files())
     if not count:
-        return [_nothing_yet(text, source)]
-    return [ok("follow", f"'{text}': {count} file{'s' if count > 1 else ''}, readable by {user()}")]
+        return [_nothing_yet(source)]
+    return [ok("follow", f"'{source.path}': {count} file{'s' if count > 1 else ''}, readable by {user()}")]
 
 
-def _nothing_yet(text: str, source: Source) -> Finding:
+def _nothing_yet(source: Source) -> Finding:
     if not source.directory().is_dir():
-        return warn("follow", f"'{text}': '{source.directory()}' is not there", "check the path")
-    return warn("follow", f"'{text}': no such file yet", "it is followed as soon as it appears; check the path")
+        return warn("follow", f"'{source.path}': '{source.directory()}' is not there", "check the path")
+    return warn("follow", f"'{source.path}': no such file yet", "it is followed as soon as it appears; check the path")
 
 
 def _unreadable(path: Path) -> Finding | None:

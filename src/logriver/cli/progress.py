@@ -13,13 +13,14 @@ _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 class Progress:
-    """Counts what goes through `of`, and shows it where stderr is a terminal and the result goes elsewhere.
+    """Counts what goes through `of`, and shows it where stderr is a terminal and the result is not in its way.
 
-    `rows` is how many records that was, where the caller counts them.
+    That goes elsewhere than to the terminal, or comes last. `rows` is how many records that was, where the
+    caller counts them.
     """
 
-    def __init__(self) -> None:
-        self._shows = sys.stderr.isatty() and not sys.stdout.isatty()
+    def __init__(self, *, result_comes_last: bool = False) -> None:
+        self._shows = sys.stderr.isatty() and (result_comes_last or not sys.stdout.isatty())
         self._started = clock.monotonic()
         self._due = self._started + _QUIET_SECONDS
         self._bytes = 0

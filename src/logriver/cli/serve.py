@@ -24,12 +24,14 @@ def run(
     follow: Annotated[list[str] | None, _option("follow", "[[FORMAT][@ZONE]=]PATH")] = None,
     from_end: Annotated[bool | None, _option("from_end")] = None,
     name: Annotated[str | None, _option("name")] = None,
+    files_root: Annotated[list[str] | None, _option("files_root", "DIR", "/var/log")] = None,
     retention: Annotated[str | None, _option("retention", None, "30d")] = None,
     max_disk: Annotated[str | None, _option("max_disk", None, "80%")] = None,
     cors_origin: Annotated[list[str] | None, _option("cors_origin", "URL")] = None,
     tls_cert: Annotated[Path | None, _option("tls_cert")] = None,
     tls_key: Annotated[Path | None, _option("tls_key")] = None,
     log_file: Annotated[Path | None, _option("log_file")] = None,
+    own_logs: Annotated[bool | None, _option("own_logs")] = None,
     config: Annotated[Path | None, _option("config")] = None,
 ) -> None:
     """Exit codes: 0 stopped in order, 1 cannot run on this data directory or address, 2 a wrong setting."""
@@ -39,12 +41,14 @@ def run(
         "follow": follow or None,
         "from_end": from_end,
         "name": name,
+        "files_root": files_root or None,
         "retention": retention,
         "max_disk": max_disk,
         "cors_origin": cors_origin or None,
         "tls_cert": tls_cert,
         "tls_key": tls_key,
         "log_file": log_file,
+        "own_logs": own_logs,
         "config": config,
     }
     try:

@@ -6,6 +6,7 @@ A file is known by device and inode and read once, whatever paths lead to it; it
 import asyncio
 import logging
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -13,19 +14,24 @@ from logriver import clock
 from logriver.clock import Zone
 from logriver.errors import LogriverError
 from logriver.follow.generations import Generations, Place
+from logriver.follow.journal import Journal, journals_of
 from logriver.follow.open_files import MAX_OPEN, OpenFiles
-from logriver.follow.paths import FoundFile, Source, siblings
-from logriver.follow.reader import FileReader, ReaderSettings
+from logriver.follow.paths import FoundFile, Source, siblings, sources_of
+from logriver.follow.reader import AT_ONCE, FileReader, ReaderSettings
 from logriver.follow.settle import Settling
 from logriver.follow.sources import SourceStatus, statuses
 from logriver.follow.unseen import unseen
 from logriver.follow.watch import POLL_SECONDS, wakings
 from logriver.record import Held, Sink
+from logriver.settings import FollowSettings
 
 log = logging.getLogger(__name__)
 
 # How soon a path that is not known yet makes us look again: a busy directory has many that are not ours.
 _LOOK_AGAIN_SECONDS = 0.2
+# Where there are thousands of files, the pause is so many times as long as the look, but not longer than
+_PAUSE_PER_LOOK = 5
+_LONGEST_PAUSE_SECONDS = 5.0
 _KEPT_AFTER_GONE_SECONDS = 60.0
 # A file that was renamed out of the pattern is read on for as long as somebody may still write to it.
 _KEPT_AFTER_RENAMED_SECONDS = 3600.0
@@ -33,29 +39,36 @@ _SETTLE_SECONDS = 300.0
 
 
 class Follower:
-    """Follows `sources`, each `[[FORMAT][@ZONE]=]PATH`, under the name that the sink's ledger knows them by."""
+    """Follows what the settings say, under the name that the sink's ledger knows it by."""
 
     def __init__(
         self,
         sink: Sink,
-        sources: list[str],
+        settings: FollowSettings,
         *,
-        name: str,
-        max_record_bytes: int,
-        from_end: bool = False,
         zone: Zone = clock.local_offset_seconds,
         max_open: int = MAX_OPEN,
+        at_once: int = AT_ONCE,
     ) -> None:
-        """`from_end`: of files never seen that are there at the start, only what is added is read.
+        """`zone` is that of times and sources that name none, `max_open` how many files are open at one time.
 
-        `max_open` is how many files are open at one time. Raises `SettingsError` for a source that cannot be read.
+        `at_once` is how many of them have a chunk in memory.
+        Raises `SettingsError` for a source that cannot be read.
         """
-        self._sources = [Source(text) for text in sources]
-        self._from_end = from_end
-        self._generations = Generations(name, sink)
+        self.name = settings.follower_name
+        self._sources = sources_of(settings)
+        self._from_end = settings.from_end
+        journals = journals_of(settings)
+        self._journals = [Journal(path, labels, settings, sink) for path, labels in journals.items()]
+        self._generations = Generations(self.name, sink)
         self._settling = Settling(self._generations, lambda: list(self._files().values()), self._read_for)
         self._settings = ReaderSettings(
-            self._generations, max_record_bytes, zone, self._settling.truncated, open_files=OpenFiles(max_open)
+            self._generations,
+            settings.max_record_bytes,
+            zone,
+            self._settling.truncated,
+            asyncio.Semaphore(at_once),
+            OpenFiles(max_open),
         )
         self._readers: dict[Place, FileReader] = {}
         self._tasks: dict[Place, asyncio.Task[None]] = {}
@@ -67,32 +80,35 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until cancelled. Stopping is safe at any point."""
+        journals = [asyncio.create_task(journal.run()) for journal in self._journals]
         try:
             await self._generations.load()
-            await self._look(first=True)
-            looked = clock.monotonic()
+            looked, took_seconds = await self._timed_look(first=True)
             changes = wakings(lambda: self._directories)
             async with aclosing(changes):
                 async for changed in changes:
                     for path in changed & self._by_path.keys():
                         self._by_path[path].wake()
                     pause = _LOOK_AGAIN_SECONDS if changed - self._by_path.keys() else POLL_SECONDS
+                    pause = max(pause, min(took_seconds * _PAUSE_PER_LOOK, _LONGEST_PAUSE_SECONDS))
                     if clock.monotonic() - looked >= pause:
-                        await self._look()
-                        looked = clock.monotonic()
+                        looked, took_seconds = await self._timed_look()
         finally:
-            for task in self._tasks.values():
+            tasks = [*journals, *self._tasks.values()]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def sources(self) -> list[SourceStatus]:
         """How far each file is followed, what is lost of it, and which sources have no file yet."""
         empty = (
-            SourceStatus(str(source.path), source.format or "", 0, 0, 0, "no such file yet") for source in self._empty
+            SourceStatus(str(source.path), source.rules.format or "", 0, 0, 0, "no such file yet")
+            for source in self._empty
         )
         shown = statuses(list(self._readers.values()), self._generations)
         seen = {status.path for status in shown}
-        return [*shown, *(status for status in empty if status.path not in seen)]
+        journals = (journal.status() for journal in self._journals)
+        return [*shown, *(status for status in empty if status.path not in seen), *journals]
 
     def _files(self) -> dict[Place, FoundFile]:
         """Every file that is followed, by the first path that leads to it. Blocking."""
@@ -101,15 +117,24 @@ class Follower:
             found.setdefault(file.place, file)
         return found
 
+    async def _timed_look(self, *, first: bool = False) -> tuple[float, float]:
+        """Look; gives when that was done, and how long it took."""
+        began = clock.monotonic()
+        await self._look(first=first)
+        now = clock.monotonic()
+        return now, now - began
+
     async def _look(self, *, first: bool = False) -> None:
         """Find new files, wake the readers of those that changed, let go of those that are gone."""
-        found_by_source = await asyncio.to_thread(lambda: [list(source.files()) for source in self._sources])
+        found_by_source = await asyncio.to_thread(lambda: [source.files() for source in self._sources])
         self._empty = [source for source, files in zip(self._sources, found_by_source, strict=True) if not files]
         found: dict[Place, FoundFile] = {}
-        self._directories = {source.directory() for source in self._sources}
+        directories = {str(source.directory()) for source in self._sources}
         for file in chain.from_iterable(found_by_source):
             found.setdefault(file.place, file)
-            self._directories |= {file.path.parent, file.real_path.parent}
+            # Of thousands of paths, as text: each directory becomes a path once.
+            directories |= {str(path).rpartition("/")[0] or "/" for path in (file.path, file.real_path)}
+        self._directories = set(map(Path, directories))
         self._generations.present = set(found)
         if self._settle_at <= clock.monotonic():
             self._settle_at = clock.monotonic() + _SETTLE_SECONDS
@@ -117,7 +142,7 @@ class Follower:
         by_path: dict[str, FileReader] = {}
         for key, file in found.items():
             reader = self._readers.get(key) or self._start(file, from_end=first and self._from_end)
-            by_path |= {str(file.path): reader, str(file.real_path): reader}
+            by_path[str(file.path)] = by_path[str(file.real_path)] = reader
             reader.where, reader.rotated = file.real_path, str(file.path) != reader.first_path
             _wake_if_changed(reader, file)
         self._by_path = by_path
@@ -140,7 +165,13 @@ class Follower:
             reader.wake()
         else:
             followed = file.place in self._generations.present
-            self._start(file, only="" if followed else generation)
+            self._start(file if followed else self._as_source(file, generation), only="" if followed else generation)
+
+    def _as_source(self, file: FoundFile, generation: str) -> FoundFile:
+        """The file, its lines read as those of the source that the generation belongs to."""
+        held = self._generations.get(generation)
+        source = next((source for source in self._sources if held and source.means(Path(held.path))), None)
+        return replace(file, rules=source.rules) if source else file
 
     async def _settle(self, found: dict[Place, FoundFile]) -> None:
         """Find out what became of files that no followed path leads to any more, known ones and others."""
@@ -184,6 +215,7 @@ class Follower:
 
 def _wake_if_changed(reader: FileReader, file: FoundFile) -> None:
     seen, reader.seen = reader.seen, file.status
+    reader.unheld.look(file.status.st_size, reader.mark.end)
     same = (seen.st_size, seen.st_mtime_ns) == (file.status.st_size, file.status.st_mtime_ns)
     if not same or reader.unfinished:
         reader.wake()

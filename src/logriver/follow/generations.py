@@ -4,11 +4,14 @@ A generation is *claimed* by the one file that is read for it. It is *free* for 
 its own file is gone or has other content. In between, at a start, nobody knows yet, and a copy has to wait.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from logriver.errors import RangeConflict
 from logriver.follow.growing_file import HEAD_BYTES, head_hash
+from logriver.follow.heads import Heads
 from logriver.record import Batch, Decoded, FileRange, Gap, Generation, Held, Sink
 
 Place = tuple[int, int]
@@ -17,10 +20,11 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who has a generation: the file's path now, and its first bytes."""
+    """Who has a generation: the file's path now, and its first bytes. `number` grows from claim to claim."""
 
     path: Path
     head: bytes
+    number: int
 
 
 @dataclass(slots=True)
@@ -35,12 +39,16 @@ class Generations:
     _by_head: dict[int, dict[str, dict[str, None]]] = field(default_factory=dict)
     _lives: dict[Place, int] = field(default_factory=dict)
     _claims: dict[str, Claim] = field(default_factory=dict)
+    _claimed_heads: Heads = field(default_factory=Heads)
+    _numbers: Iterator[int] = field(default_factory=count)
     _displaced: dict[str, None] = field(default_factory=dict)
 
     async def load(self) -> None:
         """Ask the sink for everything. Raises what `Sink.known` does."""
         for held in await self.sink.known(self.follower):
-            self._keep(held)
+            # A journal is no file, and has no inode.
+            if held.generation.inode:
+                self._keep(held)
 
     async def put(self, batch: Batch, covers: FileRange) -> int:
         """Put a batch with its range; what is known afterwards is what the ledger knows. Gives the records accepted.
@@ -96,7 +104,7 @@ class Generations:
 
     def displace(self, held: Held) -> None:
         """The file in its place has other content."""
-        self._claims.pop(held.generation.id, None)
+        self.release(held.generation)
         self._displaced[held.generation.id] = None
 
     def displaced(self, held: Held) -> bool:
@@ -105,12 +113,16 @@ class Generations:
 
     def claim(self, generation: Generation, path: Path, head: bytes) -> None:
         """A file has it from now on."""
-        self._claims[generation.id] = Claim(path, head)
+        self.release(generation)
+        self._claims[generation.id] = Claim(path, head, next(self._numbers))
+        self._claimed_heads.add(generation.id, head)
         self._displaced.pop(generation.id, None)
 
     def release(self, generation: Generation) -> None:
         """Its file is no longer read."""
-        self._claims.pop(generation.id, None)
+        claim = self._claims.pop(generation.id, None)
+        if claim:
+            self._claimed_heads.remove(generation.id, claim.head)
 
     def claimed(self, held: Held) -> Claim | None:
         """Who has it."""
@@ -124,11 +136,8 @@ class Generations:
 
     def alike(self, head: bytes) -> list[Held]:
         """Those of which something is held and that begin as a file with the first bytes `head` does."""
-        keys = {
-            key: None
-            for key, claim in self._claims.items()
-            if head.startswith(claim.head) or claim.head.startswith(head)
-        }
+        claimed = self._claimed_heads.alike(head)
+        keys: dict[str, None] = dict.fromkeys(sorted(claimed, key=lambda key: self._claims[key].number))
         for length, by_hash in self._by_head.items():
             if length <= len(head):
                 keys |= by_hash.get(head_hash(head[:length]), {})

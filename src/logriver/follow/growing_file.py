@@ -6,6 +6,7 @@ before it are still the same: it moves only when its user says that the bytes up
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -142,19 +143,24 @@ class GrowingFile:
             end = start
         return Chunk(0, Mark(), b"")
 
-    def next_chunk(self) -> Chunk | None:
+    def next_chunk(self, whole: Callable[[bytes], int] = len) -> Chunk | None:
         """The whole lines after the mark, about 1 MB of them; None while there are none.
 
-        Raises `NotTheSame` if the bytes before the mark are not what they were.
+        `whole` says how many of the bytes of some lines are records that do not go on in the next lines. Raises
+        `NotTheSame` if the bytes before the mark are not what they were.
         """
         if self._long_line:
             return self._end_of(self._long_line)
         length = CHUNK_BYTES
         while True:
             fresh = self._read_after(self.mark, length)
-            newline = fresh.rfind(b"\n")
-            if newline >= 0:
-                lines = fresh[: newline + 1]
+            lines = fresh[: fresh.rfind(b"\n") + 1]
+            if lines and len(fresh) > self._max_line_bytes:
+                # Where not one record is whole, the next line would make it too long: it ends before that.
+                lines = lines[: whole(lines) or None]
+            elif lines:
+                lines = lines[: whole(lines)]
+            if lines:
                 return Chunk(self.mark.end, self.mark.after(lines), lines)
             if len(fresh) > self._max_line_bytes:
                 self._long_line = _LongLine(self.mark.end, fresh[:MAX_REFUSED_BYTES], self.mark.after(fresh))

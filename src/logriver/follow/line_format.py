@@ -2,7 +2,8 @@
 
 from logriver.clock import Zone
 from logriver.follow.growing_file import GrowingFile
-from logriver.protocols.formats import SAMPLE_LINES, Decode, decoder, recognise
+from logriver.protocols.formats import SAMPLE_LINES, recognise
+from logriver.protocols.line_rules import LineReader, LineRules, reader
 
 _SAMPLE_BYTES = 64 * 1024
 
@@ -10,28 +11,28 @@ _SAMPLE_BYTES = 64 * 1024
 class LineFormat:
     """Of one file; used by one thread at a time."""
 
-    def __init__(self, given: str | None, max_record_bytes: int, zone: Zone) -> None:
-        self.name = given or ""
-        self._given = given
+    def __init__(self, rules: LineRules, max_record_bytes: int, zone: Zone) -> None:
+        self.name = rules.format or ""
+        self._rules = rules
         self._max_record_bytes = max_record_bytes
         self._zone = zone
-        self._decode: Decode | None = None
-        self._certain = given is not None
+        self._reader: LineReader | None = None
+        self._certain = rules.format is not None
 
     def forget(self) -> None:
         """The file has other content now."""
-        self._decode = None
-        self._certain = self._given is not None
+        self._reader = None
+        self._certain = self._rules.format is not None
 
-    def decoder(self, file: GrowingFile) -> Decode:
-        """The decoder of its lines."""
-        if self._decode and self._certain:
-            return self._decode
-        name = self._given or self._recognise(file)
-        if self._decode is None or name != self.name:
-            self._decode = decoder(name, self._max_record_bytes, self._zone)
+    def reader(self, file: GrowingFile) -> LineReader:
+        """What reads its lines."""
+        if self._reader and self._certain:
+            return self._reader
+        name = self._rules.format or self._recognise(file)
+        if self._reader is None or name != self.name:
+            self._reader = reader(self._rules, name, self._max_record_bytes, self._zone, file.path)
             self.name = name
-        return self._decode
+        return self._reader
 
     def _recognise(self, file: GrowingFile) -> str:
         head = file.head(_SAMPLE_BYTES)

@@ -1,14 +1,19 @@
-"""Which files `[[FORMAT][@ZONE]=]PATH` means at the moment. Blocking."""
+"""Which files the settings mean at the moment: each path of `follow`, each table of `sources`. Blocking."""
 
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from logriver.clock import Zone
-from logriver.protocols.formats import split_source
+from logriver.protocols.formats import FORMATS, split_source
+from logriver.protocols.line_rules import LineRules, rules_of, user_formats
+from logriver.settings import FollowSettings
+
+JOURNAL = "journal:"
+"""What a path begins with that is no file's (`journal.py`)."""
 
 _MAGIC = frozenset("*?[")
 _COMPRESSED = frozenset((".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".Z"))
@@ -17,13 +22,12 @@ _ARCHIVES = frozenset((".gz", ".zst"))
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A regular file, links followed; `format` None is to be recognised, `zone` None is the follower's."""
+    """A regular file, links followed, and how its lines become records."""
 
     path: Path
     real_path: Path
-    format: str | None
+    rules: LineRules
     status: os.stat_result
-    zone: Zone | None = None
 
     @property
     def place(self) -> tuple[int, int]:
@@ -42,20 +46,36 @@ class Source:
     Of a directory and a glob, hidden and compressed files are left out.
     """
 
-    def __init__(self, text: str) -> None:
-        """Read `[[FORMAT][@ZONE]=]PATH`. Raises `SettingsError`."""
-        self.format, self.zone, path = split_source(text)
+    def __init__(self, path: str, rules: LineRules, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+        """`include` and `exclude` are patterns as in `_fits`; of the files that are found, those stay that fit."""
         self.path = Path(path).expanduser().absolute()
+        self.rules = rules
+        self._include = include
+        self._exclude = exclude
+        self._found: dict[str, FoundFile] = {}
 
-    def files(self) -> Iterator[FoundFile]:
+    def files(self) -> list[FoundFile]:
         """The files that it means, in the order of their paths."""
-        for path in self._paths():
+        found = {}
+        for path in filter(self._wants, self._paths()):
             try:
                 status = path.stat()
             except OSError:
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield FoundFile(path, path.resolve(), self.format, status, self.zone)
+                found[str(path)] = self._file(path, status)
+        self._found = found
+        return list(found.values())
+
+    def _file(self, path: Path, status: os.stat_result) -> FoundFile:
+        """Resolving where a path leads is dear: of thousands hardly one leads elsewhere than the last time."""
+        known = self._found.get(str(path))
+        if known and known.place == (status.st_dev, status.st_ino):
+            with contextlib.suppress(OSError):
+                if known.real_path is known.path or known.real_path.samefile(path):
+                    return replace(known, status=status)
+        real_path = path.resolve()
+        return FoundFile(path, path if real_path == path else real_path, self.rules, status)
 
     def directory(self) -> Path:
         """Where its files appear: the part of the path before the first wildcard."""
@@ -64,6 +84,17 @@ class Source:
         parts = self.path.parts
         wild = next((number for number, part in enumerate(parts) if _MAGIC & set(part)), len(parts) - 1)
         return Path(*parts[:wild])
+
+    def means(self, path: Path) -> bool:
+        """Whether a file at `path` would be one of its files."""
+        if path == self.path or path.parent == self.path:
+            return self._wants(path)
+        pattern = self.path / "*" if self.path.name == "**" else self.path
+        return _fits_parts(path.parts, pattern.parts) and self._wants(path)
+
+    def _wants(self, path: Path) -> bool:
+        included = not self._include or any(_fits(path, pattern) for pattern in self._include)
+        return included and not any(_fits(path, pattern) for pattern in self._exclude)
 
     def _paths(self) -> list[Path]:
         try:
@@ -81,6 +112,19 @@ class Source:
             return []
 
 
+def sources_of(settings: FollowSettings) -> list[Source]:
+    """What the settings say is followed, but for journals. Raises `SettingsError`."""
+    formats = user_formats(settings.formats)
+    texts = [split_source(text, (*FORMATS, *formats)) for text in settings.follow]
+    found = [
+        Source(text.path, LineRules(text.format, text.zone, formats.get(text.format or "")))
+        for text in texts
+        if not text.path.startswith(JOURNAL)
+    ]
+    tables = [table for table in settings.sources if not table.path.startswith(JOURNAL)]
+    return found + [Source(table.path, rules_of(table, formats), table.include, table.exclude) for table in tables]
+
+
 def siblings(path: Path) -> list[FoundFile]:
     """The files in the directory of a path, first those whose names begin as its does: rotated ones; archives last."""
     found = []
@@ -89,8 +133,24 @@ def siblings(path: Path) -> list[FoundFile]:
             with contextlib.suppress(OSError):
                 status = other.stat()
                 if stat.S_ISREG(status.st_mode):
-                    found.append(FoundFile(other, other.resolve(), None, status))
+                    found.append(FoundFile(other, other.resolve(), LineRules(), status))
     return sorted(found, key=lambda file: (file.is_archive, not file.path.name.startswith(path.stem)))
+
+
+def _fits(path: Path, pattern: str) -> bool:
+    """Whether a pattern of `include` or `exclude` fits: one with a `/` the whole path, another the name."""
+    if "/" in pattern:
+        return _fits_parts(path.parts, Path(pattern).expanduser().parts)
+    return fnmatchcase(path.name, pattern)
+
+
+def _fits_parts(parts: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    """Part by part; `**` stands for any number of them."""
+    if not patterns:
+        return not parts
+    if patterns[0] == "**":
+        return any(_fits_parts(parts[skipped:], patterns[1:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _fits_parts(parts[1:], patterns[1:])
 
 
 def _in_hidden(path: Path) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from logriver import clock, metrics
 from logriver.clock import Zone
@@ -21,15 +21,22 @@ from logriver.follow.line_format import LineFormat
 from logriver.follow.open_files import OpenFiles
 from logriver.follow.origin import OriginFinder
 from logriver.follow.paths import FoundFile
-from logriver.record import Batch, Decoded, FileRange, Generation, Held
+from logriver.follow.unheld import Unheld
+from logriver.record import Batch, Decoded, FileRange, Gap, Generation, Held
 
 log = logging.getLogger(__name__)
 
+AT_ONCE = 8
+"""So many files of one follower have a chunk in memory, unless it says otherwise."""
 QUIET_SECONDS = 5.0
 """A last line without an end is taken after so long without a change,"""
 ENDED_QUIET_SECONDS = 1.0
-"""and after so long where the file was rotated or is gone: its writer may still be in the middle of the line."""
-_LONGEST_WAIT_SECONDS = 30
+"""and after so long where the file was rotated or is gone: its writer may still be in the middle of the line.
+
+A record that may go on in the next line waits as long, and not longer where lines of others go on to come.
+"""
+# A sink that says nothing else is asked again soon: it may be a server that was only started anew.
+_LONGEST_WAIT_SECONDS, _LONGEST_OWN_WAIT_SECONDS = 30, 5
 _BEING_WRITTEN_SECONDS = 0.05
 
 
@@ -44,8 +51,8 @@ class ReaderSettings:
     max_record_bytes: int
     zone: Zone
     truncated: Callable[[Held, int], Awaitable[None]]
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
-    open_files: OpenFiles = field(default_factory=OpenFiles)
+    slots: asyncio.Semaphore
+    open_files: OpenFiles
 
 
 class FileReader:
@@ -69,7 +76,8 @@ class FileReader:
         self.generation: Generation | None = None
         self.mark = Mark()
         self.last_event_ns = 0
-        self.format = LineFormat(found.format, settings.max_record_bytes, found.zone or settings.zone)
+        self.unheld = Unheld()
+        self.format = LineFormat(found.rules, settings.max_record_bytes, settings.zone)
         self._place = found.place
         self._settings = settings
         self._generations = settings.generations
@@ -83,6 +91,7 @@ class FileReader:
         self._size = found.status.st_size
         self._changed = (0, 0)
         self._changed_at = clock.monotonic()
+        self._waiting_since: float | None = None
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -228,7 +237,9 @@ class FileReader:
         self._generations.claim(generation, self.where, head)
         if self._old_bytes or origin.copied_bytes:
             old = await asyncio.to_thread(file.old_lines, self._old_bytes or origin.copied_bytes)
-            await self._hand_over(file, generation, old, Decoded())
+            reason = "a copy of what is held elsewhere" if origin.copied_bytes else "there before it was followed"
+            left_out = Gap(0, old.after.end, True, reason, clock.now_ns(), lost=False)
+            await self._hand_over(file, generation, old, Decoded(), left_out if old.after.end else None)
         return generation
 
     async def _resume(self, file: GrowingFile, held: Held) -> Generation:
@@ -242,20 +253,35 @@ class FileReader:
         return generation
 
     def _next(self, file: GrowingFile, take_rest: bool) -> tuple[Chunk, Decoded] | None:
-        chunk = file.next_chunk() or (file.rest() if take_rest else None)
+        chunk = file.next_chunk(lambda lines: self.format.reader(file).whole(lines))
+        if chunk is None and (take_rest or self._waits_long()):
+            # What may go on has had time to.
+            chunk = file.next_chunk()
+        if chunk is None and take_rest:
+            chunk = file.rest()
         if chunk is None:
             return None
         if chunk.too_long:
             return chunk, Decoded(refused=[chunk.too_long])
-        decode = self.format.decoder(file)
-        return chunk, decode(chunk.lines, chunk.start, clock.now_ns())
+        return chunk, self.format.reader(file).decode(chunk.lines, chunk.start, clock.now_ns())
 
-    async def _hand_over(self, file: GrowingFile, generation: Generation, chunk: Chunk, decoded: Decoded) -> None:
+    def _waits_long(self) -> bool:
+        """Whether lines that may go on have been there for long, although the file grows."""
+        size, _ = self._changed
+        if size <= self.mark.end:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = clock.monotonic()
+        return self._waiting_since is not None and clock.monotonic() - self._waiting_since >= QUIET_SECONDS
+
+    async def _hand_over(
+        self, file: GrowingFile, generation: Generation, chunk: Chunk, decoded: Decoded, gap: Gap | None = None
+    ) -> None:
         """Put the chunk's records into the sink; on return the file's mark is where the ledger ends."""
         after = chunk.after
         known = self._generations.get(generation.id)
         place = known.moved_to if known else None
-        covers = FileRange(generation, self.path, chunk.start, after.end, after.crc, after.tail, place)
+        covers = FileRange(generation, self.path, chunk.start, after.end, after.crc, after.tail, place, gap=gap)
         try:
             await self._put(Batch(decoded, source=self.path, range=covers, dead=decoded.refused), covers)
         except RangeConflict as conflict:
@@ -272,7 +298,7 @@ class FileReader:
         metrics.followed_bytes.inc(after.end - chunk.start)
 
     def _move_to(self, mark: Mark) -> None:
-        self.mark = mark
+        self.mark, self._waiting_since = mark, None
         if self._file:
             self._file.move_to(mark)
 
@@ -286,9 +312,10 @@ class FileReader:
                 if not self.error:
                     log.warning("%s has to wait: %s", self.where, error)
                 self.error = error.message
-                wait_seconds = min(max(error.retry_after_seconds, wait_seconds * 2), _LONGEST_WAIT_SECONDS)
-                await asyncio.sleep(wait_seconds)
+                wait_seconds = min(wait_seconds * 2 or 1, _LONGEST_OWN_WAIT_SECONDS)
+                await asyncio.sleep(max(wait_seconds, min(error.retry_after_seconds, _LONGEST_WAIT_SECONDS)))
             else:
                 metrics.accepted.labels("follow").inc(accepted)
                 metrics.rejected.labels("follow").inc(len(batch.dead))
+                metrics.unmatched_lines.inc(batch.decoded.unmatched)
                 return

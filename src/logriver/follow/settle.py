@@ -41,6 +41,8 @@ class Settling:
         self._generations = generations
         self._followed = followed
         self._start = start
+        # Said and counted, and not known to be on disk: while the sink is away, that is tried again and again.
+        self._reported: dict[str, Gap] = {}
 
     async def truncated(self, held: Held, seen_bytes: int = 0) -> None:
         """The file in its place has other content; it was seen with `seen_bytes`. Raises as `Sink.put` does."""
@@ -56,8 +58,9 @@ class Settling:
             await self._lost(held, seen_bytes)
             return
         if seen_bytes > copied_bytes:
-            gap = _reported(held, copied_bytes, seen_bytes, "written after its copy was made, before it was truncated")
+            gap = self._gap(held, copied_bytes, seen_bytes, "written after its copy was made, before it was truncated")
             await self._generations.put_state(held, gap=gap)
+            self._reported.pop(held.generation.id)
         if copy:
             await self._read_rest(held, copy)
 
@@ -67,8 +70,15 @@ class Settling:
             gap = None
         else:
             reason = "truncated before it was read" if seen_bytes else "truncated while it was not followed"
-            gap = _reported(held, held.end, seen_bytes, reason)
+            gap = self._gap(held, held.end, seen_bytes, reason)
         await self._generations.put_state(held, over=True, gone_ns=clock.now_ns(), gap=gap)
+        self._reported.pop(held.generation.id, None)
+
+    def _gap(self, held: Held, offset: int, seen_bytes: int, reason: str) -> Gap:
+        key = held.generation.id
+        if key not in self._reported:
+            self._reported[key] = _reported(held, offset, seen_bytes, reason)
+        return self._reported[key]
 
     async def missing(self, held: Held, beside: dict[tuple[int, int], FoundFile]) -> None:
         """No path that is followed leads to its file. `beside` are the files in its directory by place."""

@@ -22,7 +22,9 @@ class GenerationStatus:
 class SourceStatus:
     """How far a file is followed. `last_event_ns` is when lines of it last reached the disk, 0 for never.
 
-    `path` is what its lines have as source. `generations` and `gaps` are those of all files under that source.
+    `path` is what its lines have as source, `generation` the one that `file` is read as, empty while that is not known.
+    `lag_seconds` is for how long the oldest byte that is not held has been seen. `generations` and `gaps` are those of
+    all files under that source.
     """
 
     path: str
@@ -32,6 +34,8 @@ class SourceStatus:
     last_event_ns: int
     error: str
     file: str = ""
+    generation: str = ""
+    lag_seconds: float = 0.0
     gaps: tuple[Gap, ...] = ()
     generations: tuple[GenerationStatus, ...] = ()
 
@@ -53,6 +57,8 @@ def statuses(readers: list[FileReader], generations: Generations) -> list[Source
 
 def _status(reader: FileReader, by_path: dict[str, list[Held]], generations: Generations) -> SourceStatus:
     held = by_path.get(reader.path, [])
+    # Of a file that is held back, everything equals what is held of another.
+    held_back = bool(reader.problem) and not reader.error
     return SourceStatus(
         reader.path,
         reader.format.name,
@@ -61,6 +67,8 @@ def _status(reader: FileReader, by_path: dict[str, list[Held]], generations: Gen
         reader.last_event_ns,
         reader.problem,
         str(reader.where),
+        reader.generation.id if reader.generation else "",
+        0.0 if held_back else reader.unheld.seconds(reader.mark.end),
         tuple(gap for entry in held for gap in entry.gaps),
         tuple(_generation(entry, generations) for entry in held),
     )
@@ -70,7 +78,7 @@ def _past(path: str, held: list[Held], generations: Generations) -> SourceStatus
     end = held[-1].end
     gaps = tuple(gap for entry in held for gap in entry.gaps)
     lives = tuple(_generation(entry, generations) for entry in held)
-    return SourceStatus(path, "", end, end, 0, "its file is not there now", "", gaps, lives)
+    return SourceStatus(path, "", end, end, 0, "its file is not there now", gaps=gaps, generations=lives)
 
 
 def _generation(held: Held, generations: Generations) -> GenerationStatus:

@@ -1,7 +1,7 @@
 """The formats of followed files: their names, how a file's is recognised, and the decoder of each."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from logriver.clock import Zone
@@ -9,6 +9,8 @@ from logriver.errors import SettingsError
 from logriver.protocols import zones
 from logriver.protocols.access_log import AccessLog, is_access_line
 from logriver.protocols.api_requests import ApiRequests, is_api_request
+from logriver.protocols.container_lines import cri_piece, docker_piece
+from logriver.protocols.containers import ContainerLines
 from logriver.protocols.document import fields_of
 from logriver.protocols.json_lines import JsonLines
 from logriver.protocols.lines import split
@@ -16,9 +18,12 @@ from logriver.protocols.logfmt import LogFmt, is_logfmt
 from logriver.protocols.text import TextLines
 from logriver.record import Decoded
 
-FORMATS = ("json", "api_requests", "access", "logfmt", "text")
+FORMATS = ("docker", "cri", "json", "api_requests", "access", "logfmt", "text")
 SAMPLE_LINES = 64
 """By so many first lines a format is recognised."""
+
+CONTAINERS = {"docker": docker_piece, "cri": cri_piece}
+"""The formats of container runtimes, each with what reads a line of it."""
 
 Decode = Callable[[bytes, int, int], Decoded]
 """Whole lines, the offset of the first in the file, the time of reading in nanoseconds, to rows."""
@@ -35,7 +40,7 @@ class SourceText(NamedTuple):
     path: str
 
 
-def split_source(source: str) -> SourceText:
+def split_source(source: str, formats: Collection[str] = FORMATS) -> SourceText:
     """Read `[[FORMAT][@ZONE]=]PATH`. Raises `SettingsError` for an unknown format or zone and for an empty path."""
     found = _WITH_FORMAT.fullmatch(source)
     if found is None or not (found[1] or found[2]):
@@ -43,8 +48,8 @@ def split_source(source: str) -> SourceText:
     else:
         name, zone_name, path = found.groups()
     hint = f"a path with a '=' in its first part is written ./{source[:60]}"
-    if name and name not in FORMATS:
-        raise SettingsError(f"unknown format {name[:60]!r}", hint=f"formats are {', '.join(FORMATS)}; {hint}")
+    if name and name not in formats:
+        raise SettingsError(f"unknown format {name[:60]!r}", hint=f"formats are {', '.join(formats)}; {hint}")
     if not path:
         raise SettingsError(f"no path to follow in {source[:60]!r}")
     try:
@@ -58,7 +63,7 @@ def recognise(head: bytes) -> str:
     """The format of a file that begins with the lines `head`: what most of the first 64 are, else text."""
     texts = [text for _, _, text in split(head, 0, len(head))[0][:SAMPLE_LINES]]
     for name, is_one in _TESTS.items():
-        if sum(map(is_one, texts)) * 2 > len(texts):
+        if sum(1 for text in texts if is_one(text)) * 2 > len(texts):
             return name
     return "text"
 
@@ -74,6 +79,8 @@ def decoder(name: str, max_record_bytes: int, zone: Zone) -> Decode:
         return AccessLog(max_record_bytes, zone).decode
     if name == "logfmt":
         return LogFmt(max_record_bytes, zone).decode
+    if name in CONTAINERS:
+        return ContainerLines(CONTAINERS[name], max_record_bytes, zone).decode
     return TextLines(max_record_bytes, zone).decode
 
 
@@ -85,7 +92,8 @@ def _is_json_object(text: str) -> bool:
     return True
 
 
-_TESTS: dict[str, Callable[[str], bool]] = {
+_TESTS: dict[str, Callable[[str], object]] = {
+    **CONTAINERS,
     "json": _is_json_object,
     "api_requests": is_api_request,
     "access": is_access_line,

@@ -47,7 +47,7 @@ _FIRST_WORD = re.compile(
     re.ASCII,
 )
 
-_SYSLOG_WORDS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+SYSLOG_WORDS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 _MEANINGS = {
     **dict.fromkeys(("v", "t", "vrb", "verbose", "trc", "trce", "trac", "finer", "finest"), "trace"),
     **dict.fromkeys(("d", "dbg", "dbug", "debu", "fine", "config", ".", "-"), "debug"),
@@ -79,7 +79,7 @@ def meaning(sent: str) -> tuple[str, str]:
     """
     if sent[:1] == "<" or (sent[:1] == "-" and len(sent) == 3):
         severity = int(sent[1:-1]) & 7
-        level, sent = SYSLOG_LEVELS[severity], _SYSLOG_WORDS[severity]
+        level, sent = SYSLOG_LEVELS[severity], SYSLOG_WORDS[severity]
     else:
         level = _MEANINGS.get(sent.lower()) or level_of(sent)
     return level, "" if level == sent else sent

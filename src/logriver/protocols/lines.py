@@ -4,6 +4,7 @@ Used by the decoders of text formats. Offsets count the raw bytes of the file: l
 that are not UTF-8 included.
 """
 
+from collections.abc import Callable
 from itertools import count
 
 from logriver.record import Refused
@@ -14,6 +15,9 @@ MAX_REFUSED_BYTES = 64 * 1024
 
 Line = tuple[int, int, str]
 """A line that is not empty: its number in the chunk (from 1), its offset in the file, its text."""
+
+Split = Callable[[bytes, int, int], tuple[list[Line], list[Refused]]]
+"""As `split` below; what else is so may give several lines as one."""
 
 
 def split(chunk: bytes, offset: int, max_record_bytes: int) -> tuple[list[Line], list[Refused]]:

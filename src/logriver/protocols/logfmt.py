@@ -4,35 +4,23 @@ Each pair is a field, with the names, levels and times of JSON records; values a
 that is not wholly of pairs is read as text, and one without a message has itself as the message.
 """
 
-import math
 import re
 
-import msgspec
-
-from logriver import clock
 from logriver.clock import Zone
-from logriver.columns import ALIASES, NUMBER
-from logriver.protocols.document import levels
+from logriver.columns import ALIASES
 from logriver.protocols.lines import split
+from logriver.protocols.pair_values import Pairs, PairValues
 from logriver.protocols.text import Values, encoded, values_of
-from logriver.protocols.time_cache import TimeCache
 from logriver.protocols.timestamps import Stamps
 from logriver.record import Decoded
 
-Pairs = dict[str, str | bool]
-
 _MAX_FIELDS = 1_000
-_LONGEST_TIME = 64
 _PAIR = re.compile(r'[ \t]*+([^\s="]++)(?:(=)(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^\s"]*+)))?+(?=[ \t]|$)')
 _PAIRS = re.compile(f"(?:{_PAIR.pattern})*+")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
-_NUMBER = re.compile(NUMBER)
 _SPOKEN = ("message", "msg", "event", "level", "lvl", "severity")
 _TIMES = tuple(alias for alias, column in ALIASES.items() if column == "timestamp")
-_RANK = {alias: rank for rank, alias in enumerate(ALIASES)}.__getitem__
-
-_to_json = msgspec.json.Encoder().encode
 
 
 class LogFmt:
@@ -41,7 +29,7 @@ class LogFmt:
     def __init__(self, max_record_bytes: int, zone: Zone) -> None:
         self._max_record_bytes = max_record_bytes
         self._zone = zone
-        self._times = TimeCache(zone)
+        self._pair_values = PairValues(zone)
 
     def decode(self, chunk: bytes, offset: int, now_ns: int) -> Decoded:
         """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused."""
@@ -51,39 +39,10 @@ class LogFmt:
         for number, at, text in lines:
             pairs = pairs_of(text)
             if pairs and len(pairs) > 1:
-                rows.append(self._values(pairs, text, at, stamps, now_ns))
+                rows.append(self._pair_values.of(pairs, text, at, stamps, now_ns))
             else:
                 rows += values_of([(number, at, text)], self._zone, now_ns)
         return Decoded(encoded(rows), len(rows), refused)
-
-    def _values(self, pairs: Pairs, text: str, offset: int, stamps: Stamps, now_ns: int) -> Values:
-        """The values of a row, as `document.row_of` has it, of pairs that are texts; those of columns are taken out."""
-        columns: dict[str, str] = {}
-        for alias in sorted(ALIASES.keys() & pairs.keys(), key=_RANK):
-            column, value = ALIASES[alias], pairs[alias]
-            if isinstance(value, str) and column not in columns:
-                columns[column] = self._digits(value, stamps) if column == "timestamp" else value
-                # A time that cannot be read stays a field.
-                if columns[column] or column != "timestamp":
-                    del pairs[alias]
-        take = columns.get
-        level, sent_level = levels(columns["level"]) if "level" in columns else ("", "")
-        time, message = take("timestamp") or str(now_ns), take("message", text)
-        service, host, trace_id, span_id = (
-            take("service", ""),
-            take("host", ""),
-            take("trace_id", ""),
-            take("span_id", ""),
-        )
-        attributes = _to_json(pairs).decode()
-        return time, level, message, service, host, trace_id, span_id, attributes, sent_level, str(offset)
-
-    def _digits(self, value: str, stamps: Stamps) -> str:
-        """The nanoseconds of a time in the form of JSON records, or in one of the shapes of text lines."""
-        try:
-            return self._times.digits_of(value)
-        except ValueError:
-            return _digits_of_shape(value, stamps)
 
 
 def is_logfmt(text: str) -> bool:
@@ -125,22 +84,6 @@ def _plain_pairs(text: str) -> Pairs:
         if place + 1 < len(parts):
             pairs[key] = parts[place + 1]
     return pairs
-
-
-def _digits_of_shape(value: str, stamps: Stamps) -> str:
-    """The nanoseconds of a time as text lines have it, or of a number; empty for another."""
-    if not 0 < len(value) <= _LONGEST_TIME:
-        return ""
-    beginning = stamps.find(value)
-    try:
-        if beginning and beginning[1].end() == len(value):
-            shape, found = beginning
-            return str(stamps.time_ns(shape, *shape.parts(found.groups(""))[:4]))
-        if _NUMBER.fullmatch(value) and math.isfinite(float(value)):
-            return str(clock.from_number(float(value)))
-    except ValueError:
-        pass
-    return ""
 
 
 def _unescaped(quoted: str) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from logriver.clock import Zone
 from logriver.protocols import syslog
 from logriver.protocols.line_levels import after_time, first_word, meaning
-from logriver.protocols.lines import Line, split
+from logriver.protocols.lines import Line, Split, split
 from logriver.protocols.rows import encode, encode_unescaped, line
 from logriver.protocols.timestamps import Stamps, written
 from logriver.record import Decoded
@@ -24,13 +24,15 @@ _COLOUR = re.compile(r"\x1b\[[\d;]*m", re.ASCII)
 class TextLines:
     """The decoder of text files. `zone` is that of the machine which wrote them, for times that name none."""
 
-    def __init__(self, max_record_bytes: int, zone: Zone) -> None:
+    def __init__(self, max_record_bytes: int, zone: Zone, split: Split = split) -> None:
+        """`split` gives the records, which may have several lines."""
         self._max_record_bytes = max_record_bytes
         self._zone = zone
+        self._split = split
 
     def decode(self, chunk: bytes, offset: int, now_ns: int) -> Decoded:
         """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused."""
-        lines, refused = split(chunk, offset, self._max_record_bytes)
+        lines, refused = self._split(chunk, offset, self._max_record_bytes)
         return Decoded(encoded(values_of(lines, self._zone, now_ns)), len(lines), refused)
 
 
@@ -49,8 +51,10 @@ def encoded(rows: list[Values]) -> list[bytes]:
 
 
 def _values(message: str, offset: str, stamps: Stamps, now: str) -> Values:
+    # What stands further down in a record of several lines says nothing about its time and level.
+    text = message.partition("\n")[0] if "\n" in message else message
     # Colours are for terminals; they hide times and levels.
-    text = _COLOUR.sub("", message) or message if "\x1b" in message else message
+    text = _COLOUR.sub("", text) or text if "\x1b" in text else text
     beginning = stamps.find(text)
     if not beginning:
         level, sent_level = meaning(first_word(text))

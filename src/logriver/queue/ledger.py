@@ -32,8 +32,8 @@ class Ledger:
         """What was begun is not on disk."""
         self._appending.pop(range.generation.id, None)
 
-    def apply(self, range: FileRange) -> None:
-        """The range is on disk. Applying an older one again changes nothing."""
+    def apply(self, range: FileRange, now_ns: int = 0) -> None:
+        """The range is on disk, since `now_ns`. Applying an older one again changes nothing."""
         key = range.generation.id
         if self._appending.get(key) == range.end:
             del self._appending[key]
@@ -43,7 +43,7 @@ class Ledger:
             return
         known = known or Held(range.generation, range.path, 0, 0, b"")
         # Taken out and put in again: the order is that of the last change.
-        self._held[key] = self._changed[key] = known.after(range)
+        self._held[key] = self._changed[key] = known.after(range, now_ns)
 
     def known(self, follower: str) -> list[Held]:
         """See `Sink.known`."""

@@ -112,10 +112,11 @@ class State:
             self._db.executemany("REPLACE INTO marks VALUES (?, ?)", marks.items())
 
     def ledger(self) -> list[Held]:
-        """Every generation, as of the last snapshot."""
+        """Every generation, as of the last snapshot, the one of which bytes came last at the end."""
         with self._lock:
             rows = self._db.execute("SELECT held FROM ledger").fetchall()
-        return [msgspec.msgpack.decode(held, type=Held) for (held,) in rows]
+        held = (msgspec.msgpack.decode(entry, type=Held) for (entry,) in rows)
+        return sorted(held, key=lambda entry: entry.last_event_ns)
 
     def key(self, scope: bytes) -> KnownKey | None:
         """A key of the last snapshots."""

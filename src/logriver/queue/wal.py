@@ -354,7 +354,7 @@ class Wal:
             known = KnownKey(header.key_content, header.rows, header.rejected, header.received_ns)
             self._keys[header.key_scope] = known
         if header.range is not None:
-            self._ledger.apply(header.range)
+            self._ledger.apply(header.range, header.received_ns)
         if header.replays is not None:
             self.letters.replayed(header.replays)
 

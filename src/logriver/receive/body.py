@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 from logriver.errors import BadBody, BodyTimeout, TooLarge
-from logriver.receive.inflight import Reservation
+from logriver.receive.inflight import Inflight, Reservation
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -13,6 +14,16 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 class ClientGone(Exception):
     """The client left before its body was here: there is nobody to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """What bodies may be, and how long one may take to arrive. `inflight` is shared by all ways in."""
+
+    inflight: Inflight
+    max_body_bytes: int
+    max_record_bytes: int
+    body_timeout: float
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -23,19 +34,19 @@ def header(scope: Scope, name: bytes) -> str:
     return ""
 
 
-async def read_body(scope: Scope, receive: Receive, reservation: Reservation, max_bytes: int, seconds: float) -> bytes:
+async def read_body(scope: Scope, receive: Receive, reservation: Reservation, limits: BodyLimits) -> bytes:
     """The body as it was sent.
 
-    Raises `TooLarge`, `Overloaded` (no memory reserved for it), `BodyTimeout` after `seconds`, `BadBody`, `ClientGone`.
+    Raises `TooLarge`, `Overloaded` (no memory reserved for it), `BodyTimeout`, `BadBody`, `ClientGone`.
     """
     declared = header(scope, b"content-length")
     if declared:
         if not declared.isdecimal():
             raise BadBody(f"content-length {declared[:40]!r} is not a number")
-        _check_size(int(declared), max_bytes)
+        _check_size(int(declared), limits.max_body_bytes)
         reservation.grow_to(int(declared))
-    async with _Deadline(seconds):
-        return await _read(receive, reservation, max_bytes)
+    async with _Deadline(limits.body_timeout):
+        return await _read(receive, reservation, limits.max_body_bytes)
 
 
 class _Deadline:

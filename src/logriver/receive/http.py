@@ -8,25 +8,22 @@ thread of their own, so that the event loop answers others meanwhile.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import msgspec
 
 from logriver import clock, metrics
-from logriver.errors import BadBody, BadRequest, LogriverError, Overloaded
+from logriver.errors import BadBody, BadRequest, LogriverError
 from logriver.protocols.json_body import decode_body
 from logriver.protocols.json_lines import JsonLines
 from logriver.receive import earlier
-from logriver.receive.body import ClientGone, Receive, Scope, header, read_body
+from logriver.receive.answer import Headers, Send, refusal, retry_after, send_answer
+from logriver.receive.body import BodyLimits, ClientGone, Receive, Scope, header, read_body
 from logriver.receive.inflate import inflate
-from logriver.receive.inflight import Inflight, Reservation
+from logriver.receive.inflight import Reservation
 from logriver.receive.short_way import Take
 from logriver.receive.small_bodies import SmallBodies
-from logriver.record import Batch, BatchKey, Decoded, Receipt, Sink
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from logriver.record import Batch, BatchKey, Decoded, Receipt, SearchedSink
 
 _SMALL_BODY_BYTES = 16 * 1024
 _LONG_WAY_HEADERS = frozenset({b"content-encoding", b"transfer-encoding", b"idempotency-key", b"expect"})
@@ -45,24 +42,20 @@ class Receiver:
 
     PATHS = ("/api/v1/logs", "/", "/logs/ingest/", "/logs/ingest")
 
-    def __init__(
-        self, sink: Sink, *, max_body_bytes: int, max_record_bytes: int, max_inflight_bytes: int, body_timeout: float
-    ) -> None:
+    def __init__(self, sink: SearchedSink, limits: BodyLimits) -> None:
         self._sink = sink
-        self._max_body_bytes = max_body_bytes
-        self._body_timeout = body_timeout
-        self._inflight = Inflight(max_inflight_bytes)
-        self._here = JsonLines(max_record_bytes)
-        self._elsewhere = JsonLines(max_record_bytes)
-        self._small_bodies = SmallBodies(sink, self._here, min(_SMALL_BODY_BYTES, max_body_bytes))
+        self._limits = limits
+        self._here = JsonLines(limits.max_record_bytes)
+        self._elsewhere = JsonLines(limits.max_record_bytes)
+        self._small_bodies = SmallBodies(sink, self._here, min(_SMALL_BODY_BYTES, limits.max_body_bytes))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever it brings."""
         path = scope["path"]
-        with Reservation(self._inflight) as reservation:
+        with Reservation(self._limits.inflight) as reservation:
             try:
-                body = await read_body(scope, receive, reservation, self._max_body_bytes, self._body_timeout)
+                body = await read_body(scope, receive, reservation, self._limits)
                 if path == "/api/v1/logs":
                     status, answer = await self._logs(scope, body, reservation)
                 else:
@@ -75,7 +68,7 @@ class Receiver:
             except Exception:
                 log.exception("request failed")
                 status, answer, headers = _refusal(path, LogriverError("something went wrong in the server"))
-        await _send(send, status, answer, headers)
+        await send_answer(send, status, answer, headers)
 
     def short_way(self, scope: Scope) -> Take | None:
         """How the small bodies of plain `POST /api/v1/logs` are taken (see `short_way.py`); None for other requests."""
@@ -113,7 +106,9 @@ class Receiver:
             return decode_body(body, self._here, clock.now_ns()), None
 
         def work() -> tuple[Decoded, BatchKey | None]:
-            inflated = inflate(body, encoding, self._max_body_bytes, lambda size: reservation.grow_to(len(body) + size))
+            inflated = inflate(
+                body, encoding, self._limits.max_body_bytes, lambda size: reservation.grow_to(len(body) + size)
+            )
             key = _batch_key(scope.get("caller", b""), key_text, inflated) if key_text else None
             return decode_body(inflated, self._elsewhere, clock.now_ns()), key
 
@@ -125,7 +120,9 @@ class Receiver:
         loop = asyncio.get_running_loop()
 
         def work() -> tuple[object, Decoded]:
-            inflated = inflate(body, encoding, self._max_body_bytes, lambda size: reservation.grow_to(len(body) + size))
+            inflated = inflate(
+                body, encoding, self._limits.max_body_bytes, lambda size: reservation.grow_to(len(body) + size)
+            )
             is_ingestor = scope["path"] == "/"
             problems = earlier.problems(inflated) if is_ingestor else None
             decoded = Decoded() if problems else decode_body(inflated, self._elsewhere, clock.now_ns())
@@ -142,7 +139,7 @@ class Receiver:
         return 200, earlier.ACCEPTED if scope["path"] == "/" else earlier.UPDATED
 
 
-_NO_HEADERS: list[tuple[bytes, bytes]] = []
+_NO_HEADERS: Headers = []
 
 
 def _batch_key(caller: bytes, text: str, body: bytes) -> BatchKey:
@@ -163,16 +160,7 @@ def _count(receipt: Receipt) -> None:
             _rejected.inc(receipt.rejected)
 
 
-def _refusal(path: str, error: LogriverError) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
-    headers = _NO_HEADERS
-    if isinstance(error, Overloaded):
-        headers = [(b"retry-after", str(error.retry_after_seconds).encode())]
+def _refusal(path: str, error: LogriverError) -> tuple[int, bytes, Headers]:
     if path.startswith("/logs/ingest"):
-        return error.status, _encode({"status": False, "message": error.message}), headers
-    return error.status, _encode({"error": error.answer()}), headers
-
-
-async def _send(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": head})
-    await send({"type": "http.response.body", "body": body})
+        return error.status, _encode({"status": False, "message": error.message}), retry_after(error)
+    return refusal(error)

@@ -140,9 +140,11 @@ class ShortWayProtocol(HttpToolsProtocol):
         """The parser has all of a request."""
         super().on_message_complete()
         self._between = True
+        if self.parser.should_upgrade():
+            return
         head, _, _ = self._chunk[:_MOST_HEAD_BYTES].partition(b"\r\n\r\n")
         whole = len(head) + 4 + len(self.cycle.body) == len(self._chunk)
-        if whole and self.cycle.keep_alive and not self.parser.should_upgrade():
+        if whole and self.cycle.keep_alive:
             self._remember(head + b"\r\n\r\n")
 
     def _remember(self, head: bytes) -> None:

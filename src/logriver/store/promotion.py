@@ -122,7 +122,7 @@ class Promotion:
             try:
                 self.look()
             except (StoreError, Overloaded) as error:
-                log.warning("fields could not be promoted, trying again", extra={"error": error.message})
+                log.warning("fields could not be promoted, trying again", extra={"fields": {"error": error.message}})
 
     def _promote_by_use(self, key: str) -> None:
         victim = self._victim(key, call=False)
@@ -132,7 +132,8 @@ class Promotion:
             self.uses.forget(key)
             return
         self._add(key, "use", victim)
-        log.info("field promoted because it keeps being queried", extra={"field": key, "instead_of": victim})
+        fields = {"field": key, "instead_of": victim}
+        log.info("field promoted because it keeps being queried", extra={"fields": fields})
 
     def _victim(self, key: str, call: bool) -> str | None:
         """The field that makes room for `key`; None where there is room, or nobody makes it."""

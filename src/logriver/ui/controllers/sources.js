@@ -1,37 +1,106 @@
-// The followed files: what is held of each, what is missing, how far behind it is.
+// The followed files: what is held of each, what is missing, how far behind it is; and the agents that follow them.
 
-import { html } from "../helpers/html.js";
-import { bytes, count } from "../helpers/format.js";
+import { html, useState } from "../helpers/html.js";
+import { bytes, count, duration } from "../helpers/format.js";
 import { term } from "../helpers/language.js";
 import { dayAndClock } from "../helpers/times.js";
-import { usePolled } from "../models/answer.js";
+import { useCall, usePolled } from "../models/answer.js";
+import { address } from "../models/api.js";
+import { Agents } from "./agents.js";
 import { Failure } from "./failure.js";
+import { HeldBar } from "./heldbar.js";
 
 const POLL_SECONDS = 3;
+const SHOWN = 200;
+const BEHIND_SECONDS = 60;
+const ENDED = new Set(["gone", "truncated"]);
 
 export function Sources({ go, zone }) {
-  const answer = usePolled("/api/v1/sources", POLL_SECONDS);
+  const [part, setPart] = useState("");
+  const answer = usePolled(address("/api/v1/sources", { q: part, limit: SHOWN }), POLL_SECONDS);
   const sources = answer.data?.sources || [];
   return html`
-    <section class="wide">
+    <section class="wide sources">
       <h1>Sources</h1>
+      <label class="hidden" for="part">Find a file</label>
+      <input id="part" type="search" placeholder="part of a path" value=${part} onInput=${(event) => setPart(event.target.value)} />
       <${Failure} error=${answer.error} />
-      ${answer.data && !sources.length && html`
-        <p class="quiet">No file is followed. <code>logriver serve --follow /var/log/syslog</code> follows one.</p>`}
+      ${answer.data && !sources.length && html`<p class="quiet">${part ? "No followed file has that in its path." : html`
+        No file is followed. <code>logriver serve --follow /var/log/syslog</code> follows one.`}</p>`}
       ${sources.length > 0 && html`
         <div class="scroll" tabindex="0" role="region" aria-label="followed files"><table class="figures">
-          <thead><tr><th scope="col">file</th><th scope="col">format</th><th scope="col" class="number">held</th>
-            <th scope="col" class="number">behind</th><th scope="col" class="number">gaps</th><th scope="col">last event</th><th scope="col">problem</th></tr></thead>
+          <thead><tr><th scope="col">file</th><th scope="col">follower</th><th scope="col">format</th>
+            <th scope="col">held</th><th scope="col" class="number">behind</th><th scope="col" class="number">lost</th>
+            <th scope="col">last event</th><th scope="col">problem</th></tr></thead>
           <tbody>${sources.map((source) => html`
-            <tr key=${source.path}>
-              <td><button type="button" class="plain" title="its lines" onClick=${() => go({ view: "explore", q: term("_source", source.path) })}>${source.path}</button></td>
-              <td>${source.format || ""}</td>
-              <td class="number">${bytes(source.held_bytes)}</td>
-              <td class="number">${bytes(source.lag_bytes)}</td>
-              <td class="number">${count(source.gaps.length)}</td>
-              <td>${source.last_event ? dayAndClock(source.last_event, zone) : ""}</td>
-              <td class=${source.error ? "wrong" : ""}>${source.error}</td>
-            </tr>`)}</tbody>
+            <${Row} key=${`${source.follower} ${source.path}`} source=${source} go=${go} zone=${zone} />`)}</tbody>
         </table></div>`}
+      ${answer.data?.total > sources.length && html`
+        <p class="quiet">${count(sources.length)} of ${count(answer.data.total)} are shown: a part of the path finds the others.</p>`}
+      <${Agents} zone=${zone} />
     </section>`;
+}
+
+function Row({ source, go, zone }) {
+  const [open, setOpen] = useState(false);
+  const lost = source.gaps.filter((gap) => gap.lost);
+  const isOver = source.generations.length > 0 && source.generations.every((life) => ENDED.has(life.state));
+  const size = source.unit === "entries" ? (number) => `${count(number)} entries` : bytes;
+  const current = source.generations.find((life) => life.file === source.file && life.state === "followed");
+  return html`
+    <tr>
+      <td class="file">
+        <button type="button" class="plain" title="its lines" onClick=${() => go({ view: "explore", q: term("_source", source.path) })}>${source.path}</button>
+        ${source.generations.length > 0 && html`
+          <details open=${open} onToggle=${(event) => setOpen(event.target.open)}>
+            <summary>${source.generation_count === 1 ? "1 generation" : `${count(source.generation_count)} generations`}</summary>
+            ${open && html`
+              <${Searchable} path=${source.path} zone=${zone} />
+              <ol class="lives">${[...source.generations].reverse().map((life) => html`
+                <${Life} key=${life.id} life=${life} size=${size} zone=${zone} />`)}</ol>`}
+          </details>`}
+      </td>
+      <td>${source.follower}</td>
+      <td>${source.format}</td>
+      <td>${size(source.held_bytes)}${current && html`<${HeldBar} life=${current} />`}</td>
+      <td class=${source.lag_seconds > BEHIND_SECONDS ? "number wrong" : "number"}>${behind(source, size)}</td>
+      <td class=${lost.length ? "number wrong" : "number"}>${lost.length ? atLeast(lost) : "0"}</td>
+      <td>${source.last_event ? dayAndClock(source.last_event, zone) : ""}</td>
+      <td class=${source.error && !isOver ? "wrong" : "quiet"}>${source.error}</td>
+    </tr>`;
+}
+
+function behind({ lag_bytes: lag, lag_seconds: seconds }, size) {
+  if (lag === null) return "not known";
+  return seconds >= 1 ? `${size(lag)}, ${duration(1000 * seconds)}` : size(lag);
+}
+
+// What is lost was mostly gone before anybody could count it.
+function atLeast(gaps) {
+  const size = gaps.reduce((sum, gap) => sum + gap.bytes, 0);
+  if (gaps.every((gap) => gap.exact)) return bytes(size);
+  return size ? `at least ${bytes(size)}` : "bytes, not known how many";
+}
+
+function Searchable({ path, zone }) {
+  const answer = useCall("/api/v1/sources", { source: path, limit: 1 });
+  const found = answer.data?.searchable;
+  if (answer.error) return html`<${Failure} error=${answer.error} />`;
+  if (!found) return html`<p class="quiet">asking</p>`;
+  if (!found.records) return html`<p class="quiet">No record of it can be found.</p>`;
+  return html`<p class="quiet">${count(found.records)} records can be found, the first of them received ${dayAndClock(found.oldest, zone)},
+    from byte ${count(found.oldest_offset)} of its file.</p>`;
+}
+
+function Life({ life, size, zone }) {
+  return html`
+    <li>
+      <span>${life.state}</span> <${HeldBar} life=${life} />
+      <span>${size(life.held_bytes)} held${life.size_bytes > life.held_bytes ? ` of ${size(life.size_bytes)}` : ""}</span>
+      ${life.file && html`<span>${life.file}</span>`}
+      ${life.last_event && html`<span>last event ${dayAndClock(life.last_event, zone)}</span>`}
+      ${life.gaps.map((gap) => html`
+        <p class=${gap.lost ? "wrong" : "quiet"}>from byte ${count(gap.offset)} on ${gap.lost ? "lost" : "left out"}: ${atLeast([gap])},
+          ${gap.reason}, ${dayAndClock(gap.noticed, zone)}</p>`)}
+    </li>`;
 }

@@ -1,0 +1,149 @@
+"""The agent, put together: follows files into another machine's server, and keeps nothing itself.
+
+The server's ledger says where to go on, so an agent that was killed, or installed anew, neither loses nor doubles a
+line. While the server is away the files are the buffer.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Coroutine
+
+from logriver import __version__
+from logriver.errors import LogriverError, Overloaded
+from logriver.files.answers import FileAnswers
+from logriver.files.asked import AskedFiles
+from logriver.files.roots import Roots
+from logriver.follow.follower import Follower
+from logriver.settings import AgentSettings
+from logriver.ship.channel import Agent, Channel
+from logriver.ship.frames import Source
+from logriver.ship.server_sink import ServerSink
+from logriver.telemetry.store_log import own_log_stored
+
+# A chunk takes several megabytes while it is decoded and sent; more at once would be no faster.
+_FILES_AT_ONCE = 3
+_AGAIN_SECONDS = 2
+_INTERNAL_ERROR_SECONDS = 10
+
+# From malloc.h.
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
+_LARGE_BLOCK_BYTES = 400_000
+_ARENAS = 2
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: AgentSettings) -> None:
+    """Follow until SIGTERM or SIGINT, which may come at any point.
+
+    Raises `SettingsError` and `BadRequest` for what cannot be followed or asked.
+    """
+    _give_back_large_blocks()
+    agent = _Agent(settings)
+    # Objects that live as long as the process need not be looked at again.
+    gc.collect()
+    gc.freeze()
+    asyncio.run(agent.serve())
+
+
+def _give_back_large_blocks() -> None:
+    """Have the C library (GNU's) give back chunks as soon as they are free, instead of keeping holes between them."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
+        mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+class _Agent:
+    def __init__(self, settings: AgentSettings) -> None:
+        self._settings = settings
+        token = settings.token.get_secret_value()
+        self._sink = ServerSink(settings.server, token)
+        self._follower = Follower(self._sink, settings, at_once=_FILES_AT_ONCE)
+        files = AskedFiles(
+            FileAnswers(Roots(settings.files_root), settings.max_file_reads),
+            chosen="files_root" in settings.model_fields_set,
+        )
+        self._channel = Channel(
+            settings.server,
+            token,
+            Agent(self._follower.name, settings.files_root, settings.follow),
+            lambda ask: files.answer(ask.kind, ask.request, ask.has_token),
+            self._sources,
+        )
+
+    async def serve(self) -> None:
+        """Do everything that an agent does, until a signal says to stop."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        sys.stdout.write(f"logriver agent {self._follower.name} follows into {self._settings.server}\n")
+        sys.stdout.flush()
+        tasks = [asyncio.create_task(work) for work in self._works()]
+        try:
+            async with self._own_log_stored():
+                log.info("following", extra={"fields": {"version": __version__, "server": self._settings.server}})
+                await stop.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._sink.close()
+
+    def _own_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
+        if not self._settings.own_logs:
+            return contextlib.nullcontext()
+        return own_log_stored(self._sink.put_lines, self._follower.name)
+
+    def _works(self) -> list[Coroutine[None, None, None]]:
+        """What runs side by side for as long as the agent lives; none of it ends."""
+        return [self._follow(), self._keep_channel()]
+
+    async def _follow(self) -> None:
+        """Follow files; whatever stops that is said once and tried again."""
+        said = ""
+        while True:
+            pause_seconds = _AGAIN_SECONDS
+            try:
+                await self._follower.run()
+            except LogriverError as error:
+                if error.message != said:
+                    log.warning("following files has to wait: %s", error, extra={"fields": {"hint": error.hint}})
+                said = error.message
+                if isinstance(error, Overloaded):
+                    pause_seconds = max(pause_seconds, error.retry_after_seconds)
+            except Exception:
+                log.exception("following files stopped, trying again")
+                pause_seconds = _INTERNAL_ERROR_SECONDS
+            await asyncio.sleep(pause_seconds)
+
+    async def _keep_channel(self) -> None:
+        """Answer the server's requests for files."""
+        while True:
+            try:
+                await self._channel.run()
+            except Exception:
+                log.exception("the channel to the server stopped, trying again")
+            await asyncio.sleep(_INTERNAL_ERROR_SECONDS)
+
+    def _sources(self) -> list[Source]:
+        return [
+            Source(
+                status.path,
+                status.format,
+                status.held_bytes,
+                status.size_bytes,
+                status.last_event_ns,
+                status.error,
+                len(status.gaps),
+                status.file,
+                status.generation,
+                status.lag_seconds,
+            )
+            for status in self._follower.sources()
+        ]

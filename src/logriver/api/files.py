@@ -1,0 +1,94 @@
+"""`/logs` and `/api/v1/files`: log files where they lie, on this machine and on those of the agents."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from logriver.api import answers, parameters
+from logriver.api.described import From, To
+from logriver.api.export import StreamAnswer
+from logriver.api.hosts import Hosts
+from logriver.auth.door import Door
+from logriver.errors import BadRequest, Unprocessable
+from logriver.files.request import ListRequest, LogRequest
+
+# Never taken for a page, whatever a line holds.
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_FLAG = {"": False, "false": False, "0": False, "no": False, "true": True, "1": True, "yes": True}
+_MOST_LINES = 10**18
+
+Flag = Annotated[str, Query(description="true or false")]
+
+
+def router(hosts: Hosts, door: Door, idle_seconds: float) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["files"])
+
+    @routes.get(
+        "/logs",
+        summary="Lines of a log file, newest first, read where it lies",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}},
+    )
+    async def get_logs(
+        request: Request,
+        filename: Annotated[str, Query(description="relative to the allowed directories, or absolute below one")] = "",
+        keyword: Annotated[str, Query(description="a part of the line, upper and lower case as it is")] = "",
+        n: Annotated[str, Query(description="so many matching lines at most; all when absent")] = "",
+        regex: Annotated[str, Query(description="a pattern (RE2); or true, then the keyword is one")] = "",
+        ignore_case: Flag = "",
+        multiline: Annotated[str, Query(description="true: a match may span lines")] = "",
+        from_: From = "",
+        to: To = "",
+        hostname: Annotated[str, Query(description="this server when absent; an agent; or * for all at once")] = "",
+    ) -> Response:
+        asked = _asked(dict(request.query_params))
+        lines = hosts.lines(hostname, asked, door.has_token(request.scope))
+        return StreamAnswer(lines, "text/plain", idle_seconds, _HEADERS)
+
+    @routes.get("/api/v1/files", summary="The files of a directory, with sizes and times")
+    async def get_files(
+        request: Request,
+        path: Annotated[str, Query(description="as `filename` of `/logs`; all allowed directories when empty")] = "",
+        agent: Annotated[str, Query(description="this server when absent")] = "",
+    ) -> Response:
+        return answers.json(await hosts.listing(agent, ListRequest(path), door.has_token(request.scope)))
+
+    return routes
+
+
+def _asked(given: dict[str, str]) -> LogRequest:
+    """What the parameters of `/logs` ask for. Raises `BadRequest`, `Unprocessable`."""
+    times = parameters.times_of(given)
+    keyword, regex = given.get("keyword", ""), given.get("regex", "")
+    is_pattern = regex.lower() not in _FLAG
+    if is_pattern and keyword:
+        raise BadRequest("either keyword or regex is the pattern", hint="regex=true makes the keyword one")
+    return LogRequest(
+        filename=given.get("filename", ""),
+        keyword=regex if is_pattern else keyword,
+        n=_count(given.get("n")),
+        regex=is_pattern or _FLAG[regex.lower()],
+        ignore_case=_flag(given, "ignore_case"),
+        multiline=_flag(given, "multiline"),
+        from_ns=times.from_ns,
+        to_ns=times.to_ns,
+    )
+
+
+def _count(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]+", text):
+        raise Unprocessable(f"parameter 'n' is a number of lines, from 0, not {text[:60]!r}")
+    return int(text) if len(text) < len(str(_MOST_LINES)) else _MOST_LINES
+
+
+def _flag(given: dict[str, str], name: str) -> bool:
+    value = given.get(name, "")
+    if value.lower() not in _FLAG:
+        raise BadRequest(f"parameter {name!r} is true or false, not {value[:60]!r}")
+    return _FLAG[value.lower()]

@@ -1,0 +1,103 @@
+"""Answers requests for files off the event loop, a bounded number at a time."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from logriver import clock, metrics
+from logriver.errors import Overloaded
+from logriver.files import reading
+from logriver.files.listing import Listing, entries_of
+from logriver.files.request import ListRequest, LogRequest
+from logriver.files.roots import Roots
+
+# A step on a thread ends when it has so much or took so long: what was found is sent, and who left is noticed.
+_STEP_BYTES = 262_144
+_STEP_SECONDS = 0.01
+
+_turned_away = metrics.turned_away.labels(reason="files")
+
+_Result = TypeVar("_Result")
+
+
+class FileAnswers:
+    """One for a process. At most `max_reads` requests are answered at a time; more are `Overloaded`."""
+
+    def __init__(self, roots: Roots, max_reads: int) -> None:
+        self._roots = roots
+        self._places = threading.BoundedSemaphore(max_reads)
+        self._threads = ThreadPoolExecutor(max_reads, "files")
+
+    async def logs(self, request: LogRequest) -> AsyncGenerator[bytes, None]:
+        """Whole lines with their ends, newest first, in pieces that are not empty; reading stops with `aclose`.
+
+        What can be told beforehand is raised before the first piece: `BadRequest`, `Forbidden`, `NotFound`,
+        `Unprocessable`, `Overloaded`; afterwards `Unavailable` where the file cannot be read on.
+        """
+        pieces = reading.lines(self._roots, request)
+        with self._place(pieces.close) as steps:
+            ended = False
+            while not ended:
+                piece, ended = await steps.run(lambda: _step(pieces))
+                if piece:
+                    yield piece
+
+    async def list(self, request: ListRequest) -> Listing:
+        """The entries of a directory. Raises `BadRequest`, `Forbidden`, `NotFound`, `Overloaded`."""
+        with self._place() as steps:
+            return await steps.run(lambda: entries_of(self._roots, request.path))
+
+    @contextmanager
+    def _place(self, close: Callable[[], None] = lambda: None) -> Iterator["_Steps"]:
+        """A place to read in, free again when `close` has been called after the last step. Raises `Overloaded`."""
+        if not self._places.acquire(blocking=False):
+            _turned_away.inc()
+            raise Overloaded("too many files are being read", hint="ask again when one of the others has ended")
+        steps = _Steps(self._threads)
+
+        def leave() -> None:
+            try:
+                close()
+            finally:
+                self._places.release()
+
+        try:
+            yield steps
+        finally:
+            steps.then(leave)
+
+
+class _Steps:
+    """Calls on threads, one after the other. Who waits for one can leave; it goes on to its end."""
+
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        self._threads = threads
+        self._last: Future[Any] | None = None
+
+    async def run(self, call: Callable[[], _Result]) -> _Result:
+        """The result of a call that blocks."""
+        step = self._threads.submit(call)
+        self._last = step
+        return await asyncio.wrap_future(step)
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Make a call after the last one, without waiting for it."""
+        if self._last is None:
+            self._threads.submit(call)
+        else:
+            self._last.add_done_callback(lambda _: self._threads.submit(call))
+
+
+def _step(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
+    """What a step finds, and whether that is the end."""
+    until = clock.monotonic() + _STEP_SECONDS
+    found, length = [], 0
+    for piece in pieces:
+        found.append(piece)
+        length += len(piece)
+        if length >= _STEP_BYTES or clock.monotonic() >= until:
+            return b"".join(found), False
+    return b"".join(found), True

@@ -1,0 +1,55 @@
+"""The time that a line begins with, as the decoders of followed files read it; of a JSON object its time field."""
+
+import re
+
+import msgspec
+
+from logriver import clock
+from logriver.clock import Zone
+from logriver.columns import ALIASES
+from logriver.protocols import document
+from logriver.protocols.timestamps import Stamps
+
+HEAD_BYTES = 1_024
+"""So much of a line is looked at for the time that it begins with."""
+OBJECT_BYTES = 65_536
+"""So long may an object be whose time is found."""
+
+_NAMES = [alias for alias, column in ALIASES.items() if column == "timestamp"]
+_COLOUR = re.compile(r"\x1b\[[\d;]*m", re.ASCII)
+_decode_text_or_number = msgspec.json.Decoder(str | int | float).decode
+
+
+class LineTimes:
+    """Reads the times of lines; one that names no zone is of `zone`, the zone of this machine by default."""
+
+    def __init__(self, zone: Zone = clock.local_offset_seconds) -> None:
+        self._zone = zone
+        self._stamps = Stamps(zone, clock.now_ns())
+
+    def of(self, line: bytes) -> int | None:
+        """Nanoseconds since the epoch; None for a line that has no time of its own. The first 64 kB are enough."""
+        return self._of_object(line) if line[:1] == b"{" else self._of_text(line[:HEAD_BYTES])
+
+    def _of_text(self, line: bytes) -> int | None:
+        text = line.decode("utf-8", "replace").rstrip("\r\n")
+        text = _COLOUR.sub("", text) if "\x1b" in text else text
+        beginning = self._stamps.find(text) if text else None
+        if not beginning:
+            return None
+        shape, found = beginning
+        try:
+            return self._stamps.time_ns(shape, *shape.parts(found.groups(""))[:4])
+        except ValueError:
+            return None
+
+    def _of_object(self, line: bytes) -> int | None:
+        try:
+            fields = document.fields_of(line)
+            given = next((fields[name] for name in _NAMES if name in fields), None)
+            time = None if given is None else _decode_text_or_number(given)
+            if time is None or isinstance(time, str):
+                return None if time is None else clock.from_text(time, self._zone)
+            return clock.from_number(time)
+        except (ValueError, msgspec.MsgspecError):
+            return None

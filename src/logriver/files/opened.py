@@ -1,0 +1,56 @@
+"""A file that is being read: of fixed length, the one that it had when it was opened."""
+
+import os
+
+from logriver.errors import Unavailable
+
+_LOOK_BYTES = 65_536
+
+
+class Opened:
+    """Reads at places of a descriptor, which it closes. What is appended later is not part of it."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self._descriptor = descriptor
+        self._name = name
+        self.size = os.fstat(descriptor).st_size
+
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes from `start` to `end`, all of them. Raises `Unavailable` where they are not there any more."""
+        try:
+            data = os.pread(self._descriptor, end - start, start)
+            # A signal or an odd file system may give less.
+            while data and len(data) < end - start:
+                more = os.pread(self._descriptor, end - start - len(data), start + len(data))
+                if not more:
+                    break
+                data += more
+        except OSError as error:
+            raise Unavailable(f"{self._name[:100]!a} cannot be read: {error.strerror}") from None
+        if len(data) < end - start:
+            raise Unavailable(f"{self._name[:100]!a} was truncated while it was read", hint="ask again")
+        return data
+
+    def line_start(self, place: int) -> int:
+        """Where the line begins that has the byte at `place`, or that would begin there."""
+        while place > 0:
+            start = max(0, place - _LOOK_BYTES)
+            found = self.read(start, place).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            place = start
+        return 0
+
+    def line_end(self, place: int) -> int:
+        """Where the line ends, its end included, that has the byte at `place`; the size at most."""
+        while place < self.size:
+            end = min(self.size, place + _LOOK_BYTES)
+            found = self.read(place, end).find(b"\n")
+            if found >= 0:
+                return place + found + 1
+            place = end
+        return self.size
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._descriptor)

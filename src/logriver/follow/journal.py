@@ -1,0 +1,121 @@
+"""systemd's journal, read by `journalctl`, which prints each entry as a line of JSON and then waits for more.
+
+The journal is no file with bytes to count: its generation counts entries, and keeps the cursor of the last one where
+others keep their last bytes. Each batch says which entries it covers, so that compare-and-append stores an entry once,
+and its cursor is on disk with it: whatever is killed, `journalctl --after-cursor` goes on behind the last one stored.
+"""
+
+import asyncio
+import contextlib
+import logging
+from asyncio.subprocess import DEVNULL, PIPE, Process
+
+from logriver import clock, metrics
+from logriver.errors import LogriverError, SettingsError
+from logriver.follow.growing_file import CHUNK_BYTES, head_hash
+from logriver.follow.paths import JOURNAL
+from logriver.follow.sources import SourceStatus
+from logriver.protocols.journal import cursor_of, decode
+from logriver.protocols.labels import Labels
+from logriver.record import Batch, FileRange, Generation, Held, Sink
+from logriver.settings import FollowSettings
+
+log = logging.getLogger(__name__)
+
+_AGAIN_SECONDS = 5.0
+# `--all`: long values in full.
+_COMMAND = ("journalctl", "--output=json", "--all", "--quiet", "--follow")
+_MAX_REASON_BYTES = 300
+
+
+def journals_of(settings: FollowSettings) -> dict[str, Labels]:
+    """The journals that the settings say are followed, with their labels. Raises `SettingsError`."""
+    journals = {text: Labels({}) for text in settings.follow if text.startswith(JOURNAL)}
+    for table in settings.sources:
+        if table.path.startswith(JOURNAL):
+            others = table.model_fields_set - {"path", "labels"}
+            if others:
+                raise SettingsError(f"{table.path[:60]!r} has no {min(others)}", hint="a journal has labels")
+            journals[table.path] = Labels(table.labels)
+    return journals
+
+
+class Journal:
+    """All of the journal (`journal:`), or one unit's (`journal:UNIT`). `run` is its task."""
+
+    def __init__(self, path: str, labels: Labels, settings: FollowSettings, sink: Sink) -> None:
+        self._path = path
+        self._labels = labels
+        self._from_end = settings.from_end
+        self._max_record_bytes = settings.max_record_bytes
+        self._sink = sink
+        self._generation = Generation(settings.follower_name, 0, 0, 0, head_hash(path.encode()))
+        self._held = Held(self._generation, path, 0, 0, b"")
+        self._last_event_ns = 0
+        self._error = ""
+
+    def status(self) -> SourceStatus:
+        """How far it is followed, counted in entries."""
+        end = self._held.end
+        return SourceStatus(
+            self._path, "journal", end, end, self._last_event_ns, self._error, generation=self._generation.id
+        )
+
+    async def run(self) -> None:
+        """Follow until cancelled; whatever goes wrong is shown and tried again, from what is held."""
+        while True:
+            try:
+                await self._follow()
+            except (OSError, ValueError, LogriverError) as error:
+                if str(error) != self._error:
+                    log.warning("%s cannot be followed now: %s", self._path, error)
+                self._error = str(error)
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _follow(self) -> None:
+        """Put entries into the sink until `journalctl` ends, which is an error."""
+        known = await self._sink.known(self._generation.follower)
+        self._held = next((held for held in known if held.generation.id == self._generation.id), self._held)
+        process = await asyncio.create_subprocess_exec(
+            *_COMMAND, *self._where_to_begin(), stdin=DEVNULL, stdout=PIPE, stderr=PIPE, limit=CHUNK_BYTES
+        )
+        try:
+            await self._read(process)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            raise
+        finally:
+            _, reason = await process.communicate()
+        said = reason[-_MAX_REASON_BYTES:].decode("utf-8", "replace").strip()
+        raise ChildProcessError(f"journalctl ended with {process.returncode}: {said!r}")
+
+    def _where_to_begin(self) -> list[str]:
+        # `--follow` alone would begin ten entries before the end.
+        unit = self._path.removeprefix(JOURNAL)
+        options = [f"--unit={unit}"] if unit else []
+        if self._held.tail:
+            return [*options, "--no-tail", f"--after-cursor={self._held.tail.decode()}"]
+        return [*options, "--lines=0" if self._from_end else "--no-tail"]
+
+    async def _read(self, process: Process) -> None:
+        assert process.stdout is not None
+        rest = b""
+        # What comes while a batch is on its way is the next batch.
+        while data := await process.stdout.read(CHUNK_BYTES):
+            *lines, rest = (rest + data).split(b"\n")
+            # One byte more than a record may have is kept, so that it is seen to be too long.
+            rest = rest[: self._max_record_bytes + 1]
+            if lines:
+                await self._hand_over([line[: self._max_record_bytes + 1] for line in lines])
+
+    async def _hand_over(self, lines: list[bytes]) -> None:
+        """Put whole lines into the sink. Raises as `Sink.put` does."""
+        start, cursor = self._held.end, cursor_of(lines[-1])
+        decoded = decode(lines, start, clock.now_ns(), self._max_record_bytes)
+        self._labels.add(decoded)
+        covers = FileRange(self._generation, self._path, start, start + len(lines), 0, cursor)
+        receipt = await self._sink.put(Batch(decoded, source=self._path, range=covers, dead=decoded.refused))
+        self._held, self._last_event_ns, self._error = self._held.after(covers), clock.now_ns(), ""
+        metrics.accepted.labels("follow").inc(receipt.accepted)
+        metrics.rejected.labels("follow").inc(len(decoded.refused))
