@@ -135,6 +135,27 @@ async def test_of_several_rotations_while_away_every_file_is_read(tmp_path: Path
     assert {batch.source for batch in sink.taken} == {str(path)}
 
 
+@pytest.mark.parametrize("more", ["", "that is longer than what was held before\n"])
+async def test_a_file_truncated_and_then_rotated_away_while_away_is_read(tmp_path: Path, more: str) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    append(path, b"one\n")
+    async with following(sink, path):
+        await until(lambda: sink.messages() == ["one"])
+    append(path, b"two\n")
+    (tmp_path / "app.log.2").write_bytes(path.read_bytes())
+    os.truncate(path, 0)
+    append(path, f"3\n{more}".encode())
+    path.rename(tmp_path / "app.log.1")
+    append(path, b"four\n")
+    expected = sorted(["one", "two", "3", *more.splitlines(), "four"])
+    for _ in range(2):
+        async with following(sink, path):
+            await until(lambda: len(sink.messages()) == len(expected))
+            await asyncio.sleep(1.2)
+        assert sorted(sink.messages()) == expected
+    assert {batch.source for batch in sink.taken} == {str(path)}
+
+
 @pytest.mark.parametrize("ending", ["rotated", "gone", "quiet"])
 async def test_an_unterminated_last_line_is_taken(tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "QUIET_SECONDS", 1.5 if ending == "quiet" else 3600)

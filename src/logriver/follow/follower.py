@@ -159,7 +159,10 @@ class Follower:
         return reader
 
     def _read_for(self, file: FoundFile, generation: str) -> None:
-        """Have a file read that has what is not held yet of a generation; others of its content are not wanted."""
+        """Have a file read that has what is not held yet of a generation; others of its content are not wanted.
+
+        Without a generation all of it is.
+        """
         reader = self._readers.get(file.place)
         if reader:
             reader.wake()
@@ -170,7 +173,8 @@ class Follower:
     def _as_source(self, file: FoundFile, generation: str) -> FoundFile:
         """The file, its lines read as those of the source that the generation belongs to."""
         held = self._generations.get(generation)
-        source = next((source for source in self._sources if held and source.means(Path(held.path))), None)
+        path = Path(held.path) if held else file.path
+        source = next((source for source in self._sources if source.means(path)), None)
         return replace(file, rules=source.rules) if source else file
 
     async def _settle(self, found: dict[Place, FoundFile]) -> None:

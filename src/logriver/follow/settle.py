@@ -8,7 +8,7 @@ recorded as a gap.
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from logriver import clock, metrics
@@ -84,7 +84,11 @@ class Settling:
         """No path that is followed leads to its file. `beside` are the files in its directory by place."""
         renamed = beside.get(held.place)
         if renamed is not None:
-            if renamed.is_archive or renamed.status.st_size > held.end:
+            if not renamed.is_archive and not await asyncio.to_thread(_still_is, renamed, held):
+                await self.truncated(held)
+                # Newer than what was held there: its path was followed, and it was rotated away before anybody looked.
+                self._start(replace(renamed, path=Path(held.path)), "")
+            elif renamed.is_archive or renamed.status.st_size > held.end:
                 self._start(renamed, held.generation.id)
             return
         copy = await self._copy_of(held)
@@ -133,6 +137,18 @@ class Settling:
         finally:
             if opened:
                 opened.close()
+
+
+def _still_is(file: FoundFile, held: Held) -> bool:
+    """Whether a file that was renamed has what is held of it; one that cannot be read just now is taken to."""
+    try:
+        opened = GrowingFile(file.real_path, 1)
+    except OSError:
+        return True
+    try:
+        return opened.still_is(held)
+    finally:
+        opened.close()
 
 
 def _reported(held: Held, offset: int, seen_bytes: int, reason: str) -> Gap:
