@@ -4,11 +4,13 @@ TabSeparated was measured against the engine's other row formats (`bench/row_for
 JSONCompactEachRow and no more to write. Escapes: `\\\\`, `\\t`, `\\n`; nothing else is special to the engine's reader.
 """
 
+import re
 from collections.abc import Sequence
 
 from logriver.columns import DECODED_COLUMNS
 
 _TABS = len(DECODED_COLUMNS) - 1
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
 def escape(value: str) -> str:
@@ -42,6 +44,16 @@ def line(values: Sequence[str]) -> str:
     if "\\" in text or "\n" in text or text.count("\t") != _TABS:
         return "\t".join(map(escape, values))
     return text
+
+
+def values(row: str) -> list[str]:
+    """The values of a row without its line end, as `line` was given them."""
+    found = row.split("\t")
+    return [_ESCAPE.sub(_meaning, value) for value in found] if "\\" in row else found
+
+
+def _meaning(found: re.Match[str]) -> str:
+    return {"t": "\t", "n": "\n"}.get(found[1], found[1])
 
 
 def encode(rows: list[str]) -> bytes:

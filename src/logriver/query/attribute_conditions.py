@@ -86,7 +86,7 @@ def regex(name: str, pattern: str, made: Condition) -> str:
 def is_value(text: str, number_of_text: str, value: str, made: Condition) -> str:
     """SQL: the text is the value or, where the value is a number, its number is."""
     is_text = f"{text} = {made.bind(value)}"
-    number = _number(value)
+    number = exact_number(value)
     return is_text if number is None else f"{is_text} OR {number_of_text} = {made.bind(number, 'Float64')}"
 
 
@@ -99,7 +99,7 @@ def maybe_value(value: str, made: Condition, before_number: str) -> str:
         return ""
     if not is_number(value):
         return f"(position(attributes, {made.bind(value)}) > 0 OR {_ESCAPES})"
-    number = _number(value)
+    number = exact_number(value)
     if number is None:
         return ""
     # An integer is written with its digits, or with a point or an exponent.
@@ -129,7 +129,7 @@ def _end(key: str) -> str:
     return key.rpartition(".")[2] + '"'
 
 
-def _number(value: str) -> float | None:
+def exact_number(value: str) -> float | None:
     """The number that `value` is, unless a float would not be exactly that."""
     if not is_number(value):
         return None

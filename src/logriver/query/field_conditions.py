@@ -1,6 +1,7 @@
 """Conditions on fields: what each kind of column means by a value, a part, a comparison and a pattern."""
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from logriver import clock
@@ -124,17 +125,23 @@ def _is_id(value: str, made: Condition) -> str:
 
 
 def _time(name: str, value: str, made: Condition) -> str:
-    """A time as RFC 3339 or an epoch number, bound. Not by the clock: the pages of a search would each have another."""
+    return f"fromUnixTimestamp64Nano({made.bind(time_ns_of(name, value), 'Int64')}, 'UTC')"
+
+
+def time_ns_of(name: str, value: str) -> int:
+    """A time as RFC 3339 or an epoch number. Not by the clock: the pages of a search would each have another.
+
+    Raises `BadQuery`.
+    """
     try:
         number = float(value) if "." in value else int(value)
     except ValueError:
         number = None
     try:
-        time_ns = clock.from_text(value) if number is None else clock.from_number(number)
+        return clock.from_text(value) if number is None else clock.from_number(number)
     except (ValueError, OverflowError) as error:
         hint = "times in a condition are like 2023-09-15T08:00:00Z or 1694764800"
         raise BadQuery(f"field {name[:60]!r}: {error}", hint=hint) from None
-    return f"fromUnixTimestamp64Nano({made.bind(time_ns, 'Int64')}, 'UTC')"
 
 
 def _count(name: str, value: str, made: Condition) -> str:
@@ -150,11 +157,16 @@ def _level(operator: str, value: str, made: Condition) -> str:
     meaning = level_of(value)
     if meaning not in LEVELS:
         return f"{_SENT_LEVEL} {operator} {made.bind(value)}"
+    fulfilling = levels_of(operator, meaning)
+    return f"level IN ({', '.join(map(made.bind, fulfilling))})" if fulfilling else "0"
+
+
+def levels_of(operator: str, meaning: str) -> Sequence[str]:
+    """The levels that are so by severity; `meaning` is one of `LEVELS`."""
     place = LEVELS.index(meaning)
-    fulfilling = {
+    return {
         "<": LEVELS[:place],
         "<=": LEVELS[: place + 1],
         ">": LEVELS[place + 1 :],
         ">=": LEVELS[place:],
     }[operator]
-    return f"level IN ({', '.join(map(made.bind, fulfilling))})" if fulfilling else "0"

@@ -82,7 +82,7 @@ def _of_field(query: Field | Part | Exists | Compare | Range | Regex, made: Cond
         case Compare(name, operator, value):
             return field_conditions.compare(name, [(operator, value)], made)
         case Range():
-            bounds = _bounds(query)
+            bounds = bounds_of(query)
             return (
                 field_conditions.compare(query.name, bounds, made)
                 if bounds
@@ -98,7 +98,7 @@ def _of_field(query: Field | Part | Exists | Compare | Range | Regex, made: Cond
             return " AND ".join([*checks, field_conditions.regex(name or "message", bound, made)])
 
 
-def _bounds(range: Range) -> list[tuple[str, str]]:
+def bounds_of(range: Range) -> list[tuple[str, str]]:
     """The operators and values that a range is made of; none where both ends are open."""
     low = [] if range.low is None else [(">=" if range.with_low else ">", range.low)]
     high = [] if range.high is None else [("<=" if range.with_high else "<", range.high)]
@@ -138,9 +138,13 @@ def _part_of_word(pieces: tuple[str, ...], made: Condition) -> str:
     looked_up = f"{_FOLDED_MESSAGE} LIKE lowerUTF8({made.bind(f'%{max(runs, key=len)}%')})" if runs else ""
     if looked_up and len(pieces) == 3 and pieces == ("", max(runs, key=len), ""):
         return looked_up
+    matches = f"match({_FOLDED_MESSAGE}, lowerUTF8({made.bind(part_pattern(pieces))}))"
+    return f"{looked_up} AND {matches}" if looked_up else matches
+
+
+def part_pattern(pieces: tuple[str, ...]) -> str:
+    """In RE2, still to be folded: where a folded message has a word of these pieces, of which one is not empty."""
     between = f"[{_IN_WORD}]*" if all(piece == "" or _WORD.fullmatch(piece) for piece in pieces) else r"[^\s]*"
     begin = f"(?:^|[^{_IN_WORD}])" if _WORD.match(pieces[0]) else ""
     end = f"(?:$|[^{_IN_WORD}])" if _WORD.match(pieces[-1][-1:]) else ""
-    pattern = made.bind(begin + between.join(map(escaping.regex, pieces)) + end)
-    matches = f"match({_FOLDED_MESSAGE}, lowerUTF8({pattern}))"
-    return f"{looked_up} AND {matches}" if looked_up else matches
+    return begin + between.join(map(escaping.regex, pieces)) + end

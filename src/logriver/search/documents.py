@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import msgspec
 
 from logriver import clock
-from logriver.columns import ALIASES, RESERVED, attribute_key
 from logriver.query import ids
+from logriver.query.chosen_fields import chosen
 from logriver.record import given_name
 
 COLUMNS = (
@@ -47,7 +47,7 @@ def document(row: list[object], names: Sequence[str] = ()) -> bytes:
     given["_id"] = ids.encode(str(node), int(str(seq)))
     fields = {} if attributes in ("", "{}") else _fields.decode(str(attributes))
     if names:
-        return _encode(_chosen(given, fields, names))
+        return _encode(chosen(given, fields, names))
     given.update((given_name(name), value) for name, value in fields.items())
     return _encode(given)
 
@@ -57,27 +57,3 @@ def line(row: list[object], names: Sequence[str] = ()) -> bytes:
     text = document(row, names)
     # In JSON they stand nowhere else: inside of a string they are escaped.
     return text.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in text or b"\r" in text else text
-
-
-def _chosen(columns: dict[str, object], fields: dict[str, msgspec.Raw], names: Sequence[str]) -> dict[str, object]:
-    """The fields that are there, under the names that they are asked by."""
-    chosen: dict[str, object] = {}
-    for name in names:
-        column = ALIASES.get(name, name)
-        found = columns.get(column) if column in RESERVED else _field(fields, attribute_key(name))
-        if found is not None:
-            chosen[name] = found
-    return chosen
-
-
-def _field(fields: dict[str, msgspec.Raw], key: str) -> msgspec.Raw | None:
-    """The field of that literal name, else at that path."""
-    if key in fields:
-        return fields[key]
-    *way, last = key.split(".")
-    for step in way:
-        inner = fields.get(step)
-        if inner is None or not bytes(inner).startswith(b"{"):
-            return None
-        fields = _fields.decode(inner)
-    return fields.get(last)
