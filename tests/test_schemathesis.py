@@ -41,6 +41,7 @@ CALLS = {
     "GET /api/v1/sources/lines": "source start end",
     "GET /logs": "filename keyword n regex ignore_case multiline from to hostname",
     "GET /api/v1/files": "path agent",
+    "GET /api/v1/files/search": "q from to limit max_bytes agent",
     "GET /api/v1/agents": "",
     "GET /api/v1/dead-letters": "limit cursor",
     "POST /api/v1/dead-letters/{id}/replay": "id",

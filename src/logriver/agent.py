@@ -66,7 +66,7 @@ class _Agent:
         self._sink = ServerSink(settings.server, token)
         self._follower = Follower(self._sink, settings, at_once=_FILES_AT_ONCE)
         files = AskedFiles(
-            FileAnswers(Roots(settings.files_root), settings.max_file_reads),
+            FileAnswers(Roots(settings.files_root), settings.max_file_reads, self._follower.places),
             chosen="files_root" in settings.model_fields_set,
         )
         self._channel = Channel(

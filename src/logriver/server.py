@@ -201,7 +201,7 @@ class _Server:
             self._queue.sources,
             self._followed,
             AskedFiles(
-                FileAnswers(Roots(settings.files_root), settings.max_file_reads),
+                FileAnswers(Roots(settings.files_root), settings.max_file_reads, self._follower.places),
                 chosen="files_root" in settings.model_fields_set,
             ),
             self._agents,

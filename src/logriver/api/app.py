@@ -14,6 +14,7 @@ from logriver.api import (
     errors,
     explain,
     fields,
+    file_search,
     files,
     health,
     histogram,
@@ -93,6 +94,7 @@ def create_api(services: Services) -> FastAPI:
     app.include_router(agents.router(services.agents))
     hosts = Hosts(services.settings.follower_name, services.files, services.agents)
     app.include_router(files.router(hosts, services.door, services.settings.export_idle))
+    app.include_router(file_search.router(hosts, services.door, services.settings.export_idle))
     max_record_bytes = services.settings.max_record_bytes
     replay = Replay(services.letters, services.sink, services.format_of, services.refusal, max_record_bytes)
     app.include_router(dead_letters.router(services.letters, replay, max_record_bytes))

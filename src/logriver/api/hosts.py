@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 
 import msgspec
 
 from logriver.api.agent_registry import Agents
 from logriver.api.merged import merged
+from logriver.api.searched import searched
 from logriver.errors import LogriverError, TooLarge
 from logriver.files import request as requests
 from logriver.files.asked import AskedFiles, Kind
 from logriver.files.listing import Listing
-from logriver.files.request import ListRequest, LogRequest
+from logriver.files.request import ListRequest, LogRequest, SearchRequest
 
 ALL = "*"
 """Stands for every machine."""
@@ -39,8 +41,17 @@ class Hosts:
         text = requests.encode(request)
         if host != ALL:
             return self._answer(host, "logs", text, has_token)
-        names = sorted({self._name, *self._agents.names()})
-        return merged({name: self._answer(name, "timed", text, has_token) for name in names}, request.n)
+        return merged({name: self._answer(name, "timed", text, has_token) for name in self._names()}, request.n)
+
+    def search(self, host: str, request: SearchRequest, has_token: bool) -> AsyncGenerator[bytes, None]:
+        """The events of a search on one machine, or on all of them for `*`, which share the bytes to be read.
+
+        Raises, before the first piece, what kept each machine from beginning.
+        """
+        names = self._names() if host == ALL else [host or self._name]
+        text = requests.encode(replace(request, max_bytes=max(1, request.max_bytes // len(names))))
+        answers = {name: self._answer(name, "search", text, has_token) for name in names}
+        return searched(answers, request.limit)
 
     async def listing(self, host: str, request: ListRequest, has_token: bool) -> Listing:
         """What is in a directory of one machine. Raises as `lines` does."""
@@ -50,6 +61,10 @@ class Hosts:
             return msgspec.json.decode(text, type=Listing)
         except msgspec.DecodeError as error:
             raise LogriverError(f"{host[:60]!r} gave what is no listing: {error}") from None
+
+    def _names(self) -> list[str]:
+        """The machines that can be asked now."""
+        return sorted({self._name, *self._agents.names()})
 
     def _answer(self, host: str, kind: Kind, request: bytes, has_token: bool) -> AsyncGenerator[bytes, None]:
         if not host or (host == self._name and not self._agents.is_connected(host)):

@@ -14,7 +14,7 @@ _DIM = "2"
 _MAGENTA = "35"
 _MARK = "30;43"
 _SHOWN_FIRST = ("timestamp", "level", "service", "message")
-_LEFT_OUT = ("_id", "_source", "_received")
+_LEFT_OUT = ("_id", "_source", "_received", "_host")
 # A message with several lines cannot look like several records.
 _NEXT_LINE = "\n    "
 
@@ -40,6 +40,8 @@ class Lines:
         parts = [self._styled(self._time(time), _DIM)] if time else []
         if level or time:
             parts.append(self._styled(f"{one_line(level.upper()):5}", _LEVEL_STYLES.get(level, "")))
+        if "_host" in document:
+            parts.append(self._styled(one_line(_origin(document)), _DIM))
         if service:
             parts.append(self._styled(one_line(service), _MAGENTA))
         if message:
@@ -69,6 +71,11 @@ class Lines:
         moment = datetime.fromtimestamp(time_ns // clock.SECOND_NS, UTC).astimezone(self._zone)
         milliseconds = time_ns // 1_000_000 % 1000
         return f"{moment:%Y-%m-%d %H:%M:%S}.{milliseconds:03d}{'Z' if self._zone else ''}"
+
+
+def _origin(document: dict[str, msgspec.Raw]) -> str:
+    """Where the record of a file is: machine and path."""
+    return ":".join(filter(None, (_text(document["_host"]), _text(document.get("_source")))))
 
 
 def _text(value: msgspec.Raw | None) -> str:

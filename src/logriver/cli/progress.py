@@ -49,13 +49,14 @@ class Progress:
         self._is_shown = True
         seconds = now - self._started
         rows = f"{self.rows:,} records, " if self.rows else ""
-        rate = f"{_size(self._bytes / seconds)}/s"
+        rate = f"{size(self._bytes / seconds)}/s"
         elapsed = time.strftime("%H:%M:%S", time.gmtime(seconds))
-        sys.stderr.write(f"\r\x1b[K{rows}{_size(self._bytes)}, {rate}, {elapsed}{end}")
+        sys.stderr.write(f"\r\x1b[K{rows}{size(self._bytes)}, {rate}, {elapsed}{end}")
         sys.stderr.flush()
 
 
-def _size(count: float) -> str:
+def size(count: float) -> str:
+    """`1.5 MB`."""
     for unit, name in _UNITS:
         if count >= unit:
             return f"{count / unit:.1f} {name}"

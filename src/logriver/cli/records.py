@@ -26,7 +26,7 @@ _DEFAULT_BEFORE_FOLLOWING = 10
 _PAGE = 1_000
 # Before following they have to be one page: its records are remembered, in case they arrive meanwhile.
 _MOST_BEFORE_FOLLOWING = 10_000
-_CHOSEN_ID = re.compile(r"\bfields\b[^|]*\b_id\b[^|]*\Z")
+_CHOSEN = re.compile(r"\bfields\b([^|]*)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,9 @@ class Wanted:
         return {name: value for name, value in given.items() if value} | limit | {"order": order}
 
 
-class _Page(msgspec.Struct):
+class Page(msgspec.Struct):
+    """A page of `/api/v1/search`."""
+
     rows: list[msgspec.Raw]
     hint: str | None = None
 
@@ -68,12 +70,12 @@ def show(client: httpx.Client, wanted: Wanted) -> None:
     count = wanted.count or (ALL if "limit" in pipes else DEFAULT_COUNT)
     newest_first = wanted.reverse or "sort" in pipes
     if count > _PAGE:
-        is_found = _print(_streamed(client, wanted, count, newest_first), wanted)
+        is_found = show_documents(_streamed(client, wanted, count, newest_first), wanted)
         if not is_found:
             _end_without_records(_page(client, wanted, 1))
         return
     page = _page(client, wanted, count)
-    _print(map(bytes, page.rows if newest_first else page.rows[::-1]), wanted)
+    show_documents(map(bytes, page.rows if newest_first else page.rows[::-1]), wanted)
     if not page.rows:
         _end_without_records(page)
 
@@ -91,8 +93,8 @@ def copy_file(client: httpx.Client, wanted: Wanted) -> None:
         output.note(f"the newest {count} at most; -n all gives everything")
 
 
-def _page(client: httpx.Client, wanted: Wanted, count: int) -> _Page:
-    return ask(client, "/api/v1/search", _Page, params=wanted.params(count))
+def _page(client: httpx.Client, wanted: Wanted, count: int) -> Page:
+    return ask(client, "/api/v1/search", Page, params=wanted.params(count))
 
 
 def _streamed(client: httpx.Client, wanted: Wanted, count: int, newest_first: bool) -> Iterable[bytes]:
@@ -104,7 +106,7 @@ def _streamed(client: httpx.Client, wanted: Wanted, count: int, newest_first: bo
     return reversed(list(export.documents(client, wanted.params(count))))
 
 
-def _end_without_records(page: _Page) -> None:
+def _end_without_records(page: Page) -> None:
     sys.stdout.flush()
     if page.hint:
         output.note(f"hint: {page.hint}")
@@ -119,9 +121,9 @@ def follow(client: httpx.Client, wanted: Wanted) -> None:
     count = wanted.count
     if count is None:
         count = _MOST_BEFORE_FOLLOWING if wanted.since else _DEFAULT_BEFORE_FOLLOWING
-    asked, hide_id = _with_id(wanted)
+    asked, hide_id = with_field(wanted, "_id")
     documents = _followed(client, asked, min(count, _MOST_BEFORE_FOLLOWING))
-    _print(map(_without_id, documents) if hide_id else documents, wanted, at_once=True)
+    show_documents((without(one, "_id") for one in documents) if hide_id else documents, wanted, at_once=True)
 
 
 def _followed(client: httpx.Client, wanted: Wanted, count: int) -> Iterator[bytes]:
@@ -136,27 +138,29 @@ def _followed(client: httpx.Client, wanted: Wanted, count: int) -> Iterator[byte
             yield document
 
 
-def _with_id(wanted: Wanted) -> tuple[Wanted, bool]:
-    """The same with `_id` among the fields that a last pipe chooses; whether it had to be added."""
-    if pipes_of(wanted.query)[-1:] != ["fields"] or _CHOSEN_ID.search(wanted.query):
+def with_field(wanted: Wanted, name: str) -> tuple[Wanted, bool]:
+    """The same with `name` among the fields that a last pipe chooses; whether it had to be added."""
+    chosen = _CHOSEN.search(wanted.query) if pipes_of(wanted.query)[-1:] == ["fields"] else None
+    if not chosen or re.search(rf"\b{name}\b", chosen[1]):
         return wanted, False
-    return replace(wanted, query=f"{wanted.query}, _id"), True
+    return replace(wanted, query=f"{wanted.query}, {name}"), True
 
 
 def _id(document: bytes) -> str:
     return msgspec.json.decode(document, type=_Identity).id
 
 
-def _without_id(document: bytes) -> bytes:
+def without(document: bytes, name: str) -> bytes:
+    """The document without that field."""
     fields = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
-    del fields["_id"]
+    fields.pop(name, None)
     return msgspec.json.encode(fields)
 
 
 # -- printed -----------------------------------------------------------------------------------------------------------
 
 
-def _print(documents: Iterable[bytes], wanted: Wanted, at_once: bool = False) -> bool:
+def show_documents(documents: Iterable[bytes], wanted: Wanted, at_once: bool = False) -> bool:
     """Print them, each `at_once` if so; whether there were any."""
     colored = use_color(wanted.color, sys.stdout)
     lines = Lines(wanted.utc, colored, marks_of(wanted.query), "fields" in pipes_of(wanted.query))

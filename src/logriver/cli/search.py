@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from logriver.cli import counting, export, records
+from logriver.cli import also_files, counting, export, records
 from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption, connect
 from logriver.cli.filter import exit_codes
 from logriver.cli.output import ColorOption
@@ -39,6 +39,8 @@ def run(
         typer.Option("--limit", "-n", parser=count, metavar="N|all", help="how many, the newest; 100 without it"),
     ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", "-r", help="newest first")] = False,
+    also: Annotated[bool, typer.Option("--also-files", help="also log files that were never taken in")] = False,
+    max_bytes: Annotated[str, typer.Option(metavar="SIZE", help="so much of those files is read at most")] = "1GB",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="then what arrives, until Ctrl-C")] = False,
     format: Annotated[Format, typer.Option("--output", "-o", help="how to print")] = "text",
     utc: UtcOption = False,
@@ -51,11 +53,15 @@ def run(
         raise typer.BadParameter("-n is at least 1")
     if follow and (until or reverse or format not in ("text", "ndjson")):
         raise typer.BadParameter("--follow has no end: it goes with -o text and -o ndjson, without --until and -r")
+    if follow and also:
+        raise typer.BadParameter("--follow is about what arrives, --also-files about what is there")
     wanted = Wanted(query, since, until, limit, reverse, format, utc, color)
     with exit_codes(query), connect(server, token=token) as client:
         pipes = pipes_of(query)
         if follow:
             records.follow(client, wanted)
+        elif also:
+            also_files.show(client, wanted, also_files.size_bytes(max_bytes))
         elif "patterns" in pipes:
             counting.patterns(client, wanted)
         elif "stats" in pipes or "top" in pipes:

@@ -2,17 +2,19 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Any, TypeVar
 
 from logriver import clock, metrics
 from logriver.errors import Overloaded
 from logriver.files import reading
 from logriver.files.listing import Listing, entries_of
-from logriver.files.request import ListRequest, LogRequest
+from logriver.files.log_files import Place
+from logriver.files.request import ListRequest, LogRequest, SearchRequest
 from logriver.files.roots import Roots
+from logriver.files.search import FileSearch
 
 # A step on a thread ends when it has so much or took so long: what was found is sent, and who left is noticed.
 _STEP_BYTES = 262_144
@@ -24,10 +26,14 @@ _Result = TypeVar("_Result")
 
 
 class FileAnswers:
-    """One for a process. At most `max_reads` requests are answered at a time; more are `Overloaded`."""
+    """One for a process. At most `max_reads` requests are answered at a time; more are `Overloaded`.
 
-    def __init__(self, roots: Roots, max_reads: int) -> None:
+    `held` gives the places of the files whose lines are stored: a search over files leaves them out.
+    """
+
+    def __init__(self, roots: Roots, max_reads: int, held: Callable[[], Collection[Place]]) -> None:
         self._roots = roots
+        self._held = held
         self._places = threading.BoundedSemaphore(max_reads)
         self._threads = ThreadPoolExecutor(max_reads, "files")
 
@@ -37,18 +43,33 @@ class FileAnswers:
         What can be told beforehand is raised before the first piece: `BadRequest`, `Forbidden`, `NotFound`,
         `Unprocessable`, `Overloaded`; afterwards `Unavailable` where the file cannot be read on.
         """
-        pieces = reading.lines(self._roots, request)
+        async with aclosing(self._given(reading.lines(self._roots, request))) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def search(self, request: SearchRequest) -> AsyncGenerator[bytes, None]:
+        """Events as `search.py` has them, in pieces that are not empty; reading stops with `aclose`.
+
+        Raises `BadQuery`, `Overloaded`.
+        """
+        found = FileSearch(self._roots, self._held(), request).events()
+        async with aclosing(self._given(found)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def list(self, request: ListRequest) -> Listing:
+        """The entries of a directory. Raises `BadRequest`, `Forbidden`, `NotFound`, `Overloaded`."""
+        with self._place() as steps:
+            return await steps.run(lambda: entries_of(self._roots, request.path))
+
+    async def _given(self, pieces: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
+        """What a generator gives that blocks, without its empty pieces. Raises `Overloaded`, and as that does."""
         with self._place(pieces.close) as steps:
             ended = False
             while not ended:
                 piece, ended = await steps.run(lambda: _step(pieces))
                 if piece:
                     yield piece
-
-    async def list(self, request: ListRequest) -> Listing:
-        """The entries of a directory. Raises `BadRequest`, `Forbidden`, `NotFound`, `Overloaded`."""
-        with self._place() as steps:
-            return await steps.run(lambda: entries_of(self._roots, request.path))
 
     @contextmanager
     def _place(self, close: Callable[[], None] = lambda: None) -> Iterator["_Steps"]:

@@ -10,10 +10,10 @@ import msgspec
 from logriver.errors import BadRequest, Forbidden
 from logriver.files import timed
 from logriver.files.answers import FileAnswers
-from logriver.files.request import ListRequest, LogRequest, decode
+from logriver.files.request import ListRequest, LogRequest, SearchRequest, decode
 
-Kind = Literal["logs", "timed", "list"]
-"""Lines; the same as blocks with their times, see `timed.py`; a listing as JSON."""
+Kind = Literal["logs", "timed", "list", "search"]
+"""Lines; the same as blocks with their times, see `timed.py`; a listing as JSON; the events of `found_events.py`."""
 
 
 class AskedFiles:
@@ -34,9 +34,17 @@ class AskedFiles:
         if kind == "list":
             yield msgspec.json.encode(await self._files.list(decode(request, ListRequest)))
             return
-        if kind not in ("logs", "timed"):
-            raise BadRequest(f"there is no request called {kind[:60]!r}")
-        lines = self._files.logs(decode(request, LogRequest))
-        async with aclosing(timed.blocks(lines) if kind == "timed" else lines) as pieces:
+        async with aclosing(self._stream(kind, request)) as pieces:
             async for piece in pieces:
                 yield piece
+
+    def _stream(self, kind: str, request: bytes) -> AsyncGenerator[bytes, None]:
+        match kind:
+            case "logs":
+                return self._files.logs(decode(request, LogRequest))
+            case "timed":
+                return timed.blocks(self._files.logs(decode(request, LogRequest)))
+            case "search":
+                return self._files.search(decode(request, SearchRequest))
+            case _:
+                raise BadRequest(f"there is no request called {kind[:60]!r}")

@@ -7,7 +7,7 @@ import msgspec
 
 from logriver.errors import BadRequest
 
-_Request = TypeVar("_Request", "LogRequest", "ListRequest")
+_Request = TypeVar("_Request", "LogRequest", "ListRequest", "SearchRequest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,23 @@ class ListRequest:
     path: str = ""
 
 
-def encode(request: LogRequest | ListRequest) -> bytes:
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """The newest `limit` records, of all files that nobody follows, that the search text `q` without pipes finds.
+
+    Of each the `fields` are wanted, all where there are none. `from_ns` is inclusive, `to_ns` exclusive. When
+    `max_bytes` have been read, that is the end.
+    """
+
+    q: str
+    limit: int
+    max_bytes: int
+    fields: tuple[str, ...] = ()
+    from_ns: int | None = None
+    to_ns: int | None = None
+
+
+def encode(request: LogRequest | ListRequest | SearchRequest) -> bytes:
     """The request as JSON."""
     return msgspec.json.encode(request)
 

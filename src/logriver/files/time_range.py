@@ -34,7 +34,7 @@ class TimeRange:
     def end(self) -> int:
         """Where to begin: all lines behind it are newer. Raises `Unprocessable` for a file without times at its end."""
         size = self._file.size
-        if size and self._time_at(self._file.line_start(size - 1)) is None:
+        if size and self.time_at(self._file.line_start(size - 1)) is None:
             raise Unprocessable(
                 f"no line in the last {_LOOK_BACK_BYTES} bytes of the file begins with a time",
                 hint="ask without from and to",
@@ -49,7 +49,7 @@ class TimeRange:
 
     def has(self, start: int) -> bool:
         """Whether the line that starts there is in the range."""
-        time_ns = self._time_at(start)
+        time_ns = self.time_at(start)
         return time_ns is not None and self._from_ns <= time_ns < self._to_ns
 
     def is_past(self, start: int, end: int) -> bool:
@@ -61,7 +61,7 @@ class TimeRange:
         newest_ns = next(times, limit_ns)
         return newest_ns < limit_ns and all(time_ns < limit_ns for time_ns in times)
 
-    def _time_at(self, place: int) -> int | None:
+    def time_at(self, place: int) -> int | None:
         """The time of the line that starts there, or of the nearest line before that has one."""
         newest, looked, time_ns = self._known
         if not looked <= place <= newest:

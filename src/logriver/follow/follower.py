@@ -110,6 +110,11 @@ class Follower:
         journals = (journal.status() for journal in self._journals)
         return [*shown, *(status for status in empty if status.path not in seen), *journals]
 
+    def places(self) -> frozenset[Place]:
+        """Where the files lie whose lines the sink has or will have: followed ones, and rotated ones of those."""
+        known = (held.place for held in self._generations.all() if not (held.over or held.gone_ns))
+        return frozenset(chain(self._readers, self._generations.present, known))
+
     def _files(self) -> dict[Place, FoundFile]:
         """Every file that is followed, by the first path that leads to it. Blocking."""
         found: dict[Place, FoundFile] = {}

@@ -6,6 +6,7 @@ import { shape, split, withPipe, withTerm } from "../helpers/language.js";
 import { toMs } from "../helpers/times.js";
 import { useCall } from "../models/answer.js";
 import { write } from "../models/place.js";
+import { AlsoFiles } from "./alsofiles.js";
 import { Export } from "./export.js";
 import { FieldList } from "./fields.js";
 import { Histogram } from "./histogram.js";
@@ -63,6 +64,8 @@ export function Explore({ place, go, zone, theme }) {
       ${told.loading && html`<span class="busy">asking</span>`}
       ${told.cancelled && !told.loading && html`<span>cancelled</span>`}
       <span class="grow"></span>
+      ${kind === "rows" && html`<button type="button" aria-pressed=${place.files} title="lines of files that were never taken in, on all machines"
+        onClick=${() => go({ files: !place.files }, { replace: true })}>also files</button>`}
       <button type="button" onClick=${() => setFolded(!folded)} aria-pressed=${!folded}>fields</button>
       ${kind === "rows" && html`<button type="button" aria-pressed=${place.wrap} onClick=${() => go({ wrap: !place.wrap }, { replace: true })}>wrap</button>`}
       <button type="button" onClick=${() => setSql(true)}>show the SQL</button>
@@ -77,6 +80,7 @@ export function Explore({ place, go, zone, theme }) {
         run=${run} group=${(name) => go({ q: withPipe(place.q, `top 20 ${name}`) })} />`}
       <div class="answer">
         ${hint && !told.loading && html`<${Hint} hint=${hint} query=${told.answer.hint_query} go=${go} place=${place} />`}
+        ${kind === "rows" && place.files && html`<${AlsoFiles} params=${{ ...params, round }} ...${{ place, zone, add }} hover=${setHovered} />`}
         ${kind === "rows" && html`<${RowList} params=${{ ...params, round }} ...${{ place, zone, tell, add }} go=${move} hover=${setHovered} />`}
         ${kind === "stats" && html`<${Statistics} params=${{ ...params, tz: tz(zone), round }} ...${{ tell, go, place, zone }} />`}
         ${kind === "patterns" && html`<${Patterns} params=${{ ...params, round }} ...${{ tell, go, zone }} />`}

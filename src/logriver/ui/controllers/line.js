@@ -60,12 +60,12 @@ function Opened({ record, pattern, zone, add, place }) {
     <pre class="whole"><${Marked} text=${message.slice(0, OPEN_CHARACTERS)} pattern=${pattern} />${
       message.length > OPEN_CHARACTERS && ` … ${message.length - OPEN_CHARACTERS} more characters`}</pre>
     <p class="actions">
-      <button type="button" onClick=${() => setAround(!around)} aria-pressed=${around}>lines around</button>
+      ${record._id && html`<button type="button" onClick=${() => setAround(!around)} aria-pressed=${around}>lines around</button>`}
       ${trace && html`<button type="button" onClick=${() => add(null, false, { q: term("trace_id", trace), from: "", to: "" })}>this trace</button>`}
       <button type="button" onClick=${() => copy(JSON.stringify(record, null, 2), "JSON")}>copy JSON</button>
       <button type="button" onClick=${() => copy(rawText(record), "text")}>copy text</button>
-      <a href=${link}>link</a>
-      <button type="button" onClick=${() => copy(location.origin + link, "link")}>copy link</button>
+      ${record._id && html`<a href=${link}>link</a>
+        <button type="button" onClick=${() => copy(location.origin + link, "link")}>copy link</button>`}
       <span role="status">${said}</span>
     </p>
     ${around && html`<${Around} id=${record._id} zone=${zone} />`}
@@ -74,7 +74,7 @@ function Opened({ record, pattern, zone, add, place }) {
         <tr key=${name}>
           <th scope="row">${visible(name)}</th>
           <td>${visible(valueText(value ?? null).slice(0, OPEN_CHARACTERS))}</td>
-          <td class="actions">${name !== "_id" && term(name, value) && html`
+          <td class="actions">${name !== "_id" && name !== "_host" && term(name, value) && html`
             <button type="button" aria-label=${`only ${name} of this line`} title="only lines with it" onClick=${() => add(term(name, value))}>+</button>
             <button type="button" aria-label=${`without ${name} of this line`} title="lines without it" onClick=${() => add(term(name, value), true)}>−</button>`}
           </td>

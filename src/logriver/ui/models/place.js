@@ -16,6 +16,7 @@ export function read(search = location.search) {
     wrap: given.get("wrap") === "1",
     open: given.get("open") || "",
     by: given.get("by") || "level",
+    files: given.get("files") === "1",
   };
 }
 
@@ -29,6 +30,7 @@ export function write(place) {
   if (place.wrap) params.set("wrap", "1");
   if (place.open) params.set("open", place.open);
   if (place.by !== "level") params.set("by", place.by);
+  if (place.files) params.set("files", "1");
   const query = params.toString();
   return query ? `/?${query}` : "/";
 }

@@ -1,0 +1,82 @@
+"""`/api/v1/files/search`: one search over the log files of all machines that nobody follows."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from logriver.api import parameters
+from logriver.api.described import From, Text, To
+from logriver.api.export import StreamAnswer
+from logriver.api.hosts import ALL, Hosts
+from logriver.auth.door import Door
+from logriver.errors import BadQuery, BadRequest
+from logriver.files.request import SearchRequest
+from logriver.query.parser import parse
+from logriver.query.row_match import holds
+from logriver.query.text import to_text
+from logriver.query.tree import Sort
+from logriver.search.export import NDJSON
+from logriver.search.search import MAX_LIMIT
+from logriver.search.shape import shape_of
+
+# Events come when they come, not when there is enough to be compressed.
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Content-Encoding": "identity"}
+_DEFAULT_ROWS = 100
+_DEFAULT_BYTES = 1_000_000_000
+
+MaxBytes = Annotated[str, Query(description="so much is read at most, of all machines together")]
+
+
+def router(hosts: Hosts, door: Door, idle_seconds: float) -> APIRouter:
+    """The route."""
+    routes = APIRouter(tags=["files"])
+
+    @routes.get(
+        "/api/v1/files/search",
+        summary="One search over the log files of all machines that nobody follows: events as JSON lines",
+        response_class=Response,
+        responses={200: {"content": {NDJSON: {}}}},
+    )
+    async def get_files_search(
+        request: Request,
+        q: Text = "",
+        from_: From = "",
+        to: To = "",
+        limit: Annotated[str, Query(description=f"rows, 1 to {MAX_LIMIT}")] = str(_DEFAULT_ROWS),
+        max_bytes: MaxBytes = str(_DEFAULT_BYTES),
+        agent: Annotated[str, Query(description="one machine; all when absent")] = ALL,
+    ) -> Response:
+        found = hosts.search(agent, _wanted(dict(request.query_params)), door.has_token(request.scope))
+        return StreamAnswer(found, NDJSON, idle_seconds, _HEADERS)
+
+    return routes
+
+
+def _wanted(given: dict[str, str]) -> SearchRequest:
+    """What the parameters of a search over files ask for. Raises `BadRequest`."""
+    search = parse(parameters.text_of(given))
+    shape = shape_of(search)
+    for number, pipe in enumerate(search.pipes):
+        with search.at_pipe(number):
+            if isinstance(pipe, Sort):
+                raise BadQuery("a search over files takes no pipe but 'limit' and 'fields'")
+    holds(search.where)
+    limit = parameters.number_of(given, "limit", _DEFAULT_ROWS, MAX_LIMIT)
+    times = parameters.times_of(given)
+    return SearchRequest(
+        q=to_text(search.where),
+        limit=limit if shape.limit is None else min(limit, shape.limit),
+        max_bytes=_max_bytes(given.get("max_bytes") or str(_DEFAULT_BYTES)),
+        fields=shape.fields,
+        from_ns=times.from_ns,
+        to_ns=times.to_ns,
+    )
+
+
+def _max_bytes(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,13}", text) or int(text) == 0:
+        raise BadRequest(f"parameter 'max_bytes' is a number of bytes, from 1, not {text[:60]!r}")
+    return int(text)

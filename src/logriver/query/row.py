@@ -1,0 +1,115 @@
+"""A record outside of the engine, as the conditions of a search text see it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from logriver import clock
+from logriver.columns import ALIASES, NUMBER, attribute_key
+from logriver.query.field_conditions import kind_of
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_NUMBER = re.compile(NUMBER)
+# From here on the engine writes numbers with an exponent.
+_LONG = 1e21
+_SHORTEST_EXPONENT = -6
+_WHOLE = range(-(2**63), 2**64)
+
+
+class Row:
+    """One record. `columns` are the columns of text by their names, `attributes` the JSON text of all other fields."""
+
+    def __init__(self, time_ns: int, columns: Mapping[str, str], attributes: str) -> None:
+        self.time_ns = time_ns
+        self.columns = columns
+        self.attributes = attributes
+
+    @property
+    def message(self) -> str:
+        """Empty where there is none."""
+        return self.columns["message"]
+
+    @cached_property
+    def folded_message(self) -> str:
+        """The message in lower case."""
+        return self.message.lower()
+
+    @property
+    def sent_level(self) -> str:
+        """The level as it was spelled."""
+        return self.columns["_level"] or self.columns["level"]
+
+    def attribute(self, name: str) -> str | None:
+        """The text of a field without a column, by its literal name if that is there, else by its path."""
+        key = attribute_key(name)
+        if key in self._fields:
+            return text_of(self._fields[key])
+        found: Any = self._fields
+        for step in key.split("."):
+            found = found.get(step) if isinstance(found, dict) else None
+        return text_of(found)
+
+    def texts(self, name: str) -> list[str]:
+        """The texts of any field, none where the record does not have it; of a level its meaning and its spelling."""
+        column = ALIASES.get(name, name)
+        kind = kind_of(column)
+        if kind == "attribute":
+            text = self.attribute(name)
+            return [] if text is None else [text]
+        if kind == "level":
+            return [self.columns["level"], self.sent_level] if self.columns["level"] else []
+        if column == "timestamp":
+            return [clock.to_text(self.time_ns)]
+        # Of the message alone an empty text is one. What only a stored record has is not there.
+        text = self.columns.get(column)
+        return [text or ""] if text or column == "message" else []
+
+    def values(self) -> Iterator[str]:
+        """The texts of all fields without a column, at any depth; objects and arrays only by what is in them."""
+        waiting: list[Any] = [self._fields]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, dict):
+                waiting += value.values()
+            elif isinstance(value, list):
+                waiting += value
+            elif (text := text_of(value)) is not None:
+                yield text
+
+    @cached_property
+    def _fields(self) -> dict[str, Any]:
+        return _decode(self.attributes)
+
+
+def text_of(value: Any) -> str | None:
+    """A value of JSON as the engine gives it as text; None for null."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float) or (type(value) is int and value not in _WHOLE):
+        return _text_of_float(float(value))
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def number_of(text: str | None) -> float | None:
+    """The number that a text wholly is, by JSON's grammar; None where it is none, or beyond a float."""
+    if text is None or not _NUMBER.fullmatch(text):
+        return None
+    number = float(text)
+    return number if abs(number) != float("inf") else None
+
+
+def _text_of_float(value: float) -> str:
+    """As short as it goes, without an exponent where the number has not many digits without."""
+    if value.is_integer() and abs(value) < _LONG:
+        return str(int(value))
+    mantissa, _, exponent = repr(value).partition("e")
+    if not exponent:
+        return mantissa
+    if _SHORTEST_EXPONENT <= int(exponent) < 0:
+        return format(Decimal(repr(value)), "f")
+    return f"{mantissa}e{int(exponent)}"

@@ -1,0 +1,95 @@
+"""The events of several machines in one stream, from machines that are slow, fail, or say what is no event."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import msgspec
+import pytest
+
+from logriver.api.searched import searched
+from logriver.errors import Forbidden, LogriverError, Overloaded, Unavailable
+from logriver.files.found_events import End, Event, FileFailed, FoundRow, Progress, line
+
+END = End(100, 2, True)
+
+
+async def machine(*said: Event | bytes | LogriverError) -> AsyncGenerator[bytes, None]:
+    for one in said:
+        if isinstance(one, LogriverError):
+            raise one
+        yield one if isinstance(one, bytes) else line(one)
+        await asyncio.sleep(0)
+
+
+def row(time_ns: int) -> FoundRow:
+    return FoundRow(msgspec.Raw(json.dumps({"n": time_ns}).encode()), time_ns)
+
+
+def answer(limit: int = 10, **machines: AsyncGenerator[bytes, None]) -> list[dict[str, Any]]:
+    async def collected() -> bytes:
+        return b"".join([piece async for piece in searched(machines, limit)])
+
+    return [json.loads(text) for text in asyncio.run(collected()).splitlines()]
+
+
+def test_rows_are_marked_and_the_sums_are_of_all() -> None:
+    said = answer(a=machine(row(1), Progress("/x", 1, 2), END), b=machine(row(2), END))
+
+    assert [event["row"] for event in said if "row" in event] == [{"n": 1, "_host": "a"}, {"n": 2, "_host": "b"}]
+    assert {"progress": {"host": "a", "file": "/x", "bytes": 1, "of": 2}} in said
+    assert said[-1] == {"end": {"bytes": 200, "files": 4, "complete": True}}
+
+
+def test_what_is_older_than_enough_others_is_left_out() -> None:
+    said = answer(2, a=machine(row(5), row(4), row(3), row(6), END))
+
+    assert [event["row"]["n"] for event in said if "row" in event] == [5, 4, 6]
+
+
+def test_pieces_need_not_be_lines() -> None:
+    whole = line(row(1)) + line(END)
+    said = answer(a=machine(*(whole[at : at + 1] for at in range(len(whole)))))
+
+    assert [list(event) for event in said] == [["row", "time"], ["end"]]
+
+
+def test_a_file_or_a_machine_that_fails_is_named_and_that_is_not_all() -> None:
+    said = answer(a=machine(FileFailed("/x", "forbidden", "no"), END), b=machine(row(1), Unavailable("gone")))
+
+    errors = [event["error"] for event in said if "error" in event]
+    assert {"host": "a", "file": "/x", "code": "forbidden", "message": "no"} in errors
+    assert [error["host"] for error in errors if error["code"] == "unavailable"] == ["b"]
+    assert not said[-1]["end"]["complete"]
+
+
+def test_a_refusal_is_an_event_where_others_answer_and_an_error_where_none_does() -> None:
+    said = answer(a=machine(Forbidden("not here")), b=machine(row(1), END))
+    assert [event["error"]["message"] for event in said if "error" in event] == ["not here"]
+
+    with pytest.raises(Forbidden):
+        answer(a=machine(Forbidden("not here")))
+    with pytest.raises(Overloaded):
+        answer(a=machine(Overloaded("many")), b=machine(Overloaded("many")))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"no json\n",
+        b"\xff\n",
+        b"[" * 100_000 + b"\n",
+        b'{"type":"row","row":7,"time_ns":1}\n',
+        b'{"type":"row","row":{},"time_ns":1e30}\n',
+        b'{"type":"progress","file":"x","bytes":-1,"of":0}\n',
+        b'{"type":"other"}\n',
+        b"",
+    ],
+)
+def test_what_is_no_event_ends_that_machine_s_part(said: bytes) -> None:
+    events = answer(a=machine(row(1), said), b=machine(row(2), END))
+
+    assert [event["error"]["host"] for event in events if "error" in event] == ["a"]
+    assert {event["row"]["_host"] for event in events if "row" in event} == {"a", "b"}
+    assert not events[-1]["end"]["complete"]
