@@ -20,7 +20,7 @@ from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
 from logriver.search.scope import ANY_TIME, Times, where
 
-MAX_SECONDS = 0.4
+MAX_SECONDS = 1.0
 _SAMPLE_ROWS = 1_000
 _LIKENESS = 0.7
 # Of longer names the likeness takes too long to find out.
