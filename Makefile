@@ -2,8 +2,8 @@
 
 # Debian packages that tests need; each brings a command of its own name, or the one after the colon.
 DEBIAN_PACKAGES := strace openssl chromium iproute2:ip
-# Half of the time tests wait, for a server or for a deadline: four keep two cores busy.
-TEST_WORKERS ?= 4
+# Half of the time tests wait, for a server or for a deadline: three keep two cores busy.
+TEST_WORKERS ?= 3
 
 # The first Python that is new enough (a version manager's stand-in for one that is not there fails the question).
 PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \

@@ -152,7 +152,7 @@ def test_sigterm_while_clients_send_exits_0(new_server: NewServer) -> None:
     assert_exactly_once(server, clients)
 
 
-def test_starts_in_time_with_a_gigabyte_of_backlog(new_server: NewServer) -> None:
+def test_starts_in_time_with_a_gigabyte_of_backlog(new_server: NewServer, tmp_path: Path) -> None:
     server = new_server(**HELD)
     line = json.dumps({"level": "error", "message": "m" * 200, "commit": "5e5342f", "metadata": {"a": "b" * 90}}) + "\n"
     count = 90_000
@@ -160,15 +160,19 @@ def test_starts_in_time_with_a_gigabyte_of_backlog(new_server: NewServer) -> Non
     while backlog_bytes(server) < 1_000_000_000:
         assert server.client.post("/api/v1/logs", content=content).json()["accepted"] == count
     accepted = server.status()["waiting"]
-    # The quickest of a few: the machine may be busy with other tests.
+    # The quickest of a few: the machine may be busy with other tests. Where it is slow, a start without a backlog takes
+    # longer too.
+    began = time.monotonic()
+    new_server(data=tmp_path / "other")
+    limit = max(3, time.monotonic() - began + 1)
     seconds: list[float] = []
-    while len(seconds) < 4 and min(seconds, default=3) >= 3:
+    while len(seconds) < 4 and min(seconds, default=limit) >= limit:
         server.kill()
         began = time.monotonic()
         server.start()
         assert server.client.post("/api/v1/logs", content=body("after", 0, 1)).status_code == 200
         seconds.append(time.monotonic() - began)
-    assert min(seconds) < 3, seconds
+    assert min(seconds) < limit, seconds
     assert server.status()["waiting"] == accepted + len(seconds)  # type: ignore[operator]
 
 
