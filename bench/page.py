@@ -65,7 +65,8 @@ def _visit(browser: Browser, address: str) -> tuple[float, float]:
         page = context.new_page()
         page.add_init_script(_WATCH)
         page.goto(address)
-        page.wait_for_function("window.usableMs")
+        for shown in (".lines > .line", "canvas"):
+            page.locator(shown).first.wait_for()
         return float(page.evaluate(_PAINT)), float(page.evaluate("window.usableMs"))
     finally:
         context.close()
