@@ -68,7 +68,7 @@ function Progress({ search }) {
         <button type="button" onClick=${() => search.cancel()}>cancel</button>`}
       <span role="status">
         ${search.cancelled && "cancelled"}
-        ${end && `${bytes(end.bytes)} of ${count(end.files)} files read${end.complete ? "" : ", not all that there is"}`}
+        ${end && `${bytes(end.bytes)} of ${count(end.files)} ${end.files === 1 ? "file" : "files"} read${end.complete ? "" : ", not all that there is"}`}
       </span>
     </p>
     ${error && html`<p class="quiet" role="alert">${error.message}</p>`}
