@@ -284,7 +284,11 @@ async def test_an_archive_of_any_size_is_read_on_from_what_is_held_and_let_go(tm
         await until(lambda: len(sink.messages()) == len(lines))
         await until(lambda: next(iter(sink.ledger.values())).gone_ns > 0)
         await until(lambda: open_under(tmp_path) == [])
-    assert sink.messages() == lines
+        append(path, b"new\n")
+        await until(lambda: sink.messages() == [*lines, "new"])
+        await asyncio.sleep(1.2)
+        append(path, b"newer\n")
+        await until(lambda: sink.messages() == [*lines, "new", "newer"])
 
 
 def open_under(directory: Path) -> list[Path]:

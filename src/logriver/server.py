@@ -167,7 +167,6 @@ class _Server:
                 await self._follower.run()
             except Exception:
                 log.exception("following files stopped, trying again")
-                self._queue.problems.append("following files stopped by an internal error, the own log says which")
             await asyncio.sleep(_FOLLOW_AGAIN_SECONDS)
 
     def _drain(self) -> None:
@@ -222,7 +221,7 @@ class _Server:
             "removed_by_retention": self._retention.removed,
             "accepted_per_second": self._accepting.per_second(),
             "stored_per_second": self._storing.per_second(),
-            "problems": [*self._problems(), *self._queue.problems, *self._agents.problems()],
+            "problems": [*self._problems(), *self._queue.problems, *self._follower.problems, *self._agents.problems()],
         }
 
     def _problems(self) -> list[str]:

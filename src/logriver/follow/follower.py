@@ -57,7 +57,9 @@ class Follower:
         """
         self.name = settings.follower_name
         self._sources = sources_of(settings)
+        # Only of what is there at the very first look.
         self._from_end = settings.from_end
+        self.problems: list[str] = []
         journals = journals_of(settings)
         self._journals = [Journal(path, labels, settings, sink) for path, labels in journals.items()]
         self._generations = Generations(self.name, sink)
@@ -76,14 +78,19 @@ class Follower:
         self._by_path: dict[str, FileReader] = {}
         self._directories: set[Path] = set()
         self._empty: list[Source] = self._sources
+        self._archives: frozenset[Place] = frozenset()
         self._settle_at = 0.0
 
     async def run(self) -> None:
-        """Follow until cancelled. Stopping is safe at any point."""
+        """Follow until cancelled. Stopping is safe at any point, and so is running again after whatever this raises.
+
+        What nobody foresaw is one of the `problems` until following goes on.
+        """
         journals = [asyncio.create_task(journal.run()) for journal in self._journals]
         try:
             await self._generations.load()
-            looked, took_seconds = await self._timed_look(first=True)
+            self._forget_readers()
+            looked, took_seconds = await self._timed_look()
             changes = wakings(lambda: self._directories)
             async with aclosing(changes):
                 async for changed in changes:
@@ -93,11 +100,19 @@ class Follower:
                     pause = max(pause, min(took_seconds * _PAUSE_PER_LOOK, _LONGEST_PAUSE_SECONDS))
                     if clock.monotonic() - looked >= pause:
                         looked, took_seconds = await self._timed_look()
+        except Exception:
+            self.problems = ["following files stopped by an internal error, the own log says which"]
+            raise
         finally:
             tasks = [*journals, *self._tasks.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget_readers(self) -> None:
+        """Those of a run before, which ended with it: every file needs a new one."""
+        self._readers, self._tasks, self._gone_since, self._by_path = {}, {}, {}, {}
+        self._settle_at = 0
 
     def sources(self) -> list[SourceStatus]:
         """How far each file is followed, what is lost of it, and which sources have no file yet."""
@@ -111,9 +126,13 @@ class Follower:
         return [*shown, *(status for status in empty if status.path not in seen), *journals]
 
     def places(self) -> frozenset[Place]:
-        """Where the files lie whose lines the sink has or will have: followed ones, and rotated ones of those."""
+        """Where the files lie whose lines the sink has or will have: followed ones, and rotated ones of those.
+
+        Of a file that is gone it is the archive that was read for it, as long as one lies there: its own place may be
+        another file's by now.
+        """
         known = (held.place for held in self._generations.all() if not (held.over or held.gone_ns))
-        return frozenset(chain(self._readers, self._generations.present, known))
+        return frozenset(chain(self._readers, self._generations.present, self._archives, known))
 
     def _files(self) -> dict[Place, FoundFile]:
         """Every file that is followed, by the first path that leads to it. Blocking."""
@@ -122,14 +141,15 @@ class Follower:
             found.setdefault(file.place, file)
         return found
 
-    async def _timed_look(self, *, first: bool = False) -> tuple[float, float]:
+    async def _timed_look(self) -> tuple[float, float]:
         """Look; gives when that was done, and how long it took."""
         began = clock.monotonic()
-        await self._look(first=first)
+        await self._look()
+        self._from_end, self.problems = False, []
         now = clock.monotonic()
         return now, now - began
 
-    async def _look(self, *, first: bool = False) -> None:
+    async def _look(self) -> None:
         """Find new files, wake the readers of those that changed, let go of those that are gone."""
         found_by_source = await asyncio.to_thread(lambda: [source.files() for source in self._sources])
         self._empty = [source for source, files in zip(self._sources, found_by_source, strict=True) if not files]
@@ -146,7 +166,7 @@ class Follower:
             await self._settle(found)
         by_path: dict[str, FileReader] = {}
         for key, file in found.items():
-            reader = self._readers.get(key) or self._start(file, from_end=first and self._from_end)
+            reader = self._readers.get(key) or self._start(file, from_end=self._from_end)
             by_path[str(file.path)] = by_path[str(file.real_path)] = reader
             reader.where, reader.rotated = file.real_path, str(file.path) != reader.first_path
             _wake_if_changed(reader, file)
@@ -196,6 +216,9 @@ class Follower:
             for file in unseen(found.values(), beside, self._generations):
                 if file.place not in self._readers:
                     self._start(file)
+            moved_to = {held.moved_to for held in self._generations.all()}
+            archives = (file for file in chain.from_iterable(beside.values()) if file.is_archive)
+            self._archives = frozenset(file.place for file in archives if file.place in moved_to)
         except (OSError, LogriverError) as error:
             log.warning("what became of files that are gone is not found out yet: %s", error)
             self._settle_at = 0

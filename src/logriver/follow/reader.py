@@ -124,6 +124,8 @@ class FileReader:
         finally:
             if self._file:
                 self._file.close()
+            # The follower still asks about it, until it lets go of it.
+            self._file = None
             self._settings.open_files.closed(self)
             if self.generation:
                 self._generations.release(self.generation)

@@ -8,6 +8,7 @@ recorded as a gap.
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from logriver.follow.archive import Archive
 from logriver.follow.generations import Generations
 from logriver.follow.growing_file import HEAD_BYTES, GrowingFile
 from logriver.follow.paths import FoundFile, siblings
+from logriver.follow.unseen import rotated_from
 from logriver.record import Gap, Held
 
 log = logging.getLogger(__name__)
@@ -82,15 +84,17 @@ class Settling:
 
     async def missing(self, held: Held, beside: dict[tuple[int, int], FoundFile]) -> None:
         """No path that is followed leads to its file. `beside` are the files in its directory by place."""
-        renamed = beside.get(held.place)
-        if renamed is not None:
-            if not renamed.is_archive and not await asyncio.to_thread(_still_is, renamed, held):
-                await self.truncated(held)
-                # Newer than what was held there: its path was followed, and it was rotated away before anybody looked.
-                self._start(replace(renamed, path=Path(held.path)), "")
-            elif renamed.is_archive or renamed.status.st_size > held.end:
-                self._start(renamed, held.generation.id)
+        there, path = beside.get(held.place), Path(held.path)
+        if there is not None and await asyncio.to_thread(lambda: _still_is(there, held)):
+            if there.is_archive or there.status.st_size > held.end:
+                self._start(there, held.generation.id)
             return
+        if there is not None and rotated_from(there.path) == path:
+            await self.truncated(held)
+            # Newer than what was held there: its path was followed, and it was rotated away before anybody looked.
+            self._start(replace(there, path=path), "")
+            return
+        # Any other file there is nobody's that we know: it has the inode of one that was deleted.
         copy = await self._copy_of(held)
         if copy:
             await self._read_rest(held, copy)
@@ -140,15 +144,13 @@ class Settling:
 
 
 def _still_is(file: FoundFile, held: Held) -> bool:
-    """Whether a file that was renamed has what is held of it; one that cannot be read just now is taken to."""
+    """Whether a file that was renamed has what is held of it; one that cannot be judged just now is taken to."""
     try:
-        opened = GrowingFile(file.real_path, 1)
+        with closing((Archive if file.is_archive else GrowingFile)(file.real_path, 1)) as opened:
+            status = opened.stat()
+            return (status.st_dev, status.st_ino) != file.place or opened.still_is(held)
     except OSError:
         return True
-    try:
-        return opened.still_is(held)
-    finally:
-        opened.close()
 
 
 def _reported(held: Held, offset: int, seen_bytes: int, reason: str) -> Gap:

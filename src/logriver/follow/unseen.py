@@ -6,6 +6,7 @@ Only the path that is followed leads to a file's lines, so of two rotations in o
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from logriver.follow.generations import Generations
@@ -15,6 +16,12 @@ from logriver.follow.paths import FoundFile
 _ROTATED = re.compile(r"(.+?)[.-]\d[\d.-]*")
 
 
+def rotated_from(path: Path) -> Path | None:
+    """The path that a file had before it was rotated, by its name; None if that is not of a rotation."""
+    name = _ROTATED.fullmatch(path.name)
+    return path.with_name(name[1]) if name else None
+
+
 def unseen(
     followed: Iterable[FoundFile], beside: dict[Path, list[FoundFile]], generations: Generations
 ) -> Iterator[FoundFile]:
@@ -22,12 +29,10 @@ def unseen(
 
     They are newer than the newest rotated file that was: others are of the time before their path was followed.
     """
-    rotated: dict[Path, list[FoundFile]] = {}
-    for directory, files in beside.items():
-        for file in files:
-            name = _ROTATED.fullmatch(file.path.name)
-            if name and not file.is_archive:
-                rotated.setdefault(directory / name[1], []).append(file)
+    rotated: dict[Path | None, list[FoundFile]] = {}
+    for file in chain.from_iterable(beside.values()):
+        if not file.is_archive:
+            rotated.setdefault(rotated_from(file.path), []).append(file)
     for file in followed:
         others = [other for other in rotated.get(file.path, ()) if other.place not in generations.present]
         times_ns = [other.status.st_mtime_ns for other in others if generations.known_at(other.place)]

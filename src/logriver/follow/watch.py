@@ -27,7 +27,8 @@ async def wakings(directories: Callable[[], set[Path]]) -> AsyncGenerator[set[st
     """
     while True:
         watched = _existing(directories())
-        changed_paths = _events(watched) if watched else _seconds()
+        told_of = [directory for directory in watched if _is_utf8(directory)]
+        changed_paths = _events(told_of) if told_of else _seconds()
         async with aclosing(changed_paths):
             async for changed in changed_paths:
                 yield changed
@@ -35,25 +36,49 @@ async def wakings(directories: Callable[[], set[Path]]) -> AsyncGenerator[set[st
                     break
 
 
-async def _events(watched: dict[Path, int]) -> AsyncGenerator[set[str], None]:
-    events = awatch(
-        *watched,
-        watch_filter=None,
-        debounce=_GATHER_MS,
-        step=_STEP_MS,
-        rust_timeout=int(POLL_SECONDS * 1000),
-        yield_on_timeout=True,
-        recursive=False,
-        ignore_permission_denied=True,
-    )
+async def _events(watched: list[Path]) -> AsyncGenerator[set[str], None]:
+    """Events of the directories; whatever the kernel or watchfiles refuses is said once and tried again each second.
+
+    A name that is not UTF-8 is such a thing: an event about it ends the watching.
+    """
+    said = ""
+    while True:
+        events = awatch(
+            *watched,
+            watch_filter=None,
+            debounce=_GATHER_MS,
+            step=_STEP_MS,
+            rust_timeout=int(POLL_SECONDS * 1000),
+            yield_on_timeout=True,
+            recursive=False,
+            ignore_permission_denied=True,
+        )
+        try:
+            async with aclosing(events):
+                async for changes in events:
+                    yield _paths(changes)
+        except (OSError, RuntimeError) as error:
+            reason = str(error)
+        except ExceptionGroup as errors:
+            if errors.split((OSError, RuntimeError))[1]:
+                raise
+            reason = str(errors.exceptions[0])
+        else:
+            return
+        if reason != said:
+            log.warning("no file events for now, looking once a second: %s", reason)
+            said = reason
+        await asyncio.sleep(POLL_SECONDS)
+        yield set()
+
+
+def _is_utf8(directory: Path) -> bool:
+    """Whether watchfiles can be given the path; what is in others is seen once a second."""
     try:
-        async with aclosing(events):
-            async for changes in events:
-                yield _paths(changes)
-    except (OSError, RuntimeError) as error:
-        log.warning("file events are not available, looking once a second: %s", error)
-        async for nothing in _seconds():
-            yield nothing
+        str(directory).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _paths(changes: set[tuple[Change, str]]) -> set[str]:

@@ -1,0 +1,132 @@
+"""Following that ended by an error and goes on; files beside those that are followed: whose they are."""
+
+import asyncio
+import gzip
+from pathlib import Path
+
+import pytest
+
+from logriver.follow.follower import Follower
+from logriver.follow.generations import Generations
+from logriver.follow.growing_file import GrowingFile
+from logriver.follow.paths import FoundFile, Source, siblings
+from logriver.follow.settle import Settling
+from logriver.record import Held
+from logriver.settings import FollowSettings
+from tests.test_follow import Ledger, append, following, until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def place(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def broken(_: object) -> list[FoundFile]:
+    raise RuntimeError("nobody foresaw this")
+
+
+async def test_after_an_internal_error_all_files_are_followed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    append(path, b"old\n")
+    settings = FollowSettings(follow=[f"text={tmp_path}/*.log"], name="test", from_end=True)
+    follower = Follower(sink, settings, zone=lambda _: 0)
+    first = asyncio.create_task(follower.run())
+    await until(lambda: sink.held_bytes() == 4)
+    with monkeypatch.context() as while_broken:
+        while_broken.setattr(Source, "files", broken)
+        for run in (first, asyncio.create_task(follower.run())):
+            with pytest.raises(RuntimeError):
+                await run
+            assert follower.problems == ["following files stopped by an internal error, the own log says which"]
+    append(path, b"more\n")
+    append(tmp_path / "later.log", b"all of it\n")
+    again = asyncio.create_task(follower.run())
+    await until(lambda: sorted(sink.messages()) == ["all of it", "more"])
+    append(path, b"and more\n")
+    await until(lambda: len(sink.messages()) == 3)
+    assert follower.problems == []
+    assert {status.error for status in follower.sources()} == {""}
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
+
+
+@pytest.mark.parametrize("name", ["secrets.txt", "other.log.1", "app.log.bak", "app.log.1.gz"])
+async def test_a_file_of_others_that_got_the_inode_of_one_that_is_gone_is_not_read(tmp_path: Path, name: str) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    append(path, b"one\n")
+    async with following(sink, path):
+        await until(lambda: sink.messages() == ["one"])
+    # The inode stays, as if it had been used again.
+    stranger = path.rename(tmp_path / name)
+    content = b"for nobody's eyes\n"
+    stranger.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    append(path, b"two\n")
+    async with following(sink, path) as follower:
+        await until(lambda: sink.messages() == ["one", "two"])
+        await until(lambda: next(iter(sink.ledger.values())).gone_ns > 0)
+        await asyncio.sleep(1.2)
+        assert {status.gaps for status in follower.sources()} == {()}
+        assert place(stranger) not in follower.places()
+    assert sink.messages() == ["one", "two"]
+
+
+@pytest.mark.parametrize("cause", ["another file took its path", "it cannot be read"])
+async def test_what_cannot_be_judged_just_now_is_not_taken_for_other_content(
+    tmp_path: Path, cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    append(path, b"one\n")
+    async with following(sink, path):
+        await until(lambda: sink.messages() == ["one"])
+    append(path, b"two\n")
+    rotated = path.rename(tmp_path / "app.log.1")
+    (seen,) = siblings(path)
+
+    def unreadable(_: GrowingFile, __: Held) -> bool:
+        raise OSError("input/output error")
+
+    if cause == "it cannot be read":
+        monkeypatch.setattr(GrowingFile, "still_is", unreadable)
+    else:
+        rotated.rename(tmp_path / "app.log.2")
+        append(rotated, b"other content\n")
+    generations = Generations("test", sink)
+    await generations.load()
+    started: list[tuple[FoundFile, str]] = []
+    settling = Settling(generations, list, lambda file, generation: started.append((file, generation)))
+    (held,) = generations.all()
+    await settling.missing(held, {seen.place: seen})
+    assert started == [(seen, held.generation.id)]
+    assert list(sink.ledger.values()) == [held]
+
+
+@pytest.mark.parametrize("more", [b"", b"two\n"])
+async def test_archives_of_what_is_held_are_not_searched_as_files_of_others(tmp_path: Path, more: bytes) -> None:
+    path, archive, sink = tmp_path / "app.log", tmp_path / "app.log.1.gz", Ledger()
+    stranger = tmp_path / "stranger.gz"
+    stranger.write_bytes(gzip.compress(b"of others\n"))
+    append(path, b"one\n")
+    async with following(sink, path):
+        await until(lambda: sink.messages() == ["one"])
+    append(path, more)
+    archive.write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    for _ in range(2):
+        async with following(sink, path) as follower:
+            await until(lambda: next(iter(sink.ledger.values())).gone_ns > 0)
+            await until(lambda: place(archive) in follower.places())  # noqa: B023
+            # Long enough to let go of the archive, and to look once more.
+            await asyncio.sleep(2.5)
+            await until(lambda: place(archive) in follower.places())  # noqa: B023
+            assert place(stranger) not in follower.places()
+            archive = archive.rename(tmp_path / "app.log.2.gz")
+    assert len(sink.messages()) == len(more.splitlines()) + 1
