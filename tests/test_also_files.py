@@ -64,6 +64,8 @@ def write_files(root: Path, second: int) -> None:
     (root / "app.log").write_text(APP.format(second=second, name=root.name))
     (root / "deep").mkdir()
     (root / "deep" / "json.log").write_text("".join(json.dumps(line) + "\n" for line in JSON_LINES))
+    if root.name == "web-2":
+        (root / "mixed.log").write_text('{"message":"one"}\njava.lang.Error: stray\n{"message":"two"}\n')
     (root / "followed.log").write_text(f"2026-01-04 00:00:{second:02}Z INFO followed timeout on {root.name}\n")
     (root / "old.log.gz").write_bytes(gzip.compress(b"2025-12-01 00:00:00Z WARN archived timeout\n"))
     (root / "binary.bin").write_bytes(b"\0timeout\n" * 100)
@@ -157,6 +159,11 @@ def test_a_line_without_a_time_has_that_of_the_line_before(machines: Machines) -
     (row,) = machines.rows("traceback", agent="web-2")
 
     assert row["timestamp"] == "2026-01-01T10:01:02Z"
+
+
+def test_a_line_that_is_none_of_its_file_s_format_is_text(machines: Machines) -> None:
+    rows = machines.rows("stray")
+    assert [(row["message"], Path(row["_source"]).name) for row in rows] == [("java.lang.Error: stray", "mixed.log")]
 
 
 def test_times_and_limits_and_fields(machines: Machines) -> None:
@@ -306,6 +313,15 @@ def test_the_command_gives_documents_with_chosen_fields(machines: Machines) -> N
         {"level": "info"},
         {"level": "info"},
     ]
+
+
+@pytest.mark.parametrize("fields", ["@timestamp, message", "meta.timestamp, message", "`a,timestamp`, message"])
+def test_a_field_with_the_time_in_its_name_is_not_the_time(machines: Machines, fields: str) -> None:
+    done = search(machines, f"followed timeout | fields {fields}", "-o", "ndjson")
+
+    documents = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr, len(documents)) == (0, "", 3)
+    assert all("timestamp" not in document or fields.startswith("@") for document in documents)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from logriver import clock
 from logriver.columns import DECODED_COLUMNS
@@ -130,3 +133,21 @@ def test_stack_traces_inside_are_joined() -> None:
     assert reader(rules, "cri", 2_000_000, lambda _: 0, POD).whole((text + cri("INFO more", "stderr")).encode()) == len(
         text.removesuffix(cri("INFO next"))
     )
+
+
+_LINES = st.sampled_from(
+    [cri("a"), cri(" b"), cri("c", "stderr"), cri("d", tag="P"), cri("e", "stderr", "P"), "odd\n", cri("x" * 300)]
+)
+
+
+@given(st.lists(_LINES, max_size=12), st.integers(0, 5_000), st.sampled_from(["", "indent"]))
+def test_what_was_looked_at_for_its_end_is_not_read_otherwise(
+    lines: list[str], offset: int, multiline: Literal["", "indent"]
+) -> None:
+    text = "".join(lines).encode()
+    rules = rules_of(SourceTable(path="x", multiline=multiline), {})
+    looked, other = (reader(rules, "cri", 300, lambda _: 0, POD) for _ in range(2))
+    chunk = text[: looked.whole(text)]
+    assert looked.decode(chunk, offset, NOW_NS) == other.decode(chunk, offset, NOW_NS)
+    # And of other lines than those nothing is remembered.
+    assert looked.decode(text, offset, NOW_NS) == other.decode(text, offset, NOW_NS)

@@ -249,6 +249,25 @@ def test_a_damaged_compressed_file_is_an_error(tmp_path: Path, compress: object,
         answer(tmp_path)
 
 
+def test_temporary_files_are_where_is_room_and_without_one_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place_of() -> Path:
+        with compressed.temporary_file() as file:
+            return Path(f"/proc/self/fd/{file.fileno()}").readlink().parent
+
+    monkeypatch.delenv("TMPDIR", raising=False)
+    assert place_of() == Path("/var/tmp")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert place_of() == tmp_path
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert place_of() == tmp_path
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(Unavailable, match="no directory takes a temporary file"):
+        compressed.temporary_file()
+
+
 def test_what_inflates_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compressed, "MAX_INFLATED_BYTES", 1_000_000)
     (tmp_path / "f.log").write_bytes(gzip.compress(bytes(1_000_000)))

@@ -13,14 +13,14 @@ from logriver.errors import BadRequest, Forbidden, LogriverError, NotFound, Over
 from logriver.files import timed
 
 
-async def in_pieces(text: bytes, size: int = 7, failure: LogriverError | None = None) -> AsyncGenerator[bytes, None]:
+async def in_pieces(text: bytes, size: int = 7, failure: Exception | None = None) -> AsyncGenerator[bytes, None]:
     for start in range(0, len(text), size):
         yield text[start : start + size]
     if failure:
         raise failure
 
 
-def machine(*lines: str, size: int = 7, failure: LogriverError | None = None) -> AsyncGenerator[bytes, None]:
+def machine(*lines: str, size: int = 7, failure: Exception | None = None) -> AsyncGenerator[bytes, None]:
     return timed.blocks(in_pieces("".join(f"{line}\n" for line in lines).encode(), size, failure))
 
 
@@ -44,7 +44,7 @@ def first(n: int | None, machines: dict[str, AsyncGenerator[bytes, None]]) -> tu
     return got.decode().splitlines(), error
 
 
-def refused(error: LogriverError) -> AsyncGenerator[bytes, None]:
+def refused(error: Exception) -> AsyncGenerator[bytes, None]:
     return in_pieces(b"", failure=error)
 
 
@@ -112,6 +112,29 @@ def test_a_machine_that_does_not_answer_does_not_keep_the_others_back() -> None:
     assert lines == ["a: [logriver: busy; older lines are missing]", "b: 2026-01-01T00:00:04Z four"]
     assert isinstance(error, Unavailable)
     assert isinstance(of(a=refused(Overloaded("busy")), b=refused(NotFound("no")))[1], Overloaded)
+
+
+def test_an_error_that_nobody_foresaw_is_a_failure_of_its_machine_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async def later(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        await asyncio.sleep(0.01)
+        async for piece in lines:
+            yield piece
+
+    lines, error = of(
+        a=refused(OSError("no space")),
+        b=later(machine("2026-01-01T00:00:04Z four")),
+        c=machine("2026-01-01T00:00:05Z five", failure=OSError("nor here")),
+    )
+    reason = "[logriver: an internal error, the own log says which; older lines are missing]"
+    assert lines == [
+        f"a: {reason}",
+        "c: 2026-01-01T00:00:05Z five",
+        f"c: {reason}",
+        "b: 2026-01-01T00:00:04Z four",
+    ]
+    assert isinstance(error, Unavailable)
+    assert "no space" in caplog.text
+    assert "nor here" in caplog.text
 
 
 def test_a_long_line_is_not_torn_by_another_machine() -> None:

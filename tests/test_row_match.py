@@ -62,6 +62,13 @@ def test_any_combination_means_what_it_says(made: tuple[str, Holds, int]) -> Non
     check(q, model)
 
 
+def test_of_equal_keys_the_first_counts_as_in_the_engine() -> None:
+    line = b'{"message":"m","a":{"b":1,"c":{"d":5},"c":{"d":6},"b":2}}\n'
+    ((row, _),) = rows_of(JsonLines(LIMIT).decode(line, 0, offset=0), "/x")
+    for q, is_found in (("a.b:1", True), ("a.b:2", False), ("*:1", True), ("*:6", False), ("a.c.d:5", True)):
+        assert holds(parse(q).where)(row) is is_found, q
+
+
 @pytest.mark.parametrize("q", ["", "*", "*:*", "timestamp:*", "_source:/var*", "NOT _id:x", "-_received:>2020-01-01"])
 def test_everything(q: str) -> None:
     found = holds(parse(q).where)

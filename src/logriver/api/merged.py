@@ -6,6 +6,7 @@ place where its lines end; the others' lines go on, and at the end the stream br
 
 import asyncio
 import heapq
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -17,6 +18,8 @@ from logriver.files.timed import Block, decoded
 _LEFT_OUT = (400, 404, 403)
 # So many blocks are sent at once, or fewer where the next one has to be waited for.
 _AT_ONCE = 200
+
+log = logging.getLogger(__name__)
 
 
 async def merged(machines: Mapping[str, AsyncGenerator[bytes, None]], n: int | None) -> AsyncGenerator[bytes, None]:
@@ -88,11 +91,14 @@ class _Machine:
         return (-self.ready[0].time_ns, self.name) < (-other.ready[0].time_ns, other.name)
 
     async def fetch(self) -> None:
-        """Wait for further blocks."""
+        """Wait for further blocks. Raises nothing: the others are waited for at the same time."""
         try:
             self.ready.extend(await anext(self._blocks, []))
         except LogriverError as error:
             self.failure = error
+        except Exception:
+            log.exception("lines of a machine failed", extra={"fields": {"machine": self.name}})
+            self.failure = LogriverError("an internal error, the own log says which")
 
     def take(self, most: int | None) -> tuple[bytes, int]:
         """The next block with the machine's name before each line, cut after `most` lines, and how many there are."""

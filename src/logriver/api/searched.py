@@ -1,10 +1,12 @@
 """The events of a search over the files of several machines, as one stream of JSON lines.
 
 Each machine searches on its own and at its own pace; its records come as they are found. A machine that fails, or
-leaves, is told of in an event, and the others go on. At the end stands whether that was all.
+leaves, is told of in an event, and the others go on. One that reads nothing for this caller is left out. At the end
+stands whether that was all.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,30 +14,32 @@ from dataclasses import dataclass
 import msgspec
 
 from logriver import clock
-from logriver.errors import LogriverError
+from logriver.errors import Forbidden, LogriverError
 from logriver.files import found_events
 from logriver.files.found_events import MAX_EVENT_BYTES, End, Event, FileFailed, FoundRow, Progress
 from logriver.files.newest import Newest
 
-# So many events of all machines wait for the client.
-_WAITING = 500
+# So many pieces of all machines wait for the client, each a quarter of a megabyte or a single event.
+_WAITING = 8
 
 _encode = msgspec.json.Encoder().encode
 _decode_row = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What a machine said: an event, or why there are no more of them."""
+    """What a machine said: events, of which the last may be its end, or why there are no more of them."""
 
     machine: str
-    event: Event | LogriverError
+    events: list[Event] | LogriverError
 
 
 async def searched(machines: Mapping[str, AsyncGenerator[bytes, None]], limit: int) -> AsyncGenerator[bytes, None]:
     """The events of all machines by their names, of records those that may be among the newest `limit`.
 
-    Raises the first machine's reason where none could begin.
+    Raises the first machine's reason where none could begin, one that is not about the caller before the others.
     """
     waiting: asyncio.Queue[_Told] = asyncio.Queue(_WAITING)
     tasks = [asyncio.create_task(_listen(name, pieces, waiting)) for name, pieces in machines.items()]
@@ -52,20 +56,23 @@ async def searched(machines: Mapping[str, AsyncGenerator[bytes, None]], limit: i
 
 
 async def _listen(machine: str, pieces: AsyncGenerator[bytes, None], waiting: "asyncio.Queue[_Told]") -> None:
-    """Put what a machine says; the last is its end, or the error."""
+    """Put what a machine says; the last is its end, or the error, whatever happens: nobody else would tell of it."""
     try:
-        async with aclosing(_events(machine, pieces)) as events:
-            async for event in events:
-                await waiting.put(_Told(machine, event))
-                if isinstance(event, End):
+        async with aclosing(_events(machine, pieces)) as said:
+            async for events in said:
+                await waiting.put(_Told(machine, events))
+                if isinstance(events[-1], End):
                     return
         raise LogriverError(f"the answer of {machine!r} has no end")
     except LogriverError as error:
         await waiting.put(_Told(machine, error))
+    except Exception:
+        log.exception("a search over files failed", extra={"fields": {"machine": machine}})
+        await waiting.put(_Told(machine, LogriverError("an internal error, the own log says which")))
 
 
-async def _events(machine: str, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[Event, None]:
-    """The events in the pieces. Raises `LogriverError` for what is none."""
+async def _events(machine: str, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[list[Event], None]:
+    """The events in each piece, up to the end. Raises `LogriverError` for what is none."""
     begun = b""
     async with aclosing(pieces) as given:
         async for piece in given:
@@ -73,11 +80,21 @@ async def _events(machine: str, pieces: AsyncGenerator[bytes, None]) -> AsyncGen
             if len(begun) > MAX_EVENT_BYTES:
                 raise LogriverError(f"{machine!r} sends an event of more than {MAX_EVENT_BYTES} bytes")
             try:
-                events = [_event(line) for line in lines]
+                events = _decoded(lines)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise LogriverError(f"{machine!r} sends what is no event: {error}") from None
-            for event in events:
-                yield event
+            if events:
+                yield events
+
+
+def _decoded(lines: list[bytes]) -> list[Event]:
+    """The events, up to the end."""
+    events = []
+    for line in lines:
+        events.append(_event(line))
+        if isinstance(events[-1], End):
+            break
+    return events
 
 
 def _event(line: bytes) -> Event:
@@ -94,6 +111,7 @@ class _Answer:
         self._machines = self._going_on = machines
         self._newest = newest
         self._failures: list[LogriverError] = []
+        self._begun: set[str] = set()
         # Failures wait for another machine's first event: until then they may be the whole answer.
         self._held_back: list[bytes] | None = []
         self._sum = End(0, 0, True)
@@ -105,11 +123,12 @@ class _Answer:
 
     def lines(self, told: _Told) -> bytes:
         """The lines that follow from what a machine said; there may be none. Raises as `searched` does."""
-        if isinstance(told.event, LogriverError):
-            return self._of_failure(told.machine, told.event)
+        if isinstance(told.events, LogriverError):
+            return self._of_failure(told.machine, told.events)
+        self._begun.add(told.machine)
         before = b"".join(self._held_back or ())
         self._held_back = None
-        return before + self._of_event(told.machine, told.event)
+        return before + b"".join(self._of_event(told.machine, event) for event in told.events)
 
     def end(self) -> bytes:
         """The last line."""
@@ -117,10 +136,12 @@ class _Answer:
 
     def _of_failure(self, machine: str, failure: LogriverError) -> bytes:
         self._going_on -= 1
-        self._sum.complete = False
         self._failures.append(failure)
         if len(self._failures) == self._machines and self._held_back is not None:
-            raise self._failures[0]
+            raise min(self._failures, key=_is_refusal)
+        if _is_refusal(failure) and machine not in self._begun:
+            return b""
+        self._sum.complete = False
         line = _error(machine, failure.answer())
         if self._held_back is None:
             return line
@@ -140,6 +161,11 @@ class _Answer:
                 complete = self._sum.complete and event.complete
                 self._sum = End(self._sum.bytes + event.bytes, self._sum.files + event.files, complete)
                 return b""
+
+
+def _is_refusal(failure: LogriverError) -> bool:
+    """Whether a machine reads nothing for this caller."""
+    return isinstance(failure, Forbidden)
 
 
 def _row(machine: str, row: msgspec.Raw, time_ns: int) -> bytes:

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import msgspec
@@ -12,7 +13,7 @@ from logriver import clock
 from logriver.cli import output, records
 from logriver.cli.client import ErrorDetail, ask, stream, whole_lines
 from logriver.cli.filter import ERROR, NOTHING_FOUND
-from logriver.cli.pipes import pipes_of
+from logriver.cli.pipes import BACKTICKED, pipes_of
 from logriver.cli.progress import size
 from logriver.cli.records import DEFAULT_COUNT, Page, Wanted
 from logriver.errors import BadRequest, Unavailable
@@ -22,6 +23,8 @@ MOST = 10_000
 # A machine says something all the time; but one that looks for the first file may be slow.
 _IDLE_SECONDS = 600.0
 _SIZE = re.compile(r"([0-9]{1,13}) ?(B|kB|MB|GB)?")
+_CHOSEN = re.compile(r"\bfields\b([^|]*)\Z")
+_NAME = re.compile(rf"{BACKTICKED}|[^\s,`]+")
 _UNITS = {None: 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
@@ -92,11 +95,25 @@ def show(client: httpx.Client, wanted: Wanted, max_bytes: int) -> None:
 
 
 def _stored(client: httpx.Client, wanted: Wanted, count: int) -> Iterator[_Record]:
-    asked, is_added = records.with_field(wanted, "timestamp")
+    asked, is_added = _with_timestamp(wanted)
     for row in ask(client, "/api/v1/search", Page, params=asked.params(count)).rows:
         document = bytes(row)
         time_ns = clock.from_text(msgspec.json.decode(document, type=_Timed).timestamp)
-        yield time_ns, records.without(document, "timestamp") if is_added else document
+        yield time_ns, _without_timestamp(document) if is_added else document
+
+
+def _with_timestamp(wanted: Wanted) -> tuple[Wanted, bool]:
+    """The same with the time among the fields that a last pipe chooses; whether it had to be added."""
+    chosen = _CHOSEN.search(wanted.query) if pipes_of(wanted.query)[-1:] == ["fields"] else None
+    if not chosen or {"timestamp", "`timestamp`"} & set(_NAME.findall(chosen[1])):
+        return wanted, False
+    return replace(wanted, query=f"{wanted.query}, timestamp"), True
+
+
+def _without_timestamp(document: bytes) -> bytes:
+    fields = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
+    fields.pop("timestamp", None)
+    return msgspec.json.encode(fields)
 
 
 class _FileSearch:

@@ -11,6 +11,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 import zstandard
@@ -20,6 +21,7 @@ from logriver.files.opened import Opened
 
 MAX_INFLATED_BYTES = 4 * 1024**3
 _LEFT_FREE_BYTES = 1024**3
+_LARGE_FILES = "/var/tmp"
 _PIECE_BYTES = 262_144
 # So little, because a few bytes can stand for many: 4 kB of empty blocks are 128 MB.
 _ZSTD_BYTES = 4_096
@@ -55,8 +57,14 @@ def inflated(source: BinaryIO, inflate: Callable[[BinaryIO], Iterator[bytes]], t
 
 
 def temporary_file() -> BinaryIO:
-    """An empty file without a name, in the system's directory for such files."""
-    return tempfile.TemporaryFile(prefix="logriver-files-")
+    """An empty file without a name: in `TMPDIR`, else in /var/tmp, which is seldom memory, else where Python puts such.
+
+    Raises `Unavailable` where none of them takes one.
+    """
+    for directory in (os.environ.get("TMPDIR", _LARGE_FILES), None):
+        with suppress(OSError):
+            return tempfile.TemporaryFile(prefix="logriver-files-", dir=directory)
+    raise Unavailable("no directory takes a temporary file, which compressed files need", retry_after_seconds=60)
 
 
 def _write(target: BinaryIO, piece: bytes) -> None:

@@ -25,7 +25,7 @@ MAX_LINE_BYTES = 1_000_000
 
 _SAMPLE_BYTES = 65_536
 # In an object or in quotes a letter may be written so.
-_WRITTEN_OUT = r"\\u00[3-7]"
+_WRITTEN_OUT = r"\\(?:u00[3-7]|[^nrtu\"\\/])"
 _MAX_WORDS, _MAX_LETTERS = 50, 2_000
 
 
@@ -47,6 +47,7 @@ class RecordLines:
         self._is_text = b"\0" not in head
         name = recognise(head[: head.rfind(b"\n") + 1] or head) if self._is_text else "text"
         self._decode = decoder(name, MAX_LINE_BYTES, clock.local_offset_seconds)
+        self._decode_text = decoder("text", MAX_LINE_BYTES, clock.local_offset_seconds)
         # What belongs to a record of a container may stand in another line.
         first, *others = words if words and name not in CONTAINERS else [frozenset[str]()]
         self._matcher = _matcher(first)
@@ -91,6 +92,11 @@ class RecordLines:
             text, starts = _narrowed(text, starts, wanted)
         decoded = self._decode(text, 0, self._file.modified_ns)
         rows = rows_of(decoded, self._file.path)
+        for refused in decoded.refused:
+            # It is no record of that format, and can still be what is looked for.
+            as_text = self._decode_text(refused.raw, refused.offset, self._file.modified_ns)
+            rows += rows_of(as_text, self._file.path)
+        rows.sort(key=_offset)
         return [self._timed(row, starts.get(offset)) for row, offset in reversed(rows)]
 
     def _timed(self, row: Row, start: int | None) -> Row:
@@ -99,6 +105,10 @@ class RecordLines:
             time_ns = self._times.time_at(start)
             return row if time_ns is None else Row(time_ns, row.columns, row.attributes)
         return row
+
+
+def _offset(found: tuple[Row, int]) -> int:
+    return found[1]
 
 
 def _narrowed(text: bytes, starts: dict[int, int], wanted: Matcher) -> tuple[bytes, dict[int, int]]:

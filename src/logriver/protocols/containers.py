@@ -8,9 +8,10 @@ add (`attrs`). A line that the runtime did not write is read as text.
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
+from typing import NamedTuple
 
 from logriver.clock import Zone
 from logriver.protocols.container_lines import Piece
@@ -40,6 +41,14 @@ class _Record:
         self.text += between + other.text
 
 
+class _Seen(NamedTuple):
+    """What is in some lines, with places in them."""
+
+    lines: bytes
+    records: list[_Record]
+    refused: list[Refused]
+
+
 class ContainerLines:
     """The decoder of one file. `piece_of` reads a line, `multiline` says which lines of a stream are one record."""
 
@@ -56,10 +65,12 @@ class ContainerLines:
         self._multiline = multiline
         self._json_lines = JsonLines(max_record_bytes, zone)
         self._times = TimeCache()
+        self._seen: _Seen | None = None
 
     def whole(self, lines: bytes) -> int:
         """How many of the bytes of `lines`, from the first, are records that do not go on in the next lines."""
-        records, _ = self._records(lines, 0)
+        records, refused = self._records(lines, 0)
+        self._seen = _Seen(lines, records, refused)
         whole = min((record.start for record in records if record.open), default=len(lines))
         for record in reversed(records):
             # None is cut in two: of the streams' records, one may begin before and end after another begins.
@@ -75,7 +86,7 @@ class ContainerLines:
 
     def decode(self, chunk: bytes, offset: int, now_ns: int) -> Decoded:
         """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused."""
-        records, refused = self._records(chunk, offset)
+        records, refused = self._seen_in(chunk, offset) or self._records(chunk, offset)
         decoded = Decoded(refused=refused)
         there = [record for record in records if record.text.strip("\r\n")]
         rows = self._rows(there, now_ns)
@@ -87,6 +98,19 @@ class ContainerLines:
             decoded.add(block)
             place += count
         return decoded
+
+    def _seen_in(self, chunk: bytes, offset: int) -> tuple[list[_Record], list[Refused]] | None:
+        """What was found in lines that begin with the chunk, as of the chunk; None where that was not looked at."""
+        seen, self._seen = self._seen, None
+        if seen is None or not seen.lines.startswith(chunk):
+            return None
+        records = [record for record in seen.records if record.start < len(chunk)]
+        if any(record.end > len(chunk) for record in records):
+            return None
+        for record in records:
+            record.start, record.end = record.start + offset, record.end + offset
+        refused = [one for one in seen.refused if one.offset < len(chunk)]
+        return records, [replace(one, offset=one.offset + offset) for one in refused]
 
     def _rows(self, records: list[_Record], now_ns: int) -> list[str]:
         texts = [record.text.strip("\r\n") for record in records]

@@ -7,13 +7,10 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-import msgspec
-
 from logriver import clock
 from logriver.columns import ALIASES, NUMBER, attribute_key
 from logriver.query.field_conditions import kind_of
 
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _NUMBER = re.compile(NUMBER)
 # From here on the engine writes numbers with an exponent.
 _LONG = 1e21
@@ -83,7 +80,16 @@ class Row:
 
     @cached_property
     def _fields(self) -> dict[str, Any]:
-        return _decode(self.attributes)
+        fields: dict[str, Any] = json.loads(self.attributes, object_pairs_hook=_first_of_each)
+        return fields
+
+
+def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; of keys that are equal the engine reads the first."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        found |= dict(reversed(pairs))
+    return found
 
 
 def text_of(value: Any) -> str | None:
