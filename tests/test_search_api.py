@@ -281,6 +281,7 @@ def test_pipes_that_give_no_records_are_refused(client: httpx.Client, pipe: str)
         ("stats", "error | stats count() as n | where nobody > 3", 27),
         ("search", "error | limit 3 | sort level", 16),
         ("patterns", "error | patterns | sort level", 17),
+        ("patterns", "error | patterns | limit 5 | sort level", 27),
         ("tail", "error | fields level | limit 2", 21),
     ],
 )

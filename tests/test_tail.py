@@ -116,12 +116,6 @@ def test_what_a_tail_cannot_give_is_refused(server: RunningServer, params: dict[
     assert answer.json()["error"]["message"]
 
 
-def test_the_cursor_of_a_page_is_none_of_a_tail(server: RunningServer) -> None:
-    send(server, [{"message": "one"}])
-    newer = server.client.get("/api/v1/search", params={"limit": 1}).json()["newer"]
-    assert server.client.get("/api/v1/tail", params={"after": newer}).status_code == 400
-
-
 def test_more_tails_than_allowed_are_turned_away(new_server: NewServer) -> None:
     server = new_server(LOGRIVER_MAX_TAILS="1")
     with Reader(server, ""):
@@ -205,3 +199,11 @@ def test_a_quiet_tail_shows_that_it_lives(server: RunningServer, run: str) -> No
         comments = [line for line in (next(lines) for _ in range(7)) if line.startswith(":")]
         assert len(comments) == 2
         assert 13 < time.monotonic() - started < 20
+
+
+def test_a_tail_begins_where_a_page_ended(server: RunningServer, run: str) -> None:
+    send(server, numbers(run, range(5)))
+    page = server.client.get("/api/v1/search", params={"q": f"run:{run}", "limit": 2}).json()
+    send(server, numbers(run, range(5, 9)))
+    with Reader(server, f"run:{run}", after=page["newer"]) as reader:
+        assert [row["n"] for row in reader.take(4)] == [5, 6, 7, 8]

@@ -33,11 +33,15 @@ class _Event:
 
 
 class Arrivals:
-    """Documents as they arrive, as JSON texts; an empty one says that the tail has begun or still goes on."""
+    """Documents as they arrive, as JSON texts; an empty one says that the tail has begun or still goes on.
 
-    def __init__(self, client: httpx.Client, query: str) -> None:
+    `after` is a cursor of the server's, of a tail or of a page; without one, what arrives from now on.
+    """
+
+    def __init__(self, client: httpx.Client, query: str, after: str = "") -> None:
         self._client = client
         self._query = query
+        self._after = after
         self._cursor = ""
         self._is_lost = False
 
@@ -63,7 +67,8 @@ class Arrivals:
         headers = {"Accept": "text/event-stream"}
         if self._cursor:
             headers["Last-Event-ID"] = self._cursor
-        with stream(self._client, "/api/v1/tail", {"q": self._query}, headers, _SILENCE_SECONDS) as answer:
+        params = {"q": self._query} | ({"after": self._after} if self._after else {})
+        with stream(self._client, "/api/v1/tail", params, headers, _SILENCE_SECONDS) as answer:
             for event in _parsed(whole_lines(answer.iter_bytes())):
                 if event.kind == "error":
                     raise _failure(event.data)

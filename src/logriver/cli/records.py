@@ -1,9 +1,8 @@
 """Records as a result: found ones, as a page, as a stream or as a file, and ones that arrive."""
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import httpx
 import msgspec
@@ -24,9 +23,8 @@ DEFAULT_COUNT = 100
 _DEFAULT_BEFORE_FOLLOWING = 10
 # More are streamed.
 _PAGE = 1_000
-# Before following they have to be one page: its records are remembered, in case they arrive meanwhile.
+# Before following they have to be one page: what arrives is what comes after it.
 _MOST_BEFORE_FOLLOWING = 10_000
-_CHOSEN = re.compile(r"\bfields\b([^|]*)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +52,7 @@ class Page(msgspec.Struct):
 
     rows: list[msgspec.Raw]
     hint: str | None = None
-
-
-class _Identity(msgspec.Struct):
-    id: str = msgspec.field(name="_id", default="")
+    newer: str | None = None
 
 
 # -- found -------------------------------------------------------------------------------------------------------------
@@ -121,40 +116,17 @@ def follow(client: httpx.Client, wanted: Wanted) -> None:
     count = wanted.count
     if count is None:
         count = _MOST_BEFORE_FOLLOWING if wanted.since else _DEFAULT_BEFORE_FOLLOWING
-    asked, hide_id = with_field(wanted, "_id")
-    documents = _followed(client, asked, min(count, _MOST_BEFORE_FOLLOWING))
-    show_documents((without(one, "_id") for one in documents) if hide_id else documents, wanted, at_once=True)
+    show_documents(_followed(client, wanted, min(count, _MOST_BEFORE_FOLLOWING)), wanted, at_once=True)
 
 
 def _followed(client: httpx.Client, wanted: Wanted, count: int) -> Iterator[bytes]:
-    """The tail begins before the search, so nothing falls between them; what both have is known by its `_id`."""
-    arrivals = iter(Arrivals(client, wanted.query))
+    """The tail begins where the page ends, so nothing falls between them and nothing comes twice."""
+    page = _page(client, wanted, count) if count else Page([])
+    arrivals = iter(Arrivals(client, wanted.query, page.newer or ""))
+    # What cannot be followed is said before anything is printed.
     next(arrivals)
-    earlier = [bytes(row) for row in _page(client, wanted, count).rows] if count else []
-    yield from reversed(earlier)
-    known = set(map(_id, earlier))
-    for document in arrivals:
-        if document and not (known and _id(document) in known):
-            yield document
-
-
-def with_field(wanted: Wanted, name: str) -> tuple[Wanted, bool]:
-    """The same with `name` among the fields that a last pipe chooses; whether it had to be added."""
-    chosen = _CHOSEN.search(wanted.query) if pipes_of(wanted.query)[-1:] == ["fields"] else None
-    if not chosen or re.search(rf"\b{name}\b", chosen[1]):
-        return wanted, False
-    return replace(wanted, query=f"{wanted.query}, {name}"), True
-
-
-def _id(document: bytes) -> str:
-    return msgspec.json.decode(document, type=_Identity).id
-
-
-def without(document: bytes, name: str) -> bytes:
-    """The document without that field."""
-    fields = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
-    fields.pop(name, None)
-    return msgspec.json.encode(fields)
+    yield from map(bytes, page.rows[::-1])
+    yield from filter(None, arrivals)
 
 
 # -- printed -----------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class TailCursor(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 _page_decoder = msgspec.msgpack.Decoder(Cursor)
-_tail_decoder = msgspec.msgpack.Decoder(TailCursor)
+_tail_decoder = msgspec.msgpack.Decoder(TailCursor | Cursor)
 
 
 def encode(cursor: Cursor | TailCursor) -> str:
@@ -59,11 +59,12 @@ def decode(text: str) -> Cursor:
 
 
 def decode_tail(text: str) -> TailCursor:
-    """The cursor of a tail that `encode` made. Raises `BadRequest` for anything else."""
+    """The cursor of a tail, or of a page, after whose mark the tail begins. Raises `BadRequest` for anything else."""
     try:
-        return _tail_decoder.decode(_bytes(text))
+        found = _tail_decoder.decode(_bytes(text))
     except (msgspec.MsgspecError, binascii.Error, ValueError):
         raise _no_cursor(text) from None
+    return TailCursor(found.mark) if isinstance(found, Cursor) else found
 
 
 def _bytes(text: str) -> bytes:

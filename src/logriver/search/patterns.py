@@ -93,7 +93,8 @@ def _limit(search: Search, limit: int) -> int:
             return limit
         case (Patterns(), Limit(count)):
             return min(count, limit)
-    with search.at_pipe(isinstance(search.pipes[0], Patterns)):
+    belong = [isinstance(pipe, kind) for pipe, kind in zip(search.pipes, (Patterns, Limit), strict=False)]
+    with search.at_pipe([*belong, False].index(False)):
         raise BadQuery("beside 'patterns' only 'limit' has a place here", hint="such as: error | patterns | limit 10")
 
 
