@@ -1,5 +1,6 @@
 """The agent: a process of its own that follows files into a server, through all that can be wrong between them."""
 
+import os
 import re
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -181,7 +183,33 @@ def test_the_settings_of_an_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         load_as(AgentSettings, {})
 
 
-@pytest.mark.parametrize("server", ["ftp://a", "http://", "http://[::1"])
+def test_names_that_are_not_utf8_do_not_take_its_channel_away(
+    server: RunningServer, new_agent: NewAgent, tmp_path: Path
+) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd\xff"))
+    odd.mkdir()
+    (odd / "a\udcfe.log").write_text("a line\n")
+    (tmp_path / "fine.log").write_text(f"{tmp_path.name} fine\n")
+    agent = new_agent(server.url, str(odd / "*.log"), str(tmp_path / "fine.log"), "--files-root", str(odd))
+    deadline = time.monotonic() + _FOUND_SECONDS
+    while f"{tmp_path}/odd\ufffd/a\ufffd.log" not in paths_shown(server, tmp_path.name):
+        assert time.monotonic() < deadline, agent.log_path.read_text()
+        time.sleep(0.1)
+    assert agent_shown(server, tmp_path.name)["roots"] == [f"{tmp_path}/odd\ufffd"]
+    assert "Traceback" not in agent.log_path.read_text()
+    assert agent.stop() == 0
+
+
+def paths_shown(server: RunningServer, name: str) -> set[str]:
+    return {source["path"] for source in agent_shown(server, name).get("sources", [])}
+
+
+def agent_shown(server: RunningServer, name: str) -> dict[str, Any]:
+    agents = server.client.get("/api/v1/agents").json()["agents"]
+    return next((agent for agent in agents if agent["name"] == name), {})
+
+
+@pytest.mark.parametrize("server", ["ftp://a", "http://", "http://[::1", "http://a:x", "a:99999"])
 def test_what_is_no_address_ends_it(server: str) -> None:
     command = [sys.executable, "-m", "logriver", "agent", "--server", server, "x.log"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -29,15 +29,15 @@ class Address:
 
 def address(server: str) -> Address:
     """The address in `server`, which may leave `http://` out. Raises `BadRequest` where it is none."""
-    url = server if "://" in server else f"http://{server}"
     try:
-        parts = urlsplit(url)
-        host = parts.hostname if parts.scheme in ("http", "https") else None
+        parts = urlsplit(server if "://" in server else f"http://{server}")
+        # Whether a port is one is only told when it is asked for.
+        host = parts.hostname if parts.scheme in ("http", "https") and parts.port != 0 else None
     except ValueError:
         host = None
     if not host:
         raise BadRequest(f"not a server address: {server[:80]!r}", hint=f"write it as {LOCAL_SERVER}")
-    return Address(url, host in _LOOPBACK)
+    return Address(parts.geturl(), host in _LOOPBACK)
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -108,8 +108,7 @@ class Channel:
                 ping_interval=SILENT_SECONDS / 2,
                 ping_timeout=SILENT_SECONDS,
             ) as connection:
-                await self._converse(connection)
-            return "the server ended it", False
+                return await self._converse(connection), False
         except ConnectionClosed as error:
             close = error.rcvd
             refused = close is not None and close.code in _REFUSED
@@ -119,8 +118,8 @@ class Channel:
         except (OSError, TimeoutError, InvalidHandshake) as error:
             return str(error) or type(error).__name__, False
 
-    async def _converse(self, connection: ClientConnection) -> None:
-        """Say who we are, then beat and answer until the connection ends. Raises `ConnectionClosed`."""
+    async def _converse(self, connection: ClientConnection) -> str:
+        """Say who we are, then beat and answer; gives why the agent ended that. Raises `ConnectionClosed`."""
         await connection.send(self._hello)
         answering = Answering(self._answer, connection.send)
         beat_at = clock.monotonic()
@@ -141,6 +140,7 @@ class Channel:
                     await answering.take(frame)
         except BadRequest as error:
             await connection.close(frames.BAD_FRAME, error.message[:100])
+            return error.message
         finally:
             await answering.close()
 
@@ -178,4 +178,4 @@ def _hello(agent: Agent) -> bytes:
 
 
 def _cut(paths: Sequence[str]) -> list[str]:
-    return [path[: frames.MAX_PATH_LENGTH] for path in paths[: frames.MAX_PATHS]]
+    return [frames.text_of(path)[: frames.MAX_PATH_LENGTH] for path in paths[: frames.MAX_PATHS]]

@@ -29,7 +29,7 @@ _TIMEOUT = httpx.Timeout(60.0, connect=5.0, pool=None)
 # The fastest level: a quarter of the bytes for a few milliseconds a megabyte.
 _COMPRESSION_LEVEL = 1
 _NOT_LET_IN = frozenset((401, 403))
-_TRY_AGAIN = frozenset((429, 502, 503, 504))
+_TRY_AGAIN = frozenset((408, 429, 500, 502, 503, 504))
 _LONGEST_RETRY_SECONDS = 60
 # A token may be put right, but the server counts wrong ones, and shuts out who sends too many.
 _NOT_LET_IN_SECONDS = 30
@@ -118,9 +118,7 @@ class ServerSink:
             self._asks_again_at = clock.monotonic() + _NOT_LET_IN_SECONDS
             log.error(self._not_let_in, extra={"fields": {"hint": "give it the server's token"}})
             return Unavailable(self._not_let_in, retry_after_seconds=_NOT_LET_IN_SECONDS)
-        refusal = BadBody(f"{self._url!r} refuses what this agent sends: {detail.message}", hint=detail.hint)
-        log.error(refusal.message, extra={"fields": {"status": status, "hint": detail.hint}})
-        return refusal
+        return BadBody(f"{self._url!r} refuses what this agent sends: {detail.message}", hint=detail.hint)
 
 
 def _packed(batch: Batch) -> bytes:
