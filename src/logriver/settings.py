@@ -159,10 +159,10 @@ class Settings(FollowSettings):
         description="hand a block to the store after so many records",
     )
     block_seconds: float = Field(
-        0.25,
+        1.0,
         gt=0,
         validation_alias=_also("block_seconds", "STREAM_MAX_WAIT_TIME_IN_SECONDS"),
-        description="hand a block to the store after so long; up to four times as long while another is being stored",
+        description="hand a block to the store after so long, after a quarter of it where little comes",
     )
     block_bytes: int = Field(32 * MB, gt=0, description="hand a block to the store after so many bytes")
     query_timeout: float = Field(30.0, gt=0, description="longest time for one query")

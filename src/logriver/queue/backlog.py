@@ -16,6 +16,9 @@ from logriver.queue.base import DeadLetter, Piece, Run
 from logriver.queue.wal_segment import Letter, RecordHeader, Span, records
 
 _JOIN_BYTES = 1_000_000
+# What fills less than this share of a block in this share of the time is handed over then. Where more comes, waiting for
+# the rest halves the merges, and with them a quarter of all work is saved.
+_SHARE = 0.25
 # Rows that are kept in memory until they are taken; what is beyond is read from the log again.
 _READY_BYTES = 64_000_000
 
@@ -88,10 +91,11 @@ class Backlog:
         """The next spans, in order and with contiguous numbers (see `Queue.take`); none once it is closed and empty."""
         with self._changed:
             while not self._closed:
-                enough = self._untaken_records >= max_records or self._untaken_bytes >= max_bytes
-                if self._spans and enough:
+                full = max(self._untaken_records / max_records, self._untaken_bytes / max_bytes)
+                if self._spans and full >= 1:
                     break
-                rest = self._spans[0].since + linger_seconds - clock.monotonic() if self._spans else None
+                wait_seconds = linger_seconds if full >= _SHARE else linger_seconds * _SHARE
+                rest = self._spans[0].since + wait_seconds - clock.monotonic() if self._spans else None
                 if rest is not None and rest <= 0:
                     break
                 self._changed.wait(rest)

@@ -50,7 +50,8 @@ class Queue(Protocol):
     def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
         """The next run, in order; waits until so much is there or the oldest is `linger_seconds` old.
 
-        None once the queue is closed and empty.
+        A quarter of that time is enough where little comes: waiting on would not fill much of a block. None once the
+        queue is closed and empty.
         """
         ...
 
