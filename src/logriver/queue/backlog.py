@@ -16,8 +16,8 @@ from logriver.queue.base import DeadLetter, Piece, Run
 from logriver.queue.wal_segment import Letter, RecordHeader, Span, records
 
 _JOIN_BYTES = 1_000_000
-# What fills less than this share of a block in this share of the time is handed over then. Where more comes, waiting for
-# the rest halves the merges, and with them a quarter of all work is saved.
+# What fills less than this share of a block in this share of the time is handed over then. Where more comes, waiting
+# for the rest halves the merges, which saves a quarter of all work.
 _SHARE = 0.25
 # Rows that are kept in memory until they are taken; what is beyond is read from the log again.
 _READY_BYTES = 64_000_000

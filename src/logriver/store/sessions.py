@@ -17,8 +17,8 @@ from logriver.store.engine import Session
 
 _MAX_IDLE = 16
 _CLOSE_SECONDS = 10.0
-# The newest records are read in the order of the key; to ask the index of times first which granules may hold them costs a
-# quarter of such a page.
+# The newest records are read in the order of the key; to ask the index of times first, which granules may hold them,
+# costs a quarter of such a page.
 _SETUP = "SET enable_extended_results_for_datetime_functions = 1, use_skip_indexes_for_top_k = 0"
 
 
