@@ -22,9 +22,9 @@ from logriver.search.shape import fields_of
 
 QUIET_SECONDS = 15.0
 """After so long without a record there is an empty batch."""
-_LOOK_SECONDS = 0.1
-# At a steady stream each tail asks this often; the time to searchable and this have to stay below a second.
-_ASK_SECONDS = 0.25
+# The mark is looked at so often; blocks of a steady stream come a little less often than it may be asked for them.
+_LOOK_SECONDS = 0.05
+_ASK_SECONDS = 0.2
 _MOST_ROWS = 2_000
 # Numbers that one query covers: what lies far behind is caught up with step by step.
 _WINDOW = 100_000
@@ -72,10 +72,14 @@ class Tail:
         with self._counted():
             yield Batch([], TailCursor(seq))
             told = clock.monotonic()
+            ask_at = 0.0
             while not self._stopping():
-                behind = self._mark() > seq
-                if behind:
+                far_behind = False
+                now = clock.monotonic()
+                if self._mark() > seq and now >= ask_at:
                     batch = await self._next(search, fields, seq)
+                    far_behind = batch.end.seq > seq and self._mark() - batch.end.seq >= _WINDOW
+                    ask_at = now if far_behind else now + _ASK_SECONDS
                     seq = batch.end.seq
                     if batch.documents:
                         told = clock.monotonic()
@@ -83,8 +87,8 @@ class Tail:
                 if clock.monotonic() - told > QUIET_SECONDS:
                     told = clock.monotonic()
                     yield Batch([], TailCursor(seq))
-                if not behind or self._mark() - seq < _WINDOW:
-                    await asyncio.sleep(_ASK_SECONDS if behind else _LOOK_SECONDS)
+                if not far_behind:
+                    await asyncio.sleep(_LOOK_SECONDS)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
