@@ -148,6 +148,27 @@ def test_serve_names_a_wrong_setting(tmp_path: Path) -> None:
     assert "unknown setting 'lisen', did you mean 'listen'?" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["serve", "agent", "doctor"])
+def test_a_config_file_that_is_not_there_is_not_passed_over(tmp_path: Path, command: str) -> None:
+    for config, reason in ((tmp_path / "no.toml", "is not there"), (tmp_path, "is no file")):
+        done = logriver(command, "--config", str(config))
+        assert done.returncode == 2
+        assert f"config file '{config}' {reason}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "reason"),
+    [
+        ("--retention", "5x", "setting 'retention': expected a number and one of s m h d w y, or forever, got '5x'"),
+        ("--max-disk", "200%", "setting 'max_disk': expected a size like 10GB or a share like 80%, got '200%'"),
+    ],
+)
+def test_a_wrong_value_is_told_in_our_words(tmp_path: Path, flag: str, value: str, reason: str) -> None:
+    done = logriver("serve", flag, value, "--data", str(tmp_path / "data"))
+    assert done.returncode == 2
+    assert done.stderr == f"error: {reason}\n"
+
+
 def test_a_wrong_token_setting_is_not_shown(tmp_path: Path) -> None:
     config = tmp_path / "logriver.toml"
     config.write_text("token = 1234567\n")

@@ -22,7 +22,7 @@ SETTINGS_HEAD = """# Settings
 Each can be given as a command's flag where the command has it, as an environment variable, or as a key of a config file
 (TOML) that `--config` or `LOGRIVER_CONFIG` names. The first of these that is there wins, then the default. Sizes are
 bytes, times are seconds. A list in an environment variable is JSON: `LOGRIVER_FOLLOW='["json=/var/log/app.log"]'`. A
-name that is no setting is an error that names the nearest one.
+name that is no setting is an error that names the nearest one, and so is a config file that is not there.
 
 | key | environment | default | meaning |
 |---|---|---|---|

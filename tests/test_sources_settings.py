@@ -84,10 +84,10 @@ def test_include_and_exclude(
     ("text", "reason"),
     [
         ('[[sources]]\npath = "x"\nlables = {}\n', "'sources.0.lables', did you mean 'labels'"),
-        ('[[sources]]\nformat = "json"\n', "'sources.0.path': Field required"),
+        ('[[sources]]\nformat = "json"\n', "'sources.0.path': field required"),
         ('[[source]]\npath = "x"\n', "'source', did you mean 'sources'"),
-        ('[[sources]]\npath = "x"\nmultiline = "lines"\n', "'sources.0.multiline': Input should be '' or 'indent'"),
-        ("[formats]\nshop = 1\n", "'formats.shop': Input should be a valid string"),
+        ('[[sources]]\npath = "x"\nmultiline = "lines"\n', "'sources.0.multiline': input should be '' or 'indent'"),
+        ("[formats]\nshop = 1\n", "'formats.shop': input should be a valid string"),
     ],
 )
 def test_a_table_that_cannot_be(tmp_path: Path, text: str, reason: str) -> None:

@@ -114,11 +114,15 @@ class FollowSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, then environment, then the config file that one of those names."""
+        """Flags, then environment, then the config file that one of those names. Raises `SettingsError` without it."""
         named = init_settings().get("config") or os.environ.get(f"{ENV_PREFIX}CONFIG")
         if not named:
             return init_settings, env_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(named))
+        file = Path(named).expanduser()
+        # The source passes over what is no file, and a server would run with other settings than it was given.
+        if not file.is_file():
+            raise SettingsError(f"config file {str(file)[:200]!r} {'is no file' if file.exists() else 'is not there'}")
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
 
 
 class Settings(FollowSettings):
@@ -176,7 +180,7 @@ class Settings(FollowSettings):
     @classmethod
     def _readable_retention(cls, text: str) -> str:
         if text != FOREVER and not (_DURATION.fullmatch(text) and int(text[:-1])):
-            raise ValueError(f"a number and one of {' '.join(_UNIT_SECONDS)}, or {FOREVER}")
+            raise ValueError(f"expected a number and one of {' '.join(_UNIT_SECONDS)}, or {FOREVER}")
         return text
 
     @field_validator("max_disk")
@@ -184,7 +188,7 @@ class Settings(FollowSettings):
     def _readable_max_disk(cls, text: str) -> str:
         percent, size = _PERCENT.fullmatch(text), _SIZE.fullmatch(text)
         if not (percent and 0 < float(percent[1]) <= 100) and not (size and float(size[1]) > 0 and size[2] != "i"):
-            raise ValueError("a size like 10GB or a share like 80%")
+            raise ValueError("expected a size like 10GB or a share like 80%")
         return text
 
     @property
@@ -252,9 +256,9 @@ def _sentence(problem: dict[str, Any], kind: type[FollowSettings]) -> str:
     if problem["type"] == "extra_forbidden":
         known = SourceTable.model_fields if len(location) > 1 else kind.model_fields
         return f"unknown setting {name!r}{_nearest(str(location[-1]), known)}"
-    if name in _SECRET:
-        return f"setting {name!r}: {problem['msg']}"
-    return f"setting {name!r}: {problem['msg']}, got {str(problem['input'])[:60]!r}"
+    message = problem["msg"].removeprefix("Value error, ")
+    message = f"setting {name!r}: {message[:1].lower()}{message[1:]}"
+    return message if name in _SECRET else f"{message}, got {str(problem['input'])[:60]!r}"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
