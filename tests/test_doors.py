@@ -31,8 +31,8 @@ from logriver.settings import Settings
 
 TOKEN = "a token that nobody guesses"
 APP_ORIGIN = "https://app.example:8443"
-OPEN = {("GET", path) for path in ("/", "/ui/app.js", "/health", "/ready", "/login")}
-OPEN |= {("POST", "/login"), ("POST", "/logout")}
+OPEN = {(method, path) for path in ("/", "/ui/app.js", "/health", "/ready") for method in ("GET", "HEAD")}
+OPEN |= {("GET", "/login"), ("POST", "/login"), ("POST", "/logout")}
 SHUT = {401, 403, 429}
 Headers = dict[str, str]
 

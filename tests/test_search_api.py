@@ -335,6 +335,21 @@ def test_an_unknown_address_and_a_wrong_method(client: httpx.Client) -> None:
     assert (wrong.status_code, error_of(wrong)["code"]) == (405, "method_not_allowed")
 
 
+@pytest.mark.parametrize("path", ["/api/v1/logs", "/logs/ingest/", "/logs/ingest"])
+def test_a_way_in_names_its_method_and_is_found_with_a_slash_too_many(client: httpx.Client, path: str) -> None:
+    wrong = client.get(path)
+    assert (wrong.status_code, wrong.headers["Allow"]) == (405, "POST")
+    slash = client.post(f"{path.rstrip('/')}/", json={"message": "x"}, follow_redirects=True)
+    assert slash.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/", "/ui/app.js"])
+def test_what_is_watched_can_be_asked_by_head(client: httpx.Client, path: str) -> None:
+    answer, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (answer.status_code, b"") == (200, b"")
+    assert head.headers["Content-Type"] == answer.headers["Content-Type"]
+
+
 hostile = st.one_of(
     st.text(max_size=30),
     st.sampled_from(

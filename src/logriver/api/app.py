@@ -30,6 +30,7 @@ from logriver.api import (
     status,
     suggest,
     tail,
+    ways_in,
 )
 from logriver.api.departure import Departure
 from logriver.api.hosts import Hosts
@@ -101,6 +102,7 @@ def create_api(services: Services) -> FastAPI:
     app.include_router(login.router(services.door))
     app.include_router(docs.router(app))
     app.include_router(page.router())
+    app.include_router(ways_in.router())
     return app
 
 

@@ -36,10 +36,12 @@ def router() -> APIRouter:
     preload = ", ".join(f"</ui/{name}>; rel=modulepreload" for name in modules)
 
     @routes.get("/")
+    @routes.head("/")
     async def get_page(request: Request) -> Response:
         return _answer(request, files["index.html"], {"Link": preload})
 
     @routes.get("/ui/{name:path}")
+    @routes.head("/ui/{name:path}")
     async def get_file(request: Request, name: str) -> Response:
         if name not in files:
             raise NotFound(f"nothing has the address {request.url.path[:100]!r}")
