@@ -283,20 +283,24 @@ def test_what_cannot_be_read_says_where(running: RunningServer, call: str, q: st
 
 
 @pytest.mark.parametrize(
-    ("q", "word"),
+    ("q", "position", "word"),
     [
-        ('=~"("', "regular expression"),
-        ("timestamp:>yesterday", "timestamp"),
-        ("* | sort `x", "backticks"),
-        ("* | stats avg(timestamp)", "times"),
-        ("* | stats count() by level | where m > 1", "'m'"),
+        ('=~"("', 2, "regular expression"),
+        ('a path=~"x(?=y)"', 8, "regular expression"),
+        ("timestamp:>yesterday", 11, "timestamp"),
+        ("b -time:[2023 TO later]", 8, "'later'"),
+        ("_received:(now OR 2023)", 11, "'now'"),
+        ("* | stats count() if (timestamp:x)", 32, "'x'"),
+        ("* | sort `x", 9, "backticks"),
+        ("* | stats avg(timestamp)", 2, "times"),
+        ("* | stats count() by level | where m > 1", 27, "'m'"),
     ],
 )
-def test_what_can_be_read_and_not_be_asked_says_why(running: RunningServer, q: str, word: str) -> None:
+def test_what_can_be_read_and_not_be_asked_says_why(running: RunningServer, q: str, position: int, word: str) -> None:
     call = "stats" if "| stats" in q else "search"
     answer = running.client.get(f"/api/v1/{call}", params={"q": q})
     error = answer.json()["error"]
-    assert (answer.status_code, error["code"]) == (400, "bad_query")
+    assert (answer.status_code, error["code"], error["position"]) == (400, "bad_query", position)
     assert word in error["message"] + (error["hint"] or "")
 
 

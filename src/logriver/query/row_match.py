@@ -9,13 +9,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import re2
-
 from logriver.columns import ALIASES, LEVELS, level_of
-from logriver.errors import BadQuery
 from logriver.query import sql
 from logriver.query.attribute_conditions import exact_number, is_finite, is_number
 from logriver.query.field_conditions import kind_of, levels_of, time_ns_of
+from logriver.query.re2_pattern import compiled
 from logriver.query.row import Row, number_of
 from logriver.query.tree import (
     And,
@@ -113,7 +111,7 @@ def _words(text: str) -> Holds:
 def _part_of_word(pieces: tuple[str, ...]) -> Holds:
     if not any(pieces):
         return lambda row: row.message != ""
-    pattern = _compiled(sql.part_pattern(pieces).lower())
+    pattern = compiled(sql.part_pattern(pieces).lower())
     return lambda row: pattern.search(row.folded_message) is not None
 
 
@@ -164,10 +162,10 @@ def _compare(name: str, bounds: list[tuple[str, str]]) -> Holds:
 
 
 def _regex(name: str, pattern: str) -> Holds:
-    compiled = _compiled(pattern)
+    wanted = compiled(pattern)
     if _is_message(name):
-        return lambda row: compiled.search(row.message) is not None
-    return lambda row: any(compiled.search(text) is not None for text in row.texts(name))
+        return lambda row: wanted.search(row.message) is not None
+    return lambda row: any(wanted.search(text) is not None for text in row.texts(name))
 
 
 def _anywhere(value: str) -> Holds:
@@ -222,17 +220,3 @@ def _is_like(text: str, pieces: tuple[str, ...]) -> bool:
             return False
         place = found + len(piece)
     return True
-
-
-def _compiled(pattern: str) -> "re2._Regexp":
-    """As the engine's `match` reads it: a dot is a line end too."""
-    options = re2.Options()
-    options.log_errors = False
-    options.never_capture = True
-    options.dot_nl = True
-    try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
-        reason = error.args[0]
-        reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise BadQuery(f"not a regular expression: {reason[:100]}", hint="the syntax is that of RE2") from None

@@ -7,7 +7,7 @@ on the same expression, and the engine folds the word too, so an answer is the s
 import re
 
 from logriver.columns import ALIASES
-from logriver.query import anywhere_conditions, escaping, field_conditions, regex_words, repetition
+from logriver.query import anywhere_conditions, escaping, field_conditions, re2_pattern, regex_words, repetition
 from logriver.query.binding import Condition, Promoted
 from logriver.query.tree import (
     And,
@@ -23,6 +23,7 @@ from logriver.query.tree import (
     Range,
     Regex,
     Text,
+    at_condition,
 )
 
 __all__ = ["Condition", "Promoted", "condition", "within"]
@@ -38,8 +39,7 @@ _IN_WORD = r"a-z0-9\x{80}-\x{10ffff}"
 def condition(query: Query, promoted: frozenset[str] = frozenset()) -> Condition:
     """The condition that `query` is, the same with whatever fields are promoted.
 
-    Raises `BadQuery` for a value that its column cannot have. A regular expression is read by the engine, which
-    refuses a bad one whatever rows there are.
+    Raises `BadQuery` for a value that its column cannot have and for a regular expression that is none.
     """
     made = Condition(promoted)
     made.sql = _sql(query, made)
@@ -66,7 +66,8 @@ def _sql(query: Query, made: Condition) -> str:
         case Anywhere(value):
             return f"({words(value, made)}) OR {anywhere_conditions.in_fields(value, made)}"
         case _:
-            return _of_field(query, made)
+            with at_condition(query):
+                return _of_field(query, made)
 
 
 def _of_field(query: Field | Part | Exists | Compare | Range | Regex, made: Condition) -> str:
@@ -90,8 +91,9 @@ def _of_field(query: Field | Part | Exists | Compare | Range | Regex, made: Cond
             )
         case Regex(name, pattern):
             made.repeat(repetition.repeated(pattern))
+            re2_pattern.compiled(pattern)
             bound = made.bind(pattern)
-            # Of constants, so it is computed, and a bad pattern refused, before any row is looked at.
+            # Of constants, so it is computed, and what only the engine refuses is, before any row is looked at.
             checks = [f"isNotNull(match('', {bound}))"]
             if name is None or _is_message(name):
                 checks += [words(word, made) for word in regex_words.words_of(pattern)]

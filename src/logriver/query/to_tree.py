@@ -73,21 +73,21 @@ class _ToTree(Transformer[Token, Search]):
         return Everything()
 
     def regex(self, name: Token, pattern: Token) -> Query:
-        return Regex(name.value, pattern.value)
+        return Regex(name.value, pattern.value, pattern.start_pos)
 
     # Values do not know their field yet; `of_field` gives it to each of them.
 
     def exact(self, token: Token) -> Query:
-        return Field("", token.value)
+        return Field("", token.value, token.start_pos)
 
     def exists(self, _star: Token) -> Query:
         return Exists("")
 
     def compare(self, operator: Token, value: Token) -> Query:
-        return Compare("", operator.value, value.value)
+        return Compare("", operator.value, value.value, value.start_pos)
 
     def range(self, opening: Token, low: str | None, high: str | None, closing: Token) -> Query:
-        return Range("", low, high, opening.value == "[", closing.value == "]")
+        return Range("", low, high, opening.value == "[", closing.value == "]", opening.start_pos)
 
     def bound(self, token: Token) -> str | None:
         return None if token.type == "STAR" else token.value

@@ -14,6 +14,8 @@ from logriver.errors import BadQuery
 
 # -- conditions --------------------------------------------------------------------------------------------------------
 
+# What can have a value that cannot be says `at` which character of the text that begins; it is no part of the meaning.
+
 
 @dataclass(frozen=True, slots=True)
 class Everything:
@@ -46,6 +48,7 @@ class Field:
 
     name: str
     value: str
+    at: int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Compare:
     name: str
     operator: Literal["<", "<=", ">", ">="]
     value: str
+    at: int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Range:
     high: str | None
     with_low: bool
     with_high: bool
+    at: int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class Regex:
 
     name: str | None
     pattern: str
+    at: int | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,17 @@ class Or:
 
 
 Query = Everything | Text | Part | Field | Exists | Compare | Range | Regex | Anywhere | Not | And | Or
+
+
+@contextmanager
+def at_condition(query: Query) -> Iterator[None]:
+    """What turns out to be wrong inside of the block is wrong with that condition: a `BadQuery` gets its position."""
+    try:
+        yield
+    except BadQuery as error:
+        if error.position is None and isinstance(query, Field | Compare | Range | Regex):
+            error.position = query.at
+        raise
 
 
 # -- pipes -------------------------------------------------------------------------------------------------------------
