@@ -402,6 +402,7 @@ def test_health_ready_and_metrics(client: httpx.Client) -> None:
     metrics = client.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain")
     assert "logriver_queries_total" in metrics.text
+    assert "_created" not in metrics.text
 
 
 def test_docs_work_offline_and_name_every_call(client: httpx.Client) -> None:

@@ -4,7 +4,10 @@ Counters end in `_total`, times in `_seconds`, sizes in `_bytes`. The hot path c
 never per record.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+# A series `_created` beside each counter says when the process began, and as a gauge that is none of ours by its name.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry()
 
