@@ -150,6 +150,7 @@ def test_records_above_the_visible_mark_are_not_seen(sql_server: RunningServer, 
         ("SELECT (1", None, "cannot be read"),
         ("SELECT 'open", None, "cannot be read"),
         ("", None, "is empty"),
+        ("SELECT * FROM system.tables", None, "only the table 'logs', not '`system`.`tables`'"),
         ("DROP TABLE logs", 0, "only SELECT is available, not 'DROP'"),
         ("SELECT 1; SELECT 2", 8, "one statement at a time"),
         ("SELECT sum(level) FROM logs", None, "illegal type"),
@@ -170,6 +171,14 @@ def test_a_mistake_is_explained(sql_server: RunningServer, query: str, position:
     assert "_visible" not in error["message"]
     if position is not None:
         assert error["position"] == position
+
+
+@pytest.mark.parametrize("body", ["SELECT 1", "SELECT message = 1", '{"q": "SELECT 1"}', ""])
+def test_a_body_without_a_statement_says_how_one_is_sent(sql_server: RunningServer, body: str) -> None:
+    answer = sql_server.client.post("/api/v1/sql", content=body)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "bad_request")
+    assert "parameter" in error["message"]
 
 
 def test_a_result_that_is_too_large_says_so(sql_server: RunningServer) -> None:

@@ -65,6 +65,8 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 def _from_body(body: bytes) -> dict[str, str]:
     try:
         if not body.startswith(b"{"):
+            if body and b"=" not in body:
+                raise ValueError("no parameter is named")
             return dict(parse_qsl(body.decode(), keep_blank_values=True))
         values = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:

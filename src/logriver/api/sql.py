@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from logriver import clock
 from logriver.api import answers, parameters
+from logriver.errors import BadRequest
 from logriver.search.sql import Sql
 
 _QUERY = {"type": "string", "description": "a SELECT over the table `logs`"}
@@ -23,7 +24,9 @@ def router(sql: Sql) -> APIRouter:
     async def post_sql(request: Request) -> Response:
         started = clock.monotonic()
         given = await parameters.body(request)
-        answer = await sql.answer(given.get("query", ""))
+        if "query" not in given:
+            raise BadRequest("the body has no parameter 'query'", hint='send {"query": "SELECT .. FROM logs"}')
+        answer = await sql.answer(given["query"])
         columns = [{"name": name, "type": kind} for name, kind in zip(answer.columns, answer.types, strict=True)]
         stats = {
             "elapsed_ms": round(1000 * (clock.monotonic() - started), 3),

@@ -99,6 +99,8 @@ def check(node: exp.Expr) -> None:
     kind = type(node)
     if kind not in PARTS:
         raise BadQuery(f"not available in sql: {_shown(node)}", hint=_HINTS.get(kind.__name__))
+    if kind is exp.Table and node.args.get("db"):
+        raise BadQuery(f"there is only the table 'logs', not {_shown(node)}")
     parts = PARTS[kind].split()
     for part, value in node.args.items():
         if value in (None, False, []):
