@@ -38,6 +38,14 @@ def test_what_is_no_address_is_refused(address: str) -> None:
         listeners([address])
 
 
+def test_an_address_that_is_taken_is_named() -> None:
+    (taken,) = listeners(["127.0.0.1:0"])
+    taken.listen()
+    address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with taken, pytest.raises(OSError, match=f"^{address} cannot be listened on: address already in use$"):
+        listeners(["127.0.0.1:0", address])
+
+
 def test_one_address_may_stand_for_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGRIVER_LISTEN", "[::1]:3000")
     assert load().listen == ["[::1]:3000"]

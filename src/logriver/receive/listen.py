@@ -12,7 +12,8 @@ from logriver.errors import SettingsError
 def listeners(addresses: Sequence[str]) -> list[socket.socket]:
     """A bound socket for each address, not listening yet.
 
-    Raises `SettingsError` for a text that is no address, `OSError` where one cannot be taken; then none is.
+    Raises `SettingsError` for a text that is no address, `OSError` that names the one that cannot be taken; then
+    none is.
     """
     places = [_place(text) for text in addresses]
     if not places:
@@ -31,7 +32,7 @@ def listeners(addresses: Sequence[str]) -> list[socket.socket]:
 def url(listener: socket.socket, encrypted: bool) -> str:
     """The address of a bound socket as one would type it."""
     host, port = listener.getsockname()[:2]
-    return f"{'https' if encrypted else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{'https' if encrypted else 'http'}://{_shown(host, port)}"
 
 
 def check_certificate(certificate: Path | None, key: Path | None) -> bool:
@@ -70,7 +71,12 @@ def _bound(host: str, port: int) -> socket.socket:
             # So that 0.0.0.0 and :: can be listened on beside each other, and each means what it says.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((host, port))
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        reason = (error.strerror or str(error)).lower()
+        raise OSError(f"{_shown(host, port)} cannot be listened on: {reason}") from None
     return listener
+
+
+def _shown(host: str, port: int) -> str:
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
