@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -79,7 +80,7 @@ class Receiver:
         return self._small_bodies.take
 
     async def _logs(self, scope: Scope, body: bytes, reservation: Reservation) -> tuple[int, bytes]:
-        key_text = header(scope, b"idempotency-key")
+        waits, key_text = _waits(scope), header(scope, b"idempotency-key")
         decoded, key = await self._decode(scope, body, reservation, key_text)
         rejected = len(decoded.refused)
         if not decoded.count and rejected:
@@ -92,7 +93,7 @@ class Receiver:
             receipt = await self._sink.put(Batch(decoded, "http", key, rejected=rejected))
         _count(receipt)
         answer = _counts(receipt.accepted, decoded) | {"duplicate": receipt.duplicate}
-        if b"wait=searchable" in scope["query_string"].split(b"&"):
+        if waits:
             answer["searchable"] = await self._sink.wait_searchable(receipt.last_seq, _SEARCHABLE_SECONDS)
         return 200, _encode(answer)
 
@@ -140,6 +141,16 @@ class Receiver:
 
 
 _NO_HEADERS: Headers = []
+
+
+def _waits(scope: Scope) -> bool:
+    """Whether the answer has to wait. Raises `BadRequest` for another `wait`, whose sender would think that it did."""
+    for name, value in parse_qsl(scope["query_string"].decode("latin-1")):
+        if name == "wait" and value != "searchable":
+            raise BadRequest(f"parameter 'wait' is 'searchable', not {value[:60]!r}")
+        if name == "wait":
+            return True
+    return False
 
 
 def _batch_key(caller: bytes, text: str, body: bytes) -> BatchKey:
