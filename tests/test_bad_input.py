@@ -176,7 +176,7 @@ def test_after_all_those_the_server_is_unharmed(server: Any) -> None:
 # -- the good beside the bad -------------------------------------------------------------------------------------------
 
 BAD_LINES = [
-    (b"not JSON", "invalid character"),
+    (b"not JSON", "not JSON: invalid character"),
     (b"5", "not a JSON object"),
     (b"[]", "not a JSON object"),
     (b'{"a":NaN}', "invalid character"),
@@ -390,6 +390,7 @@ def test_the_log_ingestor_takes_all_or_nothing(door: Door) -> None:
     assert answer.json() == [{}, {"message": ["not a text"]}]
     answer = door.post(json.dumps([record]).encode()[:-1] + b',{"message":"x","a":1e999}]', "/")
     assert "64 bits" in refusal(answer, 400, "bad_body")
+    assert refusal(door.post(b" ", "/"), 400, "bad_body") == "the body is empty"
     for body_text in (b"", b"text", b"5", b"[5]", b"[", b'{"message":"\xff"}'):
         assert door.post(body_text, "/").status_code == 400
     assert_unharmed(door.server)

@@ -50,7 +50,7 @@ def fields_of(record: bytes) -> Fields:
         raise ValueError("not a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = str(error).removeprefix("JSON is malformed: ")
-        raise ValueError(reason[:1].lower() + reason[1:]) from None
+        raise ValueError(f"not JSON: {reason[:1].lower()}{reason[1:]}") from None
     except RecursionError:
         raise ValueError("nested too deep") from None
 

@@ -20,6 +20,8 @@ def problems(body: bytes) -> Problems | list[Problems] | None:
     is neither object nor array.
     """
     body = body.strip()
+    if not body:
+        raise BadBody("the body is empty", hint="send a JSON object or an array of objects")
     if body.startswith(b"["):
         found = [_record_problems(_fields(element)) for element in array_elements(body)]
         return found if any(found) else None
