@@ -41,7 +41,7 @@ LOGOUT_PATH = "/logout"
 
 _BEARER = b"bearer "
 _JSON: Headers = [(b"content-type", b"application/json")]
-_NEED_TOKEN = "send it as 'Authorization: Bearer TOKEN', or open /login in a browser"
+_NEED_TOKEN = "send the token as 'Authorization: Bearer TOKEN', or open /login in a browser"
 
 
 class Door:
