@@ -1,16 +1,20 @@
 """What a search text that finds nothing may have been meant to be, as far as the text alone tells."""
 
 import re
+from dataclasses import replace
 
 from logriver.columns import RESERVED
 from logriver.errors import BadQuery
 from logriver.query import lexer, parser
 from logriver.query.text import value_text
-from logriver.query.tree import PLAIN_NAME, Query, Search
+from logriver.query.tree import PLAIN_NAME, Compare, Exists, Field, Part, Query, Range, Regex, Search
 
 _OPERATORS = {"and": "AND", "or": "OR", "not": "NOT", "&&": "AND", "||": "OR"}
 _BEFORE_A_VALUE = ("FIELD", "ANY", "MATCHES", "COMPARE", "RANGE_OPEN", "_TO")
 _COMPARISON = re.compile(rf"({PLAIN_NAME.pattern})(==?|!=|>=?|<=?)([^=<>].*)")
+# The same with blanks around the sign, as KQL has it; there a colon is one of them.
+_VALUE = r"\"[^\"]*\"|[^\s=<>:~|()\"][^\s|()]*"
+_SPACED = re.compile(rf"(?<![\w.@`\"])({PLAIN_NAME.pattern})\s*(:|==?|!=|>=?|<=?)\s*({_VALUE})")
 _PIPES = {"head": "limit", "take": "limit", "project": "fields", "keep": "fields", "order": "sort"}
 _PIPES |= {name: name for name in ("sort", "limit", "fields")}
 _PIPE = re.compile(r"(\|\s*)([A-Za-z]+)(?=\s)")
@@ -57,12 +61,48 @@ def as_field(text: str) -> Query | None:
     if not found:
         return None
     name, operator, value = found.groups()
-    negation = "-" if operator == "!=" else ""
-    comparison = operator if operator[0] in "<>" else ""
     try:
-        return parser.parse(f"{negation}{name}:{comparison}{value_text(value.strip(_QUOTES))}").where
+        return parser.parse(_condition(name, operator, value)).where
     except BadQuery:
         return None
+
+
+def spaced(text: str) -> str | None:
+    """`text` with `status >= 500` and `service: api` as conditions, and bare words as operators beside them.
+
+    None where there are none or that cannot be read.
+    """
+    corrected = _SPACED.sub(lambda found: _condition(*found.groups()), text)
+    if corrected == text:
+        return None
+    corrected = other_operators(corrected) or corrected
+    try:
+        parser.parse(corrected)
+    except BadQuery:
+        return None
+    return corrected
+
+
+def _condition(name: str, operator: str, value: str) -> str:
+    negation = "-" if operator == "!=" else ""
+    comparison = operator if operator[0] in "<>" else ""
+    return f"{negation}{name}:{comparison}{value_text(value.strip(_QUOTES))}"
+
+
+def name_of(condition: Query) -> str | None:
+    """The field that a condition is about; None of words."""
+    match condition:
+        case Field(name) | Exists(name) | Compare(name) | Range(name) | Regex(name) | Part(name):
+            return name
+    return None
+
+
+def renamed(condition: Query, name: str) -> Query:
+    """The same condition on another field. `condition` is about one."""
+    if isinstance(condition, Part):
+        return replace(condition, field=name)
+    assert isinstance(condition, Field | Exists | Compare | Range | Regex), condition
+    return replace(condition, name=name)
 
 
 def other_place(name: str) -> str:

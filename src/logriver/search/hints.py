@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 from logriver.columns import ALIASES, RESERVED, TABLE, attribute_key
 from logriver.errors import LogriverError
 from logriver.query import parser, text
-from logriver.query.hints import as_field, other_operators, other_pipes, other_place
+from logriver.query.hints import as_field, name_of, other_operators, other_pipes, other_place, renamed, spaced
 from logriver.query.tree import And, Anywhere, Field, Not, Or, Pipe, Query, Search, Text, conjunction, disjunction
 from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
@@ -42,6 +42,10 @@ class _Guess:
     any_time: bool = False
     pipes: tuple[Pipe, ...] | None = None
     """Where they are others than the text's."""
+
+
+_Named = tuple[str, Query]
+"""A condition and the field that it is about."""
 
 
 class Hints:
@@ -78,7 +82,7 @@ class Hints:
     async def _guesses(self, given: str, query: Query, times: Times) -> AsyncIterator[_Guess]:
         """What may be meant, the cheap first: what stands in any field is looked for at last."""
         terms = _terms(query)
-        fields = [term for term in terms if isinstance(term, Field)]
+        fields = [(name, term) for term in terms if (name := name_of(term)) is not None]
         texts = [term for term in terms if isinstance(term, Text)]
         for guess in _other_readings(given, query, fields, texts):
             yield guess
@@ -94,9 +98,9 @@ class Hints:
             if len(word.text.split()) == 1:
                 yield _Guess(f"{word.text[:60]!r} is in a field", _replaced(query, word, Anywhere(word.text)))
 
-    async def _near_names(self, query: Query, fields: list[Field]) -> AsyncIterator[_Guess]:
+    async def _near_names(self, query: Query, fields: list[_Named]) -> AsyncIterator[_Guess]:
         """The same with names of fields that exist and are written nearly so."""
-        unknown = [field for field in fields if field.name not in RESERVED]
+        unknown = [(name, condition) for name, condition in fields if name not in RESERVED]
         if not unknown:
             return
         sampled = await self._fields.sample(rows=_SAMPLE_ROWS)
@@ -105,35 +109,40 @@ class Hints:
         written = {name.rpartition(".")[2].lower(): name for name in names}
         written |= {name.lower(): name for name in (*names, *ALIASES)}
         written = {spelled: name for spelled, name in written.items() if len(spelled) <= _MAX_NAME}
-        for field in unknown:
+        for name, condition in unknown:
             # Comparing takes long, and the deadline is met only where something is waited for.
             await checkpoint()
-            if len(field.name) > _MAX_NAME or attribute_key(field.name) in names:
+            if len(name) > _MAX_NAME or attribute_key(name) in names:
                 continue
-            for near in difflib.get_close_matches(field.name.lower(), written, n=2, cutoff=_LIKENESS):
+            for near in difflib.get_close_matches(name.lower(), written, n=2, cutoff=_LIKENESS):
                 meant = written[near]
-                replaced = _replaced(query, field, Field(meant, field.value))
-                yield _Guess(f"there is no field {field.name[:60]!r}, but {meant[:60]!r}", replaced)
+                replaced = _replaced(query, condition, renamed(condition, meant))
+                yield _Guess(f"there is no field {name[:60]!r}, but {meant[:60]!r}", replaced)
 
 
-def _other_readings(given: str, query: Query, fields: list[Field], texts: list[Text]) -> Iterator[_Guess]:
+def _other_readings(given: str, query: Query, fields: list[_Named], texts: list[Text]) -> Iterator[_Guess]:
     """What the text alone may mean else."""
     operators = other_operators(given)
     if operators:
         yield _Guess("operators are words in capitals", parser.parse(operators).where)
-    renamed = other_pipes(given)
-    if renamed:
-        yield _Guess("pipes for rows are sort, limit and fields", renamed.where, pipes=renamed.pipes)
+    piped = other_pipes(given)
+    if piped:
+        yield _Guess("pipes for rows are sort, limit and fields", piped.where, pipes=piped.pipes)
+    conditions = spaced(given)
+    if conditions:
+        yield _Guess("a condition has no blanks in it", parser.parse(conditions).where)
     for word in texts:
         condition = as_field(word.text)
         if condition is not None:
             yield _Guess(f"{word.text[:60]!r} is text, as a field there is", _replaced(query, word, condition))
-    for field in fields:
-        yield _Guess("as a text in quotes there is", _replaced(query, field, Text(f"{field.name}:{field.value}")))
-        place = other_place(field.name)
+    for name, condition in fields:
+        if isinstance(condition, Field):
+            quoted = Text(f"{name}:{condition.value}")
+            yield _Guess("as a text in quotes there is", _replaced(query, condition, quoted))
+        place = other_place(name)
         if place:
-            moved = _replaced(query, field, Field(place, field.value))
-            yield _Guess(f"not in {field.name[:60]!r}, but in {place[:60]!r}", moved)
+            moved = _replaced(query, condition, renamed(condition, place))
+            yield _Guess(f"not in {name[:60]!r}, but in {place[:60]!r}", moved)
 
 
 def _terms(query: Query) -> list[Query]:
