@@ -76,6 +76,12 @@ def test_a_number_outside_of_the_accepted_times_is_refused(number: float) -> Non
         clock.from_number(number)
 
 
+@pytest.mark.parametrize("day", ["2023-02-29", "2023-13-01", "2023-00-10", "0000-01-01"])
+def test_a_day_that_there_is_not_is_named(day: str) -> None:
+    with pytest.raises(ValueError, match=f"^no such day: '{day}'$"):
+        clock.from_text(f"{day}T08:00:00Z")
+
+
 # -- the cache ---------------------------------------------------------------------------------------------------------
 
 

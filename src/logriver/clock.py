@@ -79,7 +79,10 @@ def from_text(text: str, zone: Zone | None = None) -> int:
     year, month, day, hour, minute, second, fraction, written_zone = found.groups()
     seconds = clock_seconds(int(hour or 0), int(minute or 0), int(second or 0))
     nanos = int((fraction or "0").ljust(9, "0")[:9])
-    time_ns = days_ns(int(year), int(month), int(day)) + seconds * SECOND_NS + nanos
+    try:
+        time_ns = days_ns(int(year), int(month), int(day)) + seconds * SECOND_NS + nanos
+    except ValueError:
+        raise ValueError(f"no such day: {text[:10]!r}") from None
     if written_zone is not None:
         time_ns -= zone_seconds(written_zone) * SECOND_NS
     elif zone is not None:
