@@ -62,6 +62,33 @@ def test_its_own_files_are_small_and_nothing_comes_from_elsewhere(logs: RunningS
     assert sum(len(gzip.compress(logs.client.get(url).content, 3)) for url in own) <= 250_000
 
 
+def test_its_own_files_come_in_few_requests_and_once(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(logs.url)
+    own = """performance.getEntriesByType('resource').filter(({name}) => /ui.page-/.test(name))
+        .map(({name, transferSize}) => [name.split('.').pop(), transferSize])"""
+    expect(page.locator(".lines > .line").first).to_be_visible()
+    first = dict(page.evaluate(own))
+    assert set(first) == {"css", "js"}
+    assert all(first.values())
+    page.goto(f"{logs.url}/?q=retry")
+    expect(page.locator(".lines > .line").first).to_be_visible()
+    assert dict(page.evaluate(own)) == {"css": 0, "js": 0}
+
+
+def test_the_lines_are_asked_for_before_the_fields(logs: RunningServer, open_page: Open) -> None:
+    asked: list[str] = []
+    page = open_page("about:blank")
+    page.on("request", lambda request: asked.append(f"asked {request.url}"))
+    page.on("requestfinished", lambda request: asked.append(f"answered {request.url}"))
+    page.goto(logs.url)
+    expect(page.locator(".fields .field").first).to_be_visible()
+    place = {
+        name: next(n for n, url in enumerate(asked) if name in url) for name in ("/search", "/histogram", "/fields")
+    }
+    answered = next(n for n, url in enumerate(asked) if url.startswith("answered") and "/search" in url)
+    assert max(place["/search"], place["/histogram"]) < answered < place["/fields"]
+
+
 def test_a_file_that_is_there_already_is_not_sent_again(logs: RunningServer) -> None:
     first = logs.client.get("/ui/app.js")
     again = logs.client.get("/ui/app.js", headers={"If-None-Match": first.headers["etag"]})

@@ -75,7 +75,7 @@ export function Explore({ place, go, zone, theme }) {
     </p>
     <${Histogram} answer=${histogram.data} zone=${zone} theme=${theme} zoom=${zoom} mark=${hovered} />
     <div class=${folded ? "below folded" : "below"}>
-      ${!folded && html`<${FieldList} params=${conditions} add=${add} columns=${place.columns}
+      ${!folded && html`<${FieldList} params=${conditions} wanted=${!told.loading} add=${add} columns=${place.columns}
         setColumns=${(columns) => go({ columns }, { replace: true })}
         run=${run} group=${(name) => go({ q: withPipe(place.q, `top 20 ${name}`) })} />`}
       <div class="answer">

@@ -10,10 +10,11 @@ import { Failure } from "./failure.js";
 const FIRST = ["level", "service", "host"];
 const SHOWN = 10;
 
-export function FieldList({ params, add, columns, setColumns, group, run }) {
-  const answer = useCall("/api/v1/fields", params);
+// `wanted` once the lines are there: they are what people wait for, and must not share the engine.
+export function FieldList({ params, wanted, add, columns, setColumns, group, run }) {
+  const answer = useCall("/api/v1/fields", params, wanted);
   const [open, setOpen] = useState(() => new Set(["level"]));
-  const [wanted, setWanted] = useState("");
+  const [part, setPart] = useState("");
   const toggle = (name) => setOpen((old) => {
     const next = new Set(old);
     if (!next.delete(name)) next.add(name);
@@ -22,12 +23,12 @@ export function FieldList({ params, add, columns, setColumns, group, run }) {
   const fields = (answer.data?.fields || []).filter(({ name }) => name !== "message" && name !== "timestamp");
   const place = ({ name }) => (FIRST.includes(name) ? FIRST.indexOf(name) : name.startsWith("_") ? 1000 : 100);
   const shown = fields
-    .filter(({ name }) => name.toLowerCase().includes(wanted.toLowerCase()))
+    .filter(({ name }) => name.toLowerCase().includes(part.toLowerCase()))
     .sort((a, b) => place(a) - place(b) || b.share - a.share || a.name.localeCompare(b.name));
   return html`
     <aside class="fields" aria-label="fields">
       <label class="hidden" for="field-filter">Find a field</label>
-      <input id="field-filter" type="search" placeholder="find a field" value=${wanted} onInput=${(e) => setWanted(e.target.value)} />
+      <input id="field-filter" type="search" placeholder="find a field" value=${part} onInput=${(e) => setPart(e.target.value)} />
       <${Failure} error=${answer.error} again=${answer.again} />
       <ul class=${answer.loading ? "dimmed" : ""}>
         ${shown.map((field) => html`
@@ -36,7 +37,7 @@ export function FieldList({ params, add, columns, setColumns, group, run }) {
               title=${`${[field.type || field.types].flat().join(", ")}, in ${percent(field.share)} of the lines`}>
               <span class="name">${field.name}</span> <small>${percent(field.share)}</small></button>
             ${open.has(field.name) && html`
-              <${Values} name=${field.name} params=${params} add=${add} />
+              <${Values} name=${field.name} ...${{ params, wanted, add }} />
               <p class="actions">
                 <button type="button" aria-pressed=${columns.includes(field.name)} onClick=${() => setColumns(
                   columns.includes(field.name) ? columns.filter((one) => one !== field.name) : [...columns, field.name])}>
@@ -53,8 +54,8 @@ export function FieldList({ params, add, columns, setColumns, group, run }) {
     </aside>`;
 }
 
-function Values({ name, params, add }) {
-  const answer = useCall(`/api/v1/fields/${encodeURIComponent(name)}/values`, { ...params, limit: SHOWN });
+function Values({ name, params, wanted, add }) {
+  const answer = useCall(`/api/v1/fields/${encodeURIComponent(name)}/values`, { ...params, limit: SHOWN }, wanted);
   const values = answer.data?.values || [];
   const most = Math.max(1, ...values.map((value) => value.count));
   if (answer.error) return html`<${Failure} error=${answer.error} again=${answer.again} />`;

@@ -1,6 +1,6 @@
 // The list of lines: a bounded window of pages, endless in both directions, that keeps its place.
 
-import { html, useEffect, useMemo, useRef, useState } from "../helpers/html.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../helpers/html.js";
 import { count } from "../helpers/format.js";
 import { markPattern, term } from "../helpers/language.js";
 import { parts } from "../helpers/times.js";
@@ -39,7 +39,7 @@ function usePages(params, tell) {
     }
   };
   const key = JSON.stringify(params);
-  useEffect(() => {
+  useLayoutEffect(() => {
     control.current = new AbortController();
     const mine = control.current;
     const fresh = new Pages(params);

@@ -1,6 +1,6 @@
 // A hook that asks the server something and keeps the old answer in place until the new one is there.
 
-import { useCallback, useEffect, useRef, useState } from "../helpers/html.js";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "../helpers/html.js";
 import { ask } from "./api.js";
 
 // `key` names the question: another key, or `again()`, asks anew and breaks off what was under way. No key asks nothing.
@@ -9,7 +9,8 @@ export function useAnswer(key, load) {
   const [round, setRound] = useState(0);
   const running = useRef(null);
   const cancel = useCallback(() => running.current?.abort(), []);
-  useEffect(() => {
+  // Asked before what is new is painted: the answer is on its way meanwhile.
+  useLayoutEffect(() => {
     if (key === null) return undefined;
     const control = new AbortController();
     running.current = control;
