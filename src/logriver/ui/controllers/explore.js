@@ -1,10 +1,10 @@
 // The explorer: a question, and what answers it: a histogram with lines, a table with a chart, or patterns.
 
-import { html, useEffect, useState } from "../helpers/html.js";
+import { html, useEffect, useMemo, useState } from "../helpers/html.js";
 import { bytes, count, duration } from "../helpers/format.js";
 import { shape, split, withPipe, withTerm } from "../helpers/language.js";
 import { toMs } from "../helpers/times.js";
-import { useCall } from "../models/answer.js";
+import { useCall, useLate } from "../models/answer.js";
 import { write } from "../models/place.js";
 import { AlsoFiles } from "./alsofiles.js";
 import { Export } from "./export.js";
@@ -27,6 +27,8 @@ export function Explore({ place, go, zone, theme }) {
   const [exporting, setExporting] = useState(false);
   const [folded, setFolded] = useState(matchMedia("(max-width: 700px)").matches);
   const [hovered, setHovered] = useState(null);
+  const [marked, setMarked] = useState(null);
+  const isLate = useLate(told.loading);
   const kind = shape(place.q);
   const params = { q: place.q, from: place.from, to: place.to };
   const conditions = { ...params, q: split(place.q)[0] };
@@ -39,7 +41,8 @@ export function Explore({ place, go, zone, theme }) {
   const run = (q) => (q === place.q ? setRound((old) => old + 1) : go({ q, open: "" }));
   const add = (asked, excluded, changes) => go(changes ? { ...changes, open: "" } : { q: withTerm(place.q, asked, excluded), open: "" });
   const zoom = (from, to) => go({ from: new Date(from * 1000).toISOString(), to: new Date(to * 1000).toISOString() });
-  const tell = (news) => setTold((old) => ({ ...old, ...news }));
+  const asked = JSON.stringify([params, round]);
+  const tell = (news) => setTold((old) => ({ ...old, ...news, asked }));
   const freeze = async () => {
     const fixed = { ...place, from: absolute(place.from), to: absolute(place.to || "now") };
     await navigator.clipboard?.writeText(location.origin + write(fixed)).catch(() => {});
@@ -51,17 +54,23 @@ export function Explore({ place, go, zone, theme }) {
   };
   useExploreKeys(place, go);
 
+  // The lines are only drawn anew for what changes them, not for each move of the pointer.
+  const list = useMemo(
+    () => kind === "rows" && html`<${RowList} params=${{ ...params, round }} ...${{ place, zone, tell, add, marked }} go=${move} hover=${setHovered} />`,
+    [place, zone, round, marked],
+  );
+
   const stats = told.answer?.stats;
   const hint = told.answer?.hint;
   return html`
     <div class="ask">
-      <${QueryBar} text=${place.q} run=${run} error=${told.error || null} busy=${told.loading} cancel=${cancel} />
+      <${QueryBar} text=${place.q} run=${run} error=${told.error || null} busy=${isLate} cancel=${cancel} />
       <${TimeRange} from=${place.from} to=${place.to} zone=${zone} change=${(range) => go({ ...range, open: "" })} />
     </div>
     <p class="facts" role="status" aria-live="polite">
       ${histogram.data && html`<strong>${count(total(histogram.data))}</strong> lines`}
       ${stats && html`<span>${duration(stats.elapsed_ms)}</span><span>${bytes(stats.bytes_read)} read</span>`}
-      ${told.loading && html`<span class="busy">asking</span>`}
+      ${isLate && html`<span class="busy">searching<${Elapsed} /></span>`}
       ${told.cancelled && !told.loading && html`<span>cancelled</span>`}
       <span class="grow"></span>
       ${kind === "rows" && html`<button type="button" aria-pressed=${place.files} title="lines of files that were never taken in, on all machines"
@@ -73,15 +82,15 @@ export function Explore({ place, go, zone, theme }) {
       <button type="button" onClick=${freeze} title="fix the times in the address and copy it">share</button>
       <button type="button" onClick=${() => go({ view: "live" })}>live</button>
     </p>
-    <${Histogram} answer=${histogram.data} zone=${zone} theme=${theme} zoom=${zoom} mark=${hovered} />
+    <${Histogram} answer=${histogram.data} loading=${histogram.loading} ...${{ zone, theme, zoom }} mark=${hovered} hover=${setMarked} />
     <div class=${folded ? "below folded" : "below"}>
-      ${!folded && html`<${FieldList} params=${conditions} wanted=${!told.loading} add=${add} columns=${place.columns}
+      ${!folded && html`<${FieldList} params=${conditions} wanted=${!told.loading && told.asked === asked} add=${add} columns=${place.columns}
         setColumns=${(columns) => go({ columns }, { replace: true })}
         run=${run} group=${(name) => go({ q: withPipe(place.q, `top 20 ${name}`) })} />`}
       <div class="answer">
         ${hint && !told.loading && html`<${Hint} hint=${hint} query=${told.answer.hint_query} go=${go} place=${place} />`}
         ${kind === "rows" && place.files && html`<${AlsoFiles} params=${{ ...params, round }} ...${{ place, zone, add }} hover=${setHovered} />`}
-        ${kind === "rows" && html`<${RowList} params=${{ ...params, round }} ...${{ place, zone, tell, add }} go=${move} hover=${setHovered} />`}
+        ${list}
         ${kind === "stats" && html`<${Statistics} params=${{ ...params, tz: tz(zone), round }} ...${{ tell, go, place, zone }} />`}
         ${kind === "patterns" && html`<${Patterns} params=${{ ...params, round }} ...${{ tell, go, zone }} />`}
       </div>
@@ -89,6 +98,16 @@ export function Explore({ place, go, zone, theme }) {
     ${sql && html`<${ShowSql} params=${params} close=${() => setSql(false)} />`}
     ${exporting && html`<${Export} params=${params} close=${() => setExporting(false)} />`}
   `;
+}
+
+// How long it goes on already, once that can be counted.
+function Elapsed() {
+  const [seconds, setSeconds] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => setSeconds((old) => old + 1), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  return seconds > 0 && html`<span aria-hidden="true">, ${seconds} s</span>`;
 }
 
 function absolute(text) {
@@ -120,7 +139,7 @@ function Hint({ hint, query, go, place }) {
   const changes = { q: query ?? place.q, open: "" };
   return html`
     <div class="hint" role="status">
-      <p>Nothing found. ${hint}</p>
+      <p>Nothing found: ${hint}</p>
       ${query !== undefined && query !== null && html`
         <a href=${write({ ...place, ...changes })} onClick=${(event) => { event.preventDefault(); go(changes); }}><code>${query}</code></a>`}
       ${place.from && html`<button type="button" onClick=${() => go({ from: "", to: "" })}>search all time</button>`}

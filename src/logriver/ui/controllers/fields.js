@@ -58,7 +58,7 @@ function Values({ name, params, wanted, add }) {
   const answer = useCall(`/api/v1/fields/${encodeURIComponent(name)}/values`, { ...params, limit: SHOWN }, wanted);
   const values = answer.data?.values || [];
   const most = Math.max(1, ...values.map((value) => value.count));
-  if (answer.error) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
+  if (answer.error && answer.error.status !== 400) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
   if (!answer.data) return html`<p class="quiet">asking</p>`;
   return html`
     <ul class=${answer.loading ? "values dimmed" : "values"}>

@@ -11,6 +11,7 @@ const ORDER = ["fatal", "error", "warn", "info", "debug", "trace"];
 const LEVEL_COLOURS = new Set(ORDER);
 const HEIGHT = 104;
 const LEAST_DRAG_PIXELS = 4;
+const TIP_PIXELS = 16;
 
 function fill(key, place) {
   if (LEVEL_COLOURS.has(key)) return colour(`--level-${key}`);
@@ -45,7 +46,7 @@ export function stacked(answer) {
   return { times, keys: series.map(({ key }) => key), own, sums, step };
 }
 
-export function Histogram({ answer, zone, theme, zoom, mark }) {
+export function Histogram({ answer, loading, zone, theme, zoom, mark, hover }) {
   const element = useRef(null);
   const tip = useRef(null);
   const plot = useRef(null);
@@ -56,10 +57,21 @@ export function Histogram({ answer, zone, theme, zoom, mark }) {
       const time = plot.current.posToVal(pixel, "x");
       return data.times.findLastIndex((start) => start <= time);
     };
+    let shown = null;
     const show = (chart) => {
       const { left } = chart.cursor;
       const index = left >= 0 ? near(left) : -1;
-      tip.current.textContent = index < 0 ? "" : describe(data, index, zone);
+      const isOver = index >= 0 && chart.over.matches(":hover");
+      tip.current.textContent = isOver ? describe(data, index, zone) : "";
+      // Beside the pointer, towards the middle: the bars that are looked at stay free.
+      const isRight = left > chart.over.clientWidth / 2;
+      const space = isRight ? chart.over.clientWidth - left : left + chart.over.offsetLeft;
+      tip.current.style[isRight ? "right" : "left"] = `${space + TIP_PIXELS}px`;
+      tip.current.style[isRight ? "left" : "right"] = "auto";
+      const start = isOver ? data.times[index] : null;
+      if (start === shown) return;
+      shown = start;
+      hover(start === null ? null : { from: start * 1000, to: (start + data.step) * 1000 });
     };
     const select = (chart) => {
       const { left, width } = chart.select;
@@ -80,7 +92,7 @@ export function Histogram({ answer, zone, theme, zoom, mark }) {
         label: key, paths: bars, fill: fill(key, place), stroke: "transparent", width: 0, points: { show: false },
       }))],
       axes: [timeAxis(zone), { ...plainAxis(52), values: (_, values) => values.map(shortCount), splits: (chart) => [0, chart.scales.y.max] }],
-      hooks: { setCursor: [show], setSelect: [select] },
+      hooks: { ready: [(chart) => pointer.current(chart)], setCursor: [show], setSelect: [select] },
     }, [data.times, ...data.sums], element.current);
     const fit = new ResizeObserver(() => {
       plot.current.setSize({ width: element.current.clientWidth, height: HEIGHT });
@@ -101,13 +113,17 @@ export function Histogram({ answer, zone, theme, zoom, mark }) {
       plot.current = null;
     };
   }, [data, zone, theme]);
+  // The pointer may be here already when it is told that it left the list.
+  const point = (chart) => chart.over.matches(":hover")
+    || chart.setCursor({ left: mark ? chart.valToPos(mark / 1000, "x") : -1, top: 10 });
+  const pointer = useRef(point);
+  pointer.current = point;
   useEffect(() => {
-    if (!plot.current || !mark) return;
-    plot.current.setCursor({ left: plot.current.valToPos(mark / 1000, "x"), top: 10 });
-  }, [mark, data]);
+    if (plot.current) point(plot.current);
+  }, [mark]);
   const total = data ? data.sums.length ? data.sums[0].reduce((sum, number) => sum + number, 0) : 0 : null;
   return html`
-    <section class="histogram" aria-label=${total === null ? "histogram" : `histogram: ${count(total)} records`}>
+    <section class=${loading ? "histogram dimmed" : "histogram"} aria-label=${total === null ? "histogram" : `histogram: ${count(total)} records`}>
       <div ref=${element} class="plot"></div>
       <p ref=${tip} class="tip" aria-hidden="true"></p>
     </section>`;

@@ -1,9 +1,9 @@
 // One line of the list, and what it opens to.
 
-import { html, useState } from "../helpers/html.js";
+import { html, useMemo, useState } from "../helpers/html.js";
 import { valueText } from "../helpers/format.js";
 import { term } from "../helpers/language.js";
-import { flattened, lineOf, rawText, valueOf, visible } from "../helpers/record.js";
+import { MOST_FIELDS, flattened, lineOf, rawText, valueOf, visible } from "../helpers/record.js";
 import { dayAndClock, parts } from "../helpers/times.js";
 import { useCall } from "../models/answer.js";
 import { write } from "../models/place.js";
@@ -19,17 +19,17 @@ export function Marked({ text, pattern }) {
   return shown.split(pattern).map((piece, place) => (place % 2 ? html`<mark>${piece}</mark>` : piece));
 }
 
-export function Line({ record, number, columns, pattern, zone, open, current, toggle, hover, add, place, today }) {
+export function Line({ record, number, columns, pattern, zone, open, current, marked, toggle, hover, add, place, today }) {
   const { day, clock } = parts(record.timestamp, zone);
   const line = lineOf(record);
   const level = record.level || "";
   return html`
-    <div class=${`line level-${level}${open ? " open" : ""}${current ? " current" : ""}`} role="row" data-id=${record._id}
+    <div class=${`line level-${level}${open ? " open" : ""}${current ? " current" : ""}${marked ? " marked" : ""}`} role="row" data-id=${record._id}
       aria-rowindex=${number + 1} aria-selected=${current || open} onMouseEnter=${() => hover?.(Date.parse(record.timestamp))}>
-      <div class="cells" onClick=${toggle}>
+      <div class="cells" onClick=${() => getSelection().isCollapsed && toggle()}>
         <time role="gridcell" datetime=${record.timestamp} title=${`${record.timestamp} (local: ${dayAndClock(record.timestamp, "local")})`}>
           ${day !== today && html`<span class="day">${day} </span>`}${clock}</time>
-        <span role="gridcell" class="level">${level}</span>
+        <span role="gridcell" class="level" title=${level}>${level}</span>
         ${columns.map((name) => html`<span role="gridcell" class="column" title=${name}>${cellText(record, name)}</span>`)}
         <span role="gridcell" class="message"><${Marked} text=${line.slice(0, SHOWN_CHARACTERS)} pattern=${pattern} /></span>
       </div>
@@ -46,6 +46,7 @@ function Opened({ record, pattern, zone, add, place }) {
   const [around, setAround] = useState(false);
   const [said, setSaid] = useState("");
   const message = lineOf(record);
+  const fields = useMemo(() => flattened(record), [record]);
   const copy = async (text, what) => {
     try {
       await navigator.clipboard.writeText(text);
@@ -55,6 +56,7 @@ function Opened({ record, pattern, zone, add, place }) {
     }
   };
   const trace = record.trace_id;
+  const shown = (name, value) => (name === "timestamp" ? `${value} (local: ${dayAndClock(value, "local")})` : valueText(value ?? null));
   const link = write({ ...place, view: "explore", q: `_id:"${record._id}"`, from: "", to: "", open: record._id });
   return html`
     <pre class="whole"><${Marked} text=${message.slice(0, OPEN_CHARACTERS)} pattern=${pattern} />${
@@ -70,16 +72,18 @@ function Opened({ record, pattern, zone, add, place }) {
     </p>
     ${around && html`<${Around} id=${record._id} zone=${zone} />`}
     <table class="record"><tbody>
-      ${flattened(record).map(([name, value]) => html`
+      ${fields.map(([name, value]) => html`
         <tr key=${name}>
           <th scope="row">${visible(name)}</th>
-          <td>${visible(valueText(value ?? null).slice(0, OPEN_CHARACTERS))}</td>
+          <td>${visible(shown(name, value).slice(0, OPEN_CHARACTERS))}</td>
           <td class="actions">${name !== "_id" && name !== "_host" && term(name, value) && html`
             <button type="button" aria-label=${`only ${name} of this line`} title="only lines with it" onClick=${() => add(term(name, value))}>+</button>
             <button type="button" aria-label=${`without ${name} of this line`} title="lines without it" onClick=${() => add(term(name, value), true)}>−</button>`}
+            <button type="button" aria-label=${`copy ${name} of this line`} title="copy the value" onClick=${() => copy(valueText(value ?? null), name)}>copy</button>
           </td>
         </tr>`)}
-    </tbody></table>`;
+    </tbody></table>
+    ${fields.length === MOST_FIELDS && html`<p class="quiet">These are the first ${MOST_FIELDS} fields; copy JSON has all of them.</p>`}`;
 }
 
 // The lines before and after, of the same source, host and service.

@@ -5,6 +5,7 @@ import { ask } from "../models/api.js";
 import * as memory from "../models/memory.js";
 
 const PAUSE_MS = 120;
+const EXCERPT_CHARACTERS = 24;
 
 // Completions for the text at the caret, or the history for an empty box. Late answers to older texts are dropped.
 function useCompletion() {
@@ -104,13 +105,21 @@ export function QueryBar({ text, run, error, busy, cancel }) {
           </ul>`}
         ${error && error.status === 400 && html`
           <div id="query-error" class="query-error" role="alert">
-            ${position !== null && position !== undefined && html`
-              <pre aria-hidden="true">${draft.slice(0, position).replace(/[^\t]/g, " ")}^</pre>`}
+            ${position !== null && position !== undefined && html`<${Caret} text=${draft} position=${position} box=${box.current} />`}
             <p>${error.message}${error.hint && html`. <em>${error.hint}</em>`}</p>
           </div>`}
       </div>
-      ${busy
-        ? html`<button type="button" class="run" onClick=${cancel}>Cancel</button>`
-        : html`<button class="run primary">Search</button>`}
+      ${/* Two buttons: one that turns into the other under the finger would send the form. */ busy
+        ? html`<button key="cancel" type="button" class="run" onClick=${cancel}>Cancel</button>`
+        : html`<button key="search" class="run primary">Search</button>`}
     </form>`;
+}
+
+// Under the place where it went wrong; of a text of several lines that place is shown again.
+function Caret({ text, position, box }) {
+  const isOneLine = box.scrollHeight < 2 * parseFloat(getComputedStyle(box).lineHeight) + 12 && !text.includes("\n");
+  const from = isOneLine ? 0 : Math.max(0, position - EXCERPT_CHARACTERS);
+  const excerpt = text.slice(from, position + EXCERPT_CHARACTERS / 2).replace(/\n/g, " ");
+  return html`
+    <pre aria-hidden="true" class=${isOneLine ? "" : "excerpt"}>${isOneLine ? "" : `${excerpt}\n`}${text.slice(from, position).replace(/[^\t]/g, " ")}^</pre>`;
 }

@@ -51,7 +51,7 @@ function usePages(params, tell) {
   return { pages: pages.current, ...state, load, key };
 }
 
-export function RowList({ params, place, go, zone, tell, add, hover }) {
+export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
   const { pages, loading, error, load, key } = usePages(params, tell);
   const [current, setCurrent] = useState(0);
   const [fresh, setFresh] = useState(0);
@@ -100,6 +100,7 @@ export function RowList({ params, place, go, zone, tell, add, hover }) {
   const toggle = (record) => go({ open: place.open === record._id ? "" : record._id }, { replace: true });
   const keys = (event) => {
     if (event.target.matches("input, textarea, button, a")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const record = rows[current];
     const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: 20, PageUp: -20 }[event.key];
     if (step) move(Math.max(0, Math.min(rows.length - 1, current + step)));
@@ -111,6 +112,18 @@ export function RowList({ params, place, go, zone, tell, add, hover }) {
     else return;
     event.preventDefault();
   };
+  // Keys are for the list wherever nothing else has them.
+  const pressed = useRef(keys);
+  pressed.current = keys;
+  useEffect(() => {
+    const heard = (event) => {
+      if (event.target !== document.body || event.defaultPrevented) return;
+      pressed.current(event);
+      if (event.defaultPrevented) list.current?.focus({ preventScroll: true });
+    };
+    addEventListener("keydown", heard);
+    return () => removeEventListener("keydown", heard);
+  }, []);
   const move = (next) => {
     setCurrent(next);
     list.current?.querySelectorAll(".lines > .line")[next]?.scrollIntoView({ block: "nearest" });
@@ -118,18 +131,19 @@ export function RowList({ params, place, go, zone, tell, add, hover }) {
 
   if (error && error.status !== 400) return html`<${Failure} error=${error} again=${() => go({ round: Date.now() })} />`;
   const today = parts(Date.now(), zone).day;
+  const isMarked = ({ timestamp }) => marked && Date.parse(timestamp) >= marked.from && Date.parse(timestamp) < marked.to;
   const numberBefore = pages ? pages.first * PAGE_ROWS : 0;
   return html`
     ${fresh > 0 && html`<button type="button" class="fresh" onClick=${() => go({ round: Date.now() })}>
       ${fresh >= 1000 ? "1,000 or more" : count(fresh)} new ${fresh === 1 ? "line" : "lines"}</button>`}
     <div ref=${list} class=${`list${place.wrap ? " wrap" : ""}${loading && !rows.length ? " dimmed" : ""}${shown.current !== key ? " dimmed" : ""}`}
       role="grid" aria-label="lines, newest first" aria-rowcount=${pages?.ended ? numberBefore + rows.length : -1}
-      aria-busy=${loading} tabindex="0" onKeyDown=${keys}>
+      aria-busy=${loading} tabindex="0" onKeyDown=${keys} onMouseLeave=${() => hover(null)}>
       <div ref=${top} class="edge"></div>
       <div class="lines">
         ${rows.map((record, number) => html`
           <${Line} key=${record._id} ...${{ record, pattern, zone, hover, add, place, today }} number=${numberBefore + number}
-            columns=${place.columns} open=${place.open === record._id} current=${number === current}
+            columns=${place.columns} open=${place.open === record._id} current=${number === current} marked=${isMarked(record)}
             toggle=${() => { setCurrent(number); toggle(record); }} />`)}
       </div>
       <div ref=${bottom} class="edge">${loading ? "asking" : pages?.ended && rows.length ? "that is all" : ""}</div>

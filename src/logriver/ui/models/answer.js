@@ -3,6 +3,8 @@
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "../helpers/html.js";
 import { ask } from "./api.js";
 
+const LATE_MS = 150;
+
 // `key` names the question: another key, or `again()`, asks anew and breaks off what was under way. No key asks nothing.
 export function useAnswer(key, load) {
   const [state, setState] = useState({ data: null, error: null, loading: false });
@@ -29,6 +31,17 @@ export function useAnswer(key, load) {
     };
   }, [key, round]);
   return { ...state, cancel, again: useCallback(() => setRound((old) => old + 1), []) };
+}
+
+// Whether something goes on for so long that people should see it: what is answered at once does not flicker.
+export function useLate(isOn) {
+  const [isLate, setLate] = useState(false);
+  useEffect(() => {
+    setLate(false);
+    const timer = isOn && setTimeout(() => setLate(true), LATE_MS);
+    return () => clearTimeout(timer);
+  }, [isOn]);
+  return isOn && isLate;
 }
 
 export function useCall(path, params, wanted = true) {

@@ -1,0 +1,133 @@
+"""Reading: what a line opens to, what marks what, and what is shown while one waits."""
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import send
+from tests.conftest import RunningServer
+
+Open = Callable[..., Page]
+# Before the first of `records()`, so that other tests do not meet what is sent here among the newest.
+OLD_SECONDS = 3_300
+BACKGROUND = "element => getComputedStyle(element).backgroundColor"
+
+
+def test_of_the_lines_around_only_the_line_itself_stands_out(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q=retry")
+    page.locator(".line .cells").first.click()
+    page.get_by_role("button", name="lines around").click()
+    own = page.locator(".around .this .cells")
+    other = page.locator(".around .line:not(.this) .cells").first
+    assert own.evaluate(BACKGROUND) != other.evaluate(BACKGROUND)
+
+
+def test_names_and_values_of_a_record_keep_their_width(logs: RunningServer, open_page: Open) -> None:
+    run = uuid.uuid4().hex
+    send(logs, [{"message": "x" * 100_000, "run": run, "timestamp": time.time() - OLD_SECONDS, "y" * 300: 1}])
+    page = open_page(f"{logs.url}/?q=run:{run}")
+    page.locator(".line .cells").first.click()
+    name = page.locator(".record th", has_text="timestamp").bounding_box()
+    whole = page.locator(".opened").bounding_box()
+    table = page.locator(".record").bounding_box()
+    assert name
+    assert whole
+    assert table
+    assert name["height"] < 40
+    assert table["x"] + table["width"] <= whole["x"] + whole["width"]
+    page.get_by_role("button", name="copy run of this line").click()
+    assert page.evaluate("navigator.clipboard.readText()") == run
+
+
+def test_fields_that_are_not_shown_are_told_of(logs: RunningServer, open_page: Open) -> None:
+    run = uuid.uuid4().hex
+    send(
+        logs,
+        [
+            {
+                "message": "many",
+                "run": run,
+                "timestamp": time.time() - OLD_SECONDS,
+                **{f"field{number}": number for number in range(600)},
+            }
+        ],
+    )
+    page = open_page(f"{logs.url}/?q=run:{run}")
+    page.locator(".line .cells").first.click()
+    expect(page.locator(".opened")).to_contain_text("first 500 fields")
+
+
+def test_a_text_can_be_selected_without_opening_the_line(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(logs.url)
+    box = page.locator(".line .message").nth(3).bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 2, box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 120, box["y"] + 10, steps=4)
+    page.mouse.up()
+    assert page.evaluate("getSelection().toString()")
+    expect(page.locator(".opened")).to_have_count(0)
+
+
+def test_histogram_and_list_mark_each_other(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(logs.url)
+    over = page.locator(".histogram .u-over")
+    line = page.locator(".line .cells").nth(3)
+    line.hover()
+    cursor = page.locator(".histogram .u-cursor-x")
+    expect(cursor).not_to_have_class(re.compile("u-off"))
+    place, box = cursor.bounding_box(), over.bounding_box()
+    assert place
+    assert box
+    assert page.locator(".line.marked").count() == 0
+    page.mouse.move(place["x"], box["y"] + 30)
+    expect(page.locator(".line.marked").first).to_be_visible()
+    expect(page.locator(".histogram .tip")).to_contain_text(re.compile(r": \d+ \("))
+    page.mouse.move(box["x"] + 5, box["y"] + 30)
+    expect(page.locator(".line.marked")).to_have_count(0)
+
+
+def test_the_caret_of_a_mistake_stands_free_below_its_place(logs: RunningServer, open_page: Open) -> None:
+    open_page.allowed = "status of 400"  # type: ignore[attr-defined]
+    page = open_page(f"{logs.url}/?q=" + 'level:error "open')
+    box, caret = page.locator("#query").bounding_box(), page.locator("#query-error pre").bounding_box()
+    assert box
+    assert caret
+    assert caret["y"] >= box["y"] + box["height"] + 3
+    page.set_viewport_size({"width": 360, "height": 700})
+    page.fill("#query", "service:api resourceId:server-1 some more words that need a second line (and")
+    page.press("#query", "Enter")
+    excerpt = page.locator("#query-error pre")
+    expect(excerpt).to_contain_text("second line (and")
+    text, mark = excerpt.inner_text().split("\n")
+    assert text[mark.index("^")] == "("
+
+
+def test_keys_work_before_the_list_was_touched(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(logs.url)
+    expect(page.locator(".lines > .line").first).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.locator(".lines > .line").nth(1)).to_have_class(re.compile("current"))
+    page.keyboard.press("o")
+    expect(page.locator(".opened")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("i")
+    expect(page.locator("#query")).to_have_value(re.compile("^level:"))
+
+
+def test_a_slow_answer_is_said_and_can_be_cancelled(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(logs.url)
+    expect(page.locator(".lines > .line").first).to_be_visible()
+    page.route("**/api/v1/search?*", lambda _: None)
+    page.fill("#query", "retry")
+    page.press("#query", "Enter")
+    expect(page.locator(".facts .busy")).to_contain_text("searching, 1 s")
+    expect(page.locator(".list")).to_have_class(re.compile("dimmed"))
+    expect(page.locator(".lines > .line").first).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".facts")).to_contain_text("cancelled")
+    expect(page.get_by_role("button", name="Search")).to_be_visible()
+    expect(page.locator(".facts .busy")).to_have_count(0)
