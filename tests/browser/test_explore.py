@@ -4,6 +4,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable
+from urllib.parse import quote
 
 from playwright.sync_api import Page, expect
 
@@ -283,6 +284,20 @@ def test_statistics_are_a_table_and_a_chart(logs: RunningServer, open_page: Open
     expect(page.locator(".chart canvas")).to_be_visible()
 
 
+def test_a_number_of_a_table_leads_to_what_it_counts(logs: RunningServer, open_page: Open) -> None:
+    query = (
+        "resourceId:* | stats count() as n, count() if (latency_ms:>=400 AND -level:info) as slow by service, bin(10m)"
+    )
+    page = open_page(f"{logs.url}/?q={quote(query)}")
+    row = page.locator(".figures tbody tr").nth(4)
+    service = row.get_by_title("lines with this service").inner_text()
+    slow = row.get_by_title("its lines with latency_ms:>=400")
+    counted = slow.inner_text()
+    slow.click()
+    expect(page.locator("#query")).to_have_value(re.compile(f"service:{service} .*latency_ms:>=400"))
+    expect(page.locator(".facts strong")).to_have_text(counted)
+
+
 def test_patterns_lead_to_their_lines(logs: RunningServer, open_page: Open) -> None:
     page = open_page(f"{logs.url}/?q=" + "* | patterns")
     rows = page.locator(".patterns li")
@@ -300,4 +315,5 @@ def test_sharing_fixes_the_times(logs: RunningServer, open_page: Open) -> None:
     page.wait_for_url(re.compile("from=20.*to=20"))
     link = page.evaluate("navigator.clipboard.readText()")
     assert "q=retry" in link
+    expect(page.locator(".facts")).to_contain_text("link copied")
     assert "to=20" in link

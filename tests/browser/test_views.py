@@ -145,6 +145,17 @@ def test_the_patterns_view(logs: RunningServer, open_page: Open) -> None:
     assert sum(counts) == COUNT // 5
 
 
+def test_patterns_say_what_is_wrong_and_can_be_cancelled(logs: RunningServer, open_page: Open) -> None:
+    open_page.allowed = "status of 400"  # type: ignore[attr-defined]
+    page = open_page(f"{logs.url}/?view=patterns&q=" + 'level:error "open')
+    expect(page.locator("#query-error")).to_contain_text("quote")
+    page.route("**/api/v1/patterns?*", lambda _: None)
+    page.fill("#query", "retry")
+    page.press("#query", "Enter")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Search")).to_be_visible()
+
+
 def test_the_theme_can_be_chosen_and_is_kept(logs: RunningServer, open_page: Open) -> None:
     page = open_page(logs.url, color_scheme="light")
     back = "getComputedStyle(document.body).backgroundColor"
@@ -199,9 +210,8 @@ def test_the_slowest_customers_failed_requests_are_found_by_clicks(
     page.get_by_role("button", name="last hour").click()
     page.get_by_role("button", name="last 10 min").click()
     page.get_by_role("button", name="slowest customers").click()
-    page.get_by_title("lines with this customer").first.click()
+    page.get_by_title("its lines with status:>=400").first.click()
     expect(page.locator("#query")).to_have_value(re.compile("customer:cust_2"))
-    page.get_by_role("button", name="failed requests").click()
     expect(page.locator("#query")).to_have_value(re.compile("status:>=400"))
     failed = sum(one["customer"] == "cust_2" and one["status"] in (404, 500) for one in requests)
     expect(page.locator(".facts strong")).to_have_text(str(failed))

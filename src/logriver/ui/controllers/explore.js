@@ -18,11 +18,13 @@ import { Statistics } from "./statistics.js";
 import { TimeRange, shifted } from "./timerange.js";
 
 const BUCKETS = 80;
+const SAID_MS = 4_000;
 const tz = (zone) => (zone === "UTC" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone);
 
 export function Explore({ place, go, zone, theme }) {
   const [round, setRound] = useState(0);
   const [told, setTold] = useState({ loading: true });
+  const [shared, setShared] = useState("");
   const [sql, setSql] = useState(false);
   const [exporting, setExporting] = useState(false);
   const [folded, setFolded] = useState(matchMedia("(max-width: 700px)").matches);
@@ -45,7 +47,9 @@ export function Explore({ place, go, zone, theme }) {
   const tell = (news) => setTold((old) => ({ ...old, ...news, asked }));
   const freeze = async () => {
     const fixed = { ...place, from: absolute(place.from), to: absolute(place.to || "now") };
-    await navigator.clipboard?.writeText(location.origin + write(fixed)).catch(() => {});
+    const copied = navigator.clipboard?.writeText(location.origin + write(fixed)).then(() => true, () => false);
+    setShared((await copied) ? "link copied" : "the link is in the address bar");
+    setTimeout(() => setShared(""), SAID_MS);
     go({ from: fixed.from, to: fixed.to });
   };
   const cancel = () => {
@@ -72,6 +76,7 @@ export function Explore({ place, go, zone, theme }) {
       ${stats && html`<span>${duration(stats.elapsed_ms)}</span><span>${bytes(stats.bytes_read)} read</span>`}
       ${isLate && html`<span class="busy">searching<${Elapsed} /></span>`}
       ${told.cancelled && !told.loading && html`<span>cancelled</span>`}
+      ${shared && html`<span>${shared}</span>`}
       <span class="grow"></span>
       ${kind === "rows" && html`<button type="button" aria-pressed=${place.files} title="lines of files that were never taken in, on all machines"
         onClick=${() => go({ files: !place.files }, { replace: true })}>also files</button>`}

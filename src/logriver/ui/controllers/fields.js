@@ -27,6 +27,9 @@ export function FieldList({ params, wanted, add, columns, setColumns, group, run
     .sort((a, b) => place(a) - place(b) || b.share - a.share || a.name.localeCompare(b.name));
   return html`
     <aside class="fields" aria-label="fields">
+      ${fields.length > 0 && html`
+        <ul class="questions" aria-label="questions to begin with">${questionsFor(new Set(fields.map(({ name }) => name))).map(([title, , question]) => html`
+          <li><button type="button" title=${question(params.q)} onClick=${() => run(question(params.q))}>${title}</button></li>`)}</ul>`}
       <label class="hidden" for="field-filter">Find a field</label>
       <input id="field-filter" type="search" placeholder="find a field" value=${part} onInput=${(e) => setPart(e.target.value)} />
       <${Failure} error=${answer.error} again=${answer.again} />
@@ -47,10 +50,6 @@ export function FieldList({ params, wanted, add, columns, setColumns, group, run
               </p>`}
           </li>`)}
       </ul>
-      ${fields.length > 0 && html`
-        <h3 id="questions">Questions</h3>
-        <ul aria-labelledby="questions">${questionsFor(new Set(fields.map(({ name }) => name))).map(([title, , question]) => html`
-          <li><button type="button" class="plain" title=${question(params.q)} onClick=${() => run(question(params.q))}>${title}</button></li>`)}</ul>`}
     </aside>`;
 }
 
@@ -59,7 +58,7 @@ function Values({ name, params, wanted, add }) {
   const values = answer.data?.values || [];
   const most = Math.max(1, ...values.map((value) => value.count));
   if (answer.error && answer.error.status !== 400) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
-  if (!answer.data) return html`<p class="quiet">asking</p>`;
+  if (!answer.data) return html`<p class="quiet">searching</p>`;
   return html`
     <ul class=${answer.loading ? "values dimmed" : "values"}>
       ${values.map(({ value, count: number }) => {

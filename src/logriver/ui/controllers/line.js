@@ -91,7 +91,7 @@ function Around({ id, zone }) {
   const [size, setSize] = useState(10);
   const answer = useCall("/api/v1/context", { id, before: size, after: size });
   if (answer.error) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
-  if (!answer.data) return html`<p class="quiet">asking</p>`;
+  if (!answer.data) return html`<p class="quiet">searching</p>`;
   return html`
     <div class="around">
       ${answer.data.rows.map((row) => html`

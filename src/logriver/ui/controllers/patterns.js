@@ -1,10 +1,10 @@
 // Templates of messages with their counts; a click finds the lines of one.
 
-import { html, useEffect } from "../helpers/html.js";
+import { html, useEffect, useState } from "../helpers/html.js";
 import { count } from "../helpers/format.js";
 import { split } from "../helpers/language.js";
 import { dayAndClock } from "../helpers/times.js";
-import { useCall } from "../models/answer.js";
+import { useCall, useLate } from "../models/answer.js";
 import { Failure } from "./failure.js";
 import { QueryBar } from "./querybar.js";
 import { TimeRange } from "./timerange.js";
@@ -17,7 +17,7 @@ export function Patterns({ params, tell, go, zone }) {
     tell?.({ answer: answer.data, loading: answer.loading, error: answer.error, cancel: answer.cancel });
   }, [answer.data, answer.loading, answer.error]);
   if (answer.error && answer.error.status !== 400) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
-  if (!answer.data) return html`<p class="quiet">asking</p>`;
+  if (!answer.data) return answer.loading && html`<p class="quiet">searching</p>`;
   const { patterns, sampled } = answer.data;
   const most = Math.max(1, ...patterns.map((pattern) => pattern.count));
   return html`
@@ -32,19 +32,22 @@ export function Patterns({ params, tell, go, zone }) {
             <span class="number">${count(pattern.count)}</span>
             <code>${visible(pattern.pattern)}</code></button>
           <details><summary>example</summary>
-            <pre>${visible(pattern.example)}</pre>
-            <p class="quiet">first ${dayAndClock(pattern.first_seen, zone)}, last ${dayAndClock(pattern.last_seen, zone)}</p></details>
+            <div><pre>${visible(pattern.example)}</pre>
+              <p class="quiet">first ${dayAndClock(pattern.first_seen, zone)}, last ${dayAndClock(pattern.last_seen, zone)}</p></div></details>
         </li>`)}
       </ol>
     </div>`;
 }
 
 export function PatternsView({ place, go, zone }) {
-  const params = { q: place.q, from: place.from, to: place.to };
+  const [round, setRound] = useState(0);
+  const [told, setTold] = useState({});
+  const isLate = useLate(Boolean(told.loading));
+  const params = { q: place.q, from: place.from, to: place.to, round };
   return html`
     <div class="ask">
-      <${QueryBar} text=${place.q} run=${(q) => go({ q })} error=${null} busy=${false} />
+      <${QueryBar} text=${place.q} run=${(q) => (q === place.q ? setRound(round + 1) : go({ q }))} error=${told.error} busy=${isLate} cancel=${told.cancel} />
       <${TimeRange} from=${place.from} to=${place.to} zone=${zone} change=${go} />
     </div>
-    <${Patterns} params=${params} go=${go} zone=${zone} />`;
+    <${Patterns} params=${params} tell=${setTold} go=${go} zone=${zone} />`;
 }

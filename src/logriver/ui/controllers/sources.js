@@ -86,7 +86,7 @@ function Searchable({ path, zone }) {
   const answer = useCall("/api/v1/sources", { source: path, limit: 1 });
   const found = answer.data?.searchable;
   if (answer.error) return html`<${Failure} error=${answer.error} />`;
-  if (!found) return html`<p class="quiet">asking</p>`;
+  if (!found) return html`<p class="quiet">searching</p>`;
   if (!found.records) return html`<p class="quiet">No record of it can be found.</p>`;
   return html`<p class="quiet">${count(found.records)} records can be found, the first of them received ${dayAndClock(found.oldest, zone)},
     from byte ${count(found.oldest_offset)} of its file.</p>`;

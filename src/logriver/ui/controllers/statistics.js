@@ -3,14 +3,15 @@
 import { html, useEffect, useMemo, useRef } from "../helpers/html.js";
 import { colour } from "../helpers/colour.js";
 import { cell, shortCount } from "../helpers/format.js";
-import { term, withTerm, split } from "../helpers/language.js";
+import { countedBy, split, term, withTerm } from "../helpers/language.js";
 import { plainAxis, timeAxis } from "../helpers/timeaxis.js";
-import { dayAndClock } from "../helpers/times.js";
+import { dayAndClock, spanMs } from "../helpers/times.js";
 import { useCall } from "../models/answer.js";
 import UPlot from "../vendor/uplot.js";
 import { Failure } from "./failure.js";
 
-const MOST_BARS = 30;
+// The table below has them all, and should be seen.
+const MOST_BARS = 10;
 const MOST_LINES = 12;
 const nameOf = (column) => (typeof column === "string" ? column : column.name);
 
@@ -25,10 +26,21 @@ export function Statistics({ params, tell, go, place, zone }) {
   const { rows } = answer.data;
   const bin = columns.indexOf("bin");
   const numeric = columns.map((_, at) => at !== bin && rows.some((row) => typeof row[at] === "number") && rows.every((row) => row[at] === null || typeof row[at] === "number"));
-  const narrow = (name, value) => {
-    const asked = term(name, value);
-    if (asked) go({ q: withTerm(split(place.q)[0], asked) });
+  const counted = countedBy(place.q);
+  const width = /\bbin\((\w+)\)/.exec(place.q)?.[1];
+  // To the lines behind a value, or behind a number: those of its row, and of what the number counts.
+  const narrow = (row, at) => {
+    const groups = numeric[at] ? columns.map((_, index) => index).filter((index) => index !== bin && !numeric[index]) : [at];
+    const terms = groups.filter((index) => index !== bin).map((index) => term(columns[index], row[index])).filter(Boolean);
+    const condition = counted.get(columns[at]);
+    const q = [...terms, condition].filter(Boolean).reduce((text, asked) => withTerm(text, asked), split(place.q)[0]);
+    const from = Date.parse(row[bin]);
+    const times = bin >= 0 && width ? { from: new Date(from).toISOString(), to: new Date(from + spanMs(width)).toISOString() } : {};
+    go({ q, ...(numeric[at] || at === bin ? times : {}), open: "" });
   };
+  const title = (at) => (at === bin ? "lines of this time"
+    : counted.has(columns[at]) ? `its lines with ${counted.get(columns[at])}` : numeric[at] ? "its lines" : `lines with this ${columns[at]}`);
+  const figure = (value, at) => (at === bin ? dayAndClock(value, zone).replace(/\.000$/, "") : cell(value));
   return html`
     <div class=${answer.loading ? "statistics dimmed" : "statistics"}>
       ${rows.length > 0 && (bin >= 0
@@ -39,11 +51,8 @@ export function Statistics({ params, tell, go, place, zone }) {
           <thead><tr>${columns.map((name, at) => html`<th scope="col" class=${numeric[at] ? "number" : ""}>${name}</th>`)}</tr></thead>
           <tbody>${rows.map((row) => html`
             <tr>${row.map((value, at) => html`
-              <td class=${numeric[at] ? "number" : ""}>${at === bin
-                ? dayAndClock(value, zone).replace(/\.000$/, "")
-                : numeric[at] || value === null
-                  ? cell(value)
-                  : html`<button type="button" class="plain" title=${`lines with this ${columns[at]}`} onClick=${() => narrow(columns[at], value)}>${cell(value)}</button>`}</td>`)}
+              <td class=${numeric[at] ? "number" : ""}>${value !== null
+                && html`<button type="button" class="plain" title=${title(at)} onClick=${() => narrow(row, at)}>${figure(value, at)}</button>`}</td>`)}
             </tr>`)}
           </tbody>
         </table>

@@ -42,6 +42,12 @@ export function withPipe(text, pipe) {
   return `${split(text)[0] || "*"} | ${pipe}`;
 }
 
+// The conditions of `count() if (..) as name` by name: what a number of that column counts.
+export function countedBy(text) {
+  const found = split(text)[1].matchAll(/\bcount\(\)\s+if\s+\(((?:"(?:[^"\\]|\\.)*"|[^()"]|\([^()]*\))*)\)\s+as\s+(\w+)/g);
+  return new Map([...found].map(([, condition, name]) => [name, / OR /.test(condition) ? `(${condition.trim()})` : condition.trim()]));
+}
+
 // Which way an answer to this text is shown.
 export function shape(text) {
   const pipes = split(text)[1];

@@ -12,7 +12,7 @@ const UNITS_MS = { s: 1e3, m: 6e4, h: 36e5, d: 864e5, w: 6048e5 };
 
 export const isRelative = (text) => SPAN.test(text) || NOW.test(text);
 
-function spanMs(text) {
+export function spanMs(text) {
   return [...text.matchAll(/(\d+(?:\.\d+)?)([smhdw])/g)].reduce((sum, part) => sum + part[1] * UNITS_MS[part[2]], 0);
 }
 

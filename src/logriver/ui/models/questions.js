@@ -14,8 +14,8 @@ const QUESTIONS = [
 
 function customers(by) {
   return () => "latency_seconds:* | stats p99(latency_seconds) as p99, p50(latency_seconds) as median, "
-    + `count() as requests, count() if (status:<400) as successful by ${by} `
-    + "| eval uptime = 100 * successful / requests | sort p99 desc";
+    + `count() as requests, count() if (status:>=400) as failed by ${by} `
+    + "| eval uptime = 100 * (requests - failed) / requests | sort p99 desc";
 }
 
 export function questionsFor(names) {
