@@ -131,3 +131,52 @@ def test_a_slow_answer_is_said_and_can_be_cancelled(logs: RunningServer, open_pa
     expect(page.locator(".facts")).to_contain_text("cancelled")
     expect(page.get_by_role("button", name="Search")).to_be_visible()
     expect(page.locator(".facts .busy")).to_have_count(0)
+
+
+def first_seen(page: Page) -> object:
+    """The line at the upper edge of the list."""
+    return page.evaluate("""() => {
+        const list = document.querySelector(".list"), edge = list.getBoundingClientRect().top + 12;
+        const lines = [...list.querySelectorAll(".lines > .line")];
+        return lines.find((line) => line.getBoundingClientRect().bottom > edge).dataset.id;
+    }""")
+
+
+def test_who_comes_back_finds_the_place(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q=resourceId:*")
+    expect(page.locator(".lines > .line").first).to_be_visible()
+    for _ in range(2):
+        page.eval_on_selector(".list", "list => list.scrollTo(0, list.scrollHeight)")
+        page.wait_for_timeout(500)
+    page.eval_on_selector(".list", "list => list.scrollTo(0, 3001)")
+    page.wait_for_timeout(200)
+    place = first_seen(page)
+    held = page.locator(".lines > .line").count()
+    page.fill("#query", "retry")
+    page.press("#query", "Enter")
+    expect(page.locator(".line mark").first).to_be_visible()
+    page.get_by_role("link", name="Status").click()
+    expect(page.locator(".tiles")).to_be_visible()
+    page.go_back()
+    expect(page.locator(".line mark").first).to_be_visible()
+    page.go_back()
+    expect(page.locator("#query")).to_have_value("resourceId:*")
+    expect(page.locator(".lines > .line")).to_have_count(held)
+    assert first_seen(page) == place
+    page.eval_on_selector(".list", "list => list.scrollTo(0, list.scrollHeight)")
+    expect(page.locator(".lines > .line")).not_to_have_count(held)
+
+
+def test_another_range_keeps_the_line_that_is_read(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q=resourceId:*")
+    expect(page.locator(".lines > .line").first).to_be_visible()
+    page.locator(".line .cells").nth(40).click()
+    page.eval_on_selector(".list", "list => list.scrollTo(0, 700)")
+    page.wait_for_timeout(200)
+    place = first_seen(page)
+    page.click("#range")
+    page.get_by_role("button", name="last 6 hours").click()
+    page.wait_for_url(re.compile("from=6h"))
+    expect(page.locator(".list")).not_to_have_class(re.compile("dimmed"))
+    assert first_seen(page) == place
+    expect(page.locator(".opened")).to_be_visible()

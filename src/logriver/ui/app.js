@@ -26,7 +26,11 @@ function usePlace() {
   const go = useCallback((changes, { replace = false } = {}) => {
     const next = { ...read(), ...changes };
     const address = write(next);
-    if (address !== location.pathname + location.search) history[replace ? "replaceState" : "pushState"](null, "", address);
+    if (address !== location.pathname + location.search) {
+      // What was seen at an entry of the history is found again by its number.
+      if (!replace) next.visit = `${Date.now()}-${history.length}`;
+      history[replace ? "replaceState" : "pushState"]({ visit: next.visit }, "", address);
+    }
     setPlace(next);
   }, []);
   return [place, go];

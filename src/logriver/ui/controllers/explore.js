@@ -69,7 +69,7 @@ export function Explore({ place, go, zone, theme }) {
   return html`
     <div class="ask">
       <${QueryBar} text=${place.q} run=${run} error=${told.error || null} busy=${isLate} cancel=${cancel} />
-      <${TimeRange} from=${place.from} to=${place.to} zone=${zone} change=${(range) => go({ ...range, open: "" })} />
+      <${TimeRange} from=${place.from} to=${place.to} zone=${zone} change=${go} />
     </div>
     <p class="facts" role="status" aria-live="polite">
       ${histogram.data && html`<strong>${count(total(histogram.data))}</strong> lines`}

@@ -5,14 +5,14 @@ import { count } from "../helpers/format.js";
 import { markPattern, term } from "../helpers/language.js";
 import { parts } from "../helpers/times.js";
 import { ask } from "../models/api.js";
-import { PAGE_ROWS, Pages } from "../models/pages.js";
+import { PAGE_ROWS, Pages, keep, keptAt } from "../models/pages.js";
 import { Failure } from "./failure.js";
 import { Line } from "./line.js";
 
 const ASK_NEWER_SECONDS = 5;
 
 // Loads pages as the reader comes near either end. `params` is the question; a new one begins anew.
-function usePages(params, tell) {
+function usePages(params, visit, tell) {
   const pages = useRef(null);
   const [, redraw] = useState(0);
   const [state, setState] = useState({ loading: true, error: null });
@@ -39,26 +39,39 @@ function usePages(params, tell) {
     }
   };
   const key = JSON.stringify(params);
+  const question = JSON.stringify([params.q, params.from, params.to]);
+  const at = useRef(null);
   useLayoutEffect(() => {
     control.current = new AbortController();
     const mine = control.current;
+    // Asked again at the same place, it is asked anew.
+    const seen = visit !== at.current && keptAt(visit, question);
+    at.current = visit;
+    if (seen) {
+      seen.pages.control = mine;
+      pages.current = seen.pages;
+      setState({ loading: false, error: null });
+      tell({ answer: seen.pages.answer, loading: false, error: null, cancelled: false });
+      return () => mine.abort();
+    }
     const fresh = new Pages(params);
     fresh.control = mine;
     tell({ loading: true, cancel: () => mine.abort() });
     load("next", fresh);
     return () => mine.abort();
-  }, [key, params.round]);
-  return { pages: pages.current, ...state, load, key };
+  }, [key, visit]);
+  return { pages: pages.current, ...state, load, key, question };
 }
 
 export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
-  const { pages, loading, error, load, key } = usePages(params, tell);
+  const { pages, loading, error, load, key, question } = usePages(params, place.visit, tell);
   const [current, setCurrent] = useState(0);
   const [fresh, setFresh] = useState(0);
   const list = useRef(null), top = useRef(null), bottom = useRef(null);
   const rows = pages ? pages.held : [];
   const pattern = useMemo(() => markPattern(params.q || ""), [params.q]);
   const shown = useRef(key);
+  const anchor = useRef(null);
 
   useEffect(() => {
     const watch = new IntersectionObserver((entries) => {
@@ -73,13 +86,38 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
     return () => watch.disconnect();
   }, [pages, rows.length, pages?.first]);
 
-  // Another question begins at its top; the same one keeps its place.
-  useEffect(() => {
-    if (shown.current === key || !pages) return;
+  // Another question begins at its top, the same one keeps its place, and one that is come back to has the one it had.
+  useLayoutEffect(() => {
+    if (!pages) return;
     shown.current = key;
-    if (list.current) list.current.scrollTop = 0;
-    setCurrent(0);
+    const seen = keptAt(place.visit, question);
+    if (seen?.pages === pages) {
+      list.current.scrollTop = seen.top;
+      setCurrent(seen.current);
+      return;
+    }
+    keep(place.visit, { question, pages, top: 0, current: 0 });
+    const same = rows.findIndex((record) => record._id === anchor.current);
+    setCurrent(Math.max(0, same));
+    if (same < 0) list.current.scrollTop = 0;
+    else list.current.querySelectorAll(".lines > .line")[same].scrollIntoView({ block: "start" });
   }, [pages]);
+  // For another range of the same question: the line that is the first to be seen now.
+  const asked = useRef(params.q);
+  useLayoutEffect(() => {
+    const edge = list.current?.getBoundingClientRect().top;
+    const first = list.current?.scrollTop > 0
+      && [...list.current.querySelectorAll(".lines > .line")].find((line) => line.getBoundingClientRect().bottom > edge);
+    anchor.current = first && asked.current === params.q ? first.dataset.id : null;
+    asked.current = params.q;
+  }, [question]);
+  const scrolled = () => {
+    const seen = keptAt(place.visit, question);
+    if (seen?.pages === pages) Object.assign(seen, { top: list.current.scrollTop, current });
+  };
+  useEffect(() => {
+    if (list.current) scrolled();
+  }, [current]);
 
   // New lines are counted and only shown when the reader wants them.
   useEffect(() => {
@@ -138,7 +176,7 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
       ${fresh >= 1000 ? "1,000 or more" : count(fresh)} new ${fresh === 1 ? "line" : "lines"}</button>`}
     <div ref=${list} class=${`list${place.wrap ? " wrap" : ""}${loading && !rows.length ? " dimmed" : ""}${shown.current !== key ? " dimmed" : ""}`}
       role="grid" aria-label="lines, newest first" aria-rowcount=${pages?.ended ? numberBefore + rows.length : -1}
-      aria-busy=${loading} tabindex="0" onKeyDown=${keys} onMouseLeave=${() => hover(null)}>
+      aria-busy=${loading} tabindex="0" onScroll=${scrolled} onKeyDown=${keys} onMouseLeave=${() => hover(null)}>
       <div ref=${top} class="edge"></div>
       <div class="lines">
         ${rows.map((record, number) => html`

@@ -61,3 +61,18 @@ export class Pages {
     else if (number + 1 === this.cursors.length) this.cursors.push(answer.cursor);
   }
 }
+
+// What was seen at the last entries of the history: who comes back finds the same lines at the same place.
+const MOST_KEPT = 6;
+const kept = new Map();
+
+export function keep(visit, seen) {
+  kept.delete(visit);
+  kept.set(visit, seen);
+  if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
+}
+
+export function keptAt(visit, question) {
+  const seen = kept.get(visit);
+  return seen?.question === question ? seen : null;
+}

@@ -17,6 +17,7 @@ export function read(search = location.search) {
     open: given.get("open") || "",
     by: given.get("by") || "level",
     files: given.get("files") === "1",
+    visit: history.state?.visit || "",
   };
 }
 
