@@ -1,4 +1,4 @@
-// All lines of a question as a file, with progress. Where the browser can, straight to the disk.
+// All lines of a question as a file, with progress. What has come is handed to the browser, which puts it on the disk.
 
 import { html, useRef, useState } from "../helpers/html.js";
 import { bytes } from "../helpers/format.js";
@@ -10,6 +10,9 @@ const TYPES = {
   csv: ["CSV", "text/csv"],
   parquet: ["Parquet", "application/vnd.apache.parquet"],
 };
+
+// A script must not hold an export of gigabytes; a `Blob` is not in its memory.
+const FOLD_BYTES = 8_000_000;
 
 export function Export({ params, close }) {
   const [kind, setKind] = useState("ndjson");
@@ -50,18 +53,23 @@ export function Export({ params, close }) {
 
 async function save(kind, params, limit, signal, progress) {
   const answer = await download("/api/v1/search", { ...params, limit }, TYPES[kind][1], signal);
-  const chunks = [];
-  let size = 0;
+  const parts = [];
+  let chunks = [], size = 0, folded = 0;
   const reader = answer.body.getReader();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
     chunks.push(value);
     size += value.length;
+    if (size - folded > FOLD_BYTES) {
+      parts.push(new Blob(chunks));
+      chunks = [];
+      folded = size;
+    }
     progress(size);
   }
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob(chunks, { type: TYPES[kind][1] }));
+  link.href = URL.createObjectURL(new Blob([...parts, ...chunks], { type: TYPES[kind][1] }));
   link.download = `logs.${kind}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
