@@ -152,8 +152,23 @@ def test_a_field_becomes_a_column(logs: RunningServer, open_page: Open) -> None:
     page = open_page(logs.url)
     page.get_by_role("button", name=re.compile("^resourceId")).click()
     page.get_by_role("button", name="column").last.click()
-    expect(page.locator(".line .column").first).to_contain_text("server-")
-    assert "columns=resourceId" in page.url
+    column = page.locator(".line").first.locator(".column")
+    expect(column.nth(1)).to_contain_text("server-")
+    assert "columns=service%2CresourceId" in page.url
+    page.get_by_role("button", name=re.compile("^service")).click()
+    page.locator(".fields li", has_text="service").get_by_role("button", name="column").first.click()
+    expect(column).to_have_count(1)
+    page.get_by_role("button", name="column", pressed=True).click()
+    expect(column).to_have_count(0)
+    page.reload()
+    expect(page.locator(".line").first).to_be_visible()
+    expect(column).to_have_count(0)
+
+
+def test_the_service_is_a_column_by_itself_where_there_is_one(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(logs.url)
+    expect(page.locator(".line").first.locator(".column")).to_have_text(re.compile("^(api|web|db)$"))
+    assert "columns" not in page.url
 
 
 def test_a_line_opens_to_its_fields(logs: RunningServer, open_page: Open) -> None:

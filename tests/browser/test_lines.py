@@ -163,6 +163,7 @@ def test_who_comes_back_finds_the_place(logs: RunningServer, open_page: Open) ->
     expect(page.locator("#query")).to_have_value("resourceId:*")
     expect(page.locator(".lines > .line")).to_have_count(held)
     assert first_seen(page) == place
+    expect(page.locator(".list")).not_to_have_class(re.compile("dimmed"))
     page.eval_on_selector(".list", "list => list.scrollTo(0, list.scrollHeight)")
     expect(page.locator(".lines > .line")).not_to_have_count(held)
 

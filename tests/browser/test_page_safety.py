@@ -135,6 +135,10 @@ def test_it_works_at_360_pixels(logs: RunningServer, open_page: Open) -> None:
     page = open_page(logs.url, width=360, height=700, has_touch=True, is_mobile=True)
     expect(page.locator(".lines > .line").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    # What stands above the lines takes less than half of a small screen.
+    first = page.locator(".line").first.bounding_box()
+    assert first
+    assert first["y"] < 330
     page.locator(".line .cells").first.tap()
     expect(page.locator(".opened")).to_be_visible()
     page.get_by_role("button", name="fields").tap()

@@ -5,7 +5,7 @@ import { bytes, count, duration } from "../helpers/format.js";
 import { shape, split, withPipe, withTerm } from "../helpers/language.js";
 import { toMs } from "../helpers/times.js";
 import { useCall, useLate } from "../models/answer.js";
-import { write } from "../models/place.js";
+import { columnsOf, write } from "../models/place.js";
 import { AlsoFiles } from "./alsofiles.js";
 import { Export } from "./export.js";
 import { FieldList } from "./fields.js";
@@ -82,14 +82,14 @@ export function Explore({ place, go, zone, theme }) {
         onClick=${() => go({ files: !place.files }, { replace: true })}>also files</button>`}
       <button type="button" onClick=${() => setFolded(!folded)} aria-pressed=${!folded}>fields</button>
       ${kind === "rows" && html`<button type="button" aria-pressed=${place.wrap} onClick=${() => go({ wrap: !place.wrap }, { replace: true })}>wrap</button>`}
-      <button type="button" onClick=${() => setSql(true)}>show the SQL</button>
+      <button type="button" onClick=${() => setSql(true)}><span class="long">show the </span>SQL</button>
       <button type="button" onClick=${() => setExporting(true)}>export</button>
       <button type="button" onClick=${freeze} title="fix the times in the address and copy it">share</button>
-      <button type="button" onClick=${() => go({ view: "live" })}>live</button>
+      <button type="button" class="long" onClick=${() => go({ view: "live" })}>live</button>
     </p>
     <${Histogram} answer=${histogram.data} loading=${histogram.loading} ...${{ zone, theme, zoom }} mark=${hovered} hover=${setMarked} />
     <div class=${folded ? "below folded" : "below"}>
-      ${!folded && html`<${FieldList} params=${conditions} wanted=${!told.loading && told.asked === asked} add=${add} columns=${place.columns}
+      ${!folded && html`<${FieldList} params=${conditions} wanted=${!told.loading && told.asked === asked} add=${add} columns=${columnsOf(place)}
         setColumns=${(columns) => go({ columns }, { replace: true })}
         run=${run} group=${(name) => go({ q: withPipe(place.q, `top 20 ${name}`) })} />`}
       <div class="answer">

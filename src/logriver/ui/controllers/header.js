@@ -27,7 +27,7 @@ export function Header({ place, go, zone, setZone, status, lost, theme, setTheme
       </p>
       <button type="button" title="zone in which times are shown" onClick=${() => setZone(zone === "UTC" ? "local" : "UTC")}>
         ${zone === "UTC" ? "UTC" : "local time"}</button>
-      <button type="button" title="light, dark, or as the system has it" onClick=${() => setTheme(THEMES[theme])}>${theme}</button>
+      <button type="button" title="light, dark, or as the system has it" onClick=${() => setTheme(THEMES[theme])}>${theme === "system" ? "system theme" : theme}</button>
       <button type="button" title="keys (?)" aria-label="keys" onClick=${showHelp}>?</button>
     </header>
     ${lost && html`<p class="banner" role="alert">The server does not answer. It is asked again every two seconds.</p>`}

@@ -9,7 +9,9 @@ import UPlot from "../vendor/uplot.js";
 
 const ORDER = ["fatal", "error", "warn", "info", "debug", "trace"];
 const LEVEL_COLOURS = new Set(ORDER);
-const HEIGHT = 104;
+// On a phone it folds to a strip, without the day.
+const isNarrow = () => matchMedia("(max-width: 700px)").matches;
+const height = () => (isNarrow() ? 64 : 104);
 const LEAST_DRAG_PIXELS = 4;
 const TIP_PIXELS = 16;
 
@@ -81,7 +83,7 @@ export function Histogram({ answer, loading, zone, theme, zoom, mark, hover }) {
     const bars = UPlot.paths.bars({ size: [0.9, 60], align: 1 });
     const width = element.current.clientWidth;
     plot.current = new UPlot({
-      width, height: HEIGHT, legend: { show: false }, padding: [6, 8, 0, 0],
+      width, height: height(), legend: { show: false }, padding: [6, 8, 0, 0],
       tzDate: zone === "UTC" ? (seconds) => UPlot.tzDate(new Date(seconds * 1e3), "UTC") : undefined,
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
       scales: {
@@ -91,11 +93,11 @@ export function Histogram({ answer, loading, zone, theme, zoom, mark, hover }) {
       series: [{}, ...data.keys.map((key, place) => ({
         label: key, paths: bars, fill: fill(key, place), stroke: "transparent", width: 0, points: { show: false },
       }))],
-      axes: [timeAxis(zone), { ...plainAxis(52), values: (_, values) => values.map(shortCount), splits: (chart) => [0, chart.scales.y.max] }],
+      axes: [timeAxis(zone, !isNarrow()), { ...plainAxis(52), values: (_, values) => values.map(shortCount), splits: (chart) => [0, chart.scales.y.max] }],
       hooks: { ready: [(chart) => pointer.current(chart)], setCursor: [show], setSelect: [select] },
     }, [data.times, ...data.sums], element.current);
     const fit = new ResizeObserver(() => {
-      plot.current.setSize({ width: element.current.clientWidth, height: HEIGHT });
+      plot.current.setSize({ width: element.current.clientWidth, height: height() });
     });
     fit.observe(element.current);
     let pressed = 0;

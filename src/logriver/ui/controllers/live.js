@@ -3,6 +3,7 @@
 import { html, useEffect, useMemo, useRef, useState } from "../helpers/html.js";
 import { count } from "../helpers/format.js";
 import { markPattern, withTerm } from "../helpers/language.js";
+import { columnsOf } from "../models/place.js";
 import { Tail } from "../models/tail.js";
 import { Line } from "./line.js";
 import { parts } from "../helpers/times.js";
@@ -38,6 +39,7 @@ export function Live({ place, go, zone }) {
     else if (isDown && atEnd && tail.pausedByScroll) tail.resume();
   };
   const add = (asked, excluded, changes) => go(changes ? { view: "explore", ...changes } : { q: withTerm(place.q, asked, excluded) });
+  const columns = columnsOf(place).filter((name) => place.columns || tail?.rows.some((record) => record[name]));
   const today = parts(Date.now(), zone).day;
   return html`
     <div class="ask"><${QueryBar} text=${place.q} run=${(q) => go({ q })} error=${tail?.error} busy=${false} /></div>
@@ -55,7 +57,7 @@ export function Live({ place, go, zone }) {
       onScroll=${scrolled} onWheel=${wheeled}>
       <div class="lines" role="grid">
         ${(tail?.rows || []).map((record, number) => html`
-          <${Line} key=${record._id} ...${{ record, number, pattern, zone, add, place, today }} columns=${place.columns}
+          <${Line} key=${record._id} ...${{ record, number, pattern, zone, add, place, today }} columns=${columns}
             open=${open === record._id} toggle=${() => { tail.pause(); setOpen(open === record._id ? "" : record._id); }} />`)}
       </div>
       ${tail && !tail.rows.length && html`<p class="quiet">Waiting for new lines${place.q ? " that match" : ""}.</p>`}

@@ -6,6 +6,7 @@ import { markPattern, term } from "../helpers/language.js";
 import { parts } from "../helpers/times.js";
 import { ask } from "../models/api.js";
 import { PAGE_ROWS, Pages, keep, keptAt } from "../models/pages.js";
+import { columnsOf } from "../models/place.js";
 import { Failure } from "./failure.js";
 import { Line } from "./line.js";
 
@@ -48,14 +49,14 @@ function usePages(params, visit, tell) {
     const seen = visit !== at.current && keptAt(visit, question);
     at.current = visit;
     if (seen) {
-      seen.pages.control = mine;
+      Object.assign(seen.pages, { control: mine, key });
       pages.current = seen.pages;
       setState({ loading: false, error: null });
       tell({ answer: seen.pages.answer, loading: false, error: null, cancelled: false });
       return () => mine.abort();
     }
     const fresh = new Pages(params);
-    fresh.control = mine;
+    Object.assign(fresh, { control: mine, key });
     tell({ loading: true, cancel: () => mine.abort() });
     load("next", fresh);
     return () => mine.abort();
@@ -70,7 +71,6 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
   const list = useRef(null), top = useRef(null), bottom = useRef(null);
   const rows = pages ? pages.held : [];
   const pattern = useMemo(() => markPattern(params.q || ""), [params.q]);
-  const shown = useRef(key);
   const anchor = useRef(null);
 
   useEffect(() => {
@@ -89,7 +89,8 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
   // Another question begins at its top, the same one keeps its place, and one that is come back to has the one it had.
   useLayoutEffect(() => {
     if (!pages) return;
-    shown.current = key;
+    const wanted = anchor.current;
+    anchor.current = null;
     const seen = keptAt(place.visit, question);
     if (seen?.pages === pages) {
       list.current.scrollTop = seen.top;
@@ -97,10 +98,13 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
       return;
     }
     keep(place.visit, { question, pages, top: 0, current: 0 });
-    const same = rows.findIndex((record) => record._id === anchor.current);
+    const same = wanted ? rows.findIndex((record) => record._id === wanted.id) : -1;
     setCurrent(Math.max(0, same));
     if (same < 0) list.current.scrollTop = 0;
-    else list.current.querySelectorAll(".lines > .line")[same].scrollIntoView({ block: "start" });
+    else {
+      const line = list.current.querySelectorAll(".lines > .line")[same];
+      list.current.scrollTop += line.getBoundingClientRect().top - wanted.top;
+    }
   }, [pages]);
   // For another range of the same question: the line that is the first to be seen now.
   const asked = useRef(params.q);
@@ -108,7 +112,7 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
     const edge = list.current?.getBoundingClientRect().top;
     const first = list.current?.scrollTop > 0
       && [...list.current.querySelectorAll(".lines > .line")].find((line) => line.getBoundingClientRect().bottom > edge);
-    anchor.current = first && asked.current === params.q ? first.dataset.id : null;
+    anchor.current = first && asked.current === params.q ? { id: first.dataset.id, top: first.getBoundingClientRect().top } : null;
     asked.current = params.q;
   }, [question]);
   const scrolled = () => {
@@ -170,18 +174,19 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
   if (error && error.status !== 400) return html`<${Failure} error=${error} again=${() => go({ round: Date.now() })} />`;
   const today = parts(Date.now(), zone).day;
   const isMarked = ({ timestamp }) => marked && Date.parse(timestamp) >= marked.from && Date.parse(timestamp) < marked.to;
+  const columns = columnsOf(place).filter((name) => place.columns || rows.some((record) => record[name]));
   const numberBefore = pages ? pages.first * PAGE_ROWS : 0;
   return html`
     ${fresh > 0 && html`<button type="button" class="fresh" onClick=${() => go({ round: Date.now() })}>
       ${fresh >= 1000 ? "1,000 or more" : count(fresh)} new ${fresh === 1 ? "line" : "lines"}</button>`}
-    <div ref=${list} class=${`list${place.wrap ? " wrap" : ""}${loading && !rows.length ? " dimmed" : ""}${shown.current !== key ? " dimmed" : ""}`}
+    <div ref=${list} class=${`list${place.wrap ? " wrap" : ""}${pages && pages.key !== key ? " dimmed" : ""}`}
       role="grid" aria-label="lines, newest first" aria-rowcount=${pages?.ended ? numberBefore + rows.length : -1}
       aria-busy=${loading} tabindex="0" onScroll=${scrolled} onKeyDown=${keys} onMouseLeave=${() => hover(null)}>
       <div ref=${top} class="edge"></div>
       <div class="lines">
         ${rows.map((record, number) => html`
           <${Line} key=${record._id} ...${{ record, pattern, zone, hover, add, place, today }} number=${numberBefore + number}
-            columns=${place.columns} open=${place.open === record._id} current=${number === current} marked=${isMarked(record)}
+            columns=${columns} open=${place.open === record._id} current=${number === current} marked=${isMarked(record)}
             toggle=${() => { setCurrent(number); toggle(record); }} />`)}
       </div>
       <div ref=${bottom} class="edge">${loading ? "searching" : pages?.ended && rows.length ? "that is all" : ""}</div>

@@ -5,11 +5,11 @@ import { parts } from "./times.js";
 
 const DAY_SECONDS = 86_400;
 
-export function timeAxis(zone) {
+export function timeAxis(zone, withDays = true) {
   return {
-    ...plainAxis(34),
+    ...plainAxis(withDays ? 34 : 18),
     space: 70,
-    values: (_, seconds) => labels(seconds, zone),
+    values: (_, seconds) => labels(seconds, zone).map((label) => (withDays ? label : label.split("\n")[0])),
   };
 }
 

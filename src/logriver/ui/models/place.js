@@ -2,6 +2,7 @@
 
 import { DEFAULT_FROM } from "../helpers/times.js";
 
+const FIRST_COLUMNS = ["service"];
 export const VIEWS = ["explore", "live", "patterns", "sources", "status"];
 
 export function read(search = location.search) {
@@ -12,7 +13,8 @@ export function read(search = location.search) {
     q: given.get("q") || given.get("query") || "",
     from: given.has("from") ? given.get("from") : given.get("start") || (given.has("to") ? "" : DEFAULT_FROM),
     to: given.get("to") || given.get("end") || "",
-    columns: (given.get("columns") || "").split(",").filter(Boolean),
+    // Null where nobody has chosen any: then those that are there by themselves.
+    columns: given.has("columns") ? given.get("columns").split(",").filter(Boolean) : null,
     wrap: given.get("wrap") === "1",
     open: given.get("open") || "",
     by: given.get("by") || "level",
@@ -21,13 +23,15 @@ export function read(search = location.search) {
   };
 }
 
+export const columnsOf = (place) => place.columns ?? FIRST_COLUMNS;
+
 export function write(place) {
   const params = new URLSearchParams();
   if (place.view !== "explore") params.set("view", place.view);
   if (place.q) params.set("q", place.q);
   if (place.from !== DEFAULT_FROM || place.to) params.set("from", place.from);
   if (place.to) params.set("to", place.to);
-  if (place.columns.length) params.set("columns", place.columns.join(","));
+  if (place.columns) params.set("columns", place.columns.join(","));
   if (place.wrap) params.set("wrap", "1");
   if (place.open) params.set("open", place.open);
   if (place.by !== "level") params.set("by", place.by);
