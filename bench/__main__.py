@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import bulk, files, floor, idle, machine, page, queries, report, row_formats, single, user_formats
+from bench import agent, bulk, files, floor, idle, machine, page, queries, report, row_formats, single, user_formats
 from bench.data import write_logs
 from bench.figures import Measurement, Values, Workload, medians
 
@@ -27,6 +27,7 @@ MEASUREMENTS = (
     user_formats.MEASUREMENT,
     queries.MEASUREMENT,
     files.MEASUREMENT,
+    agent.MEASUREMENT,
     page.MEASUREMENT,
 )
 LEAST_LOGS = 50_000
