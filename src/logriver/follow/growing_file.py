@@ -154,20 +154,27 @@ class GrowingFile:
         length = CHUNK_BYTES
         while True:
             fresh = self._read_after(self.mark, length)
-            lines = fresh[: fresh.rfind(b"\n") + 1]
-            if lines and len(fresh) > self._max_line_bytes:
-                # Where not one record is whole, the next line would make it too long: it ends before that.
-                lines = lines[: whole(lines) or None]
-            elif lines:
-                lines = lines[: whole(lines)]
-            if lines:
-                return Chunk(self.mark.end, self.mark.after(lines), lines)
+            if chunk := self._whole_lines(self.mark, fresh, whole):
+                return chunk
             if len(fresh) > self._max_line_bytes:
                 self._long_line = _LongLine(self.mark.end, fresh[:MAX_REFUSED_BYTES], self.mark.after(fresh))
                 return self._end_of(self._long_line)
             if len(fresh) < length:
                 return None
             length = self._max_line_bytes + 1
+
+    def chunk_after(self, mark: Mark, whole: Callable[[bytes], int]) -> Chunk | None:
+        """The same after a mark that is not held yet; None too where a record is longer than what is read at once."""
+        return self._whole_lines(mark, self._read_after(mark, CHUNK_BYTES), whole)
+
+    def _whole_lines(self, mark: Mark, fresh: bytes, whole: Callable[[bytes], int]) -> Chunk | None:
+        lines = fresh[: fresh.rfind(b"\n") + 1]
+        if lines and len(fresh) > self._max_line_bytes:
+            # Where not one record is whole, the next line would make it too long: it ends before that.
+            lines = lines[: whole(lines) or None]
+        elif lines:
+            lines = lines[: whole(lines)]
+        return Chunk(mark.end, mark.after(lines), lines) if lines else None
 
     def rest(self) -> Chunk | None:
         """What is behind the last whole line, as a line of its own; None if there is nothing.

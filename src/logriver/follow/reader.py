@@ -27,7 +27,7 @@ from logriver.record import Batch, Decoded, FileRange, Gap, Generation, Held
 log = logging.getLogger(__name__)
 
 AT_ONCE = 8
-"""So many files of one follower have a chunk in memory, unless it says otherwise."""
+"""So many files of one follower have chunks in memory, unless it says otherwise."""
 QUIET_SECONDS = 5.0
 """A last line without an end is taken after so long without a change,"""
 ENDED_QUIET_SECONDS = 1.0
@@ -38,11 +38,15 @@ A record that may go on in the next line waits as long, and not longer where lin
 # A sink that says nothing else is asked again soon: it may be a server that was only started anew.
 _LONGEST_WAIT_SECONDS, _LONGEST_OWN_WAIT_SECONDS = 30, 5
 _BEING_WRITTEN_SECONDS = 0.05
+# Then it is another file's turn.
+_CHUNKS_IN_A_ROW = 8
+
+Found = tuple[Chunk, Decoded]
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderSettings:
-    """What the readers of one follower have in common. `slots` bounds how many files have a chunk in memory.
+    """What the readers of one follower have in common. `slots` bounds how many files have chunks in memory, two each.
 
     `truncated` settles a generation whose file was seen with so many bytes and has other content now.
     """
@@ -184,7 +188,7 @@ class FileReader:
         self._move_to(Mark())
 
     async def _step(self) -> bool:
-        """One chunk from the file to the sink; False when there was none."""
+        """A few chunks from the file to the sink; False when there was none."""
         async with self._settings.slots, self._in_use:
             file = self._file or self._open()
             quiet_seconds = self._note_change(file.stat())
@@ -196,7 +200,10 @@ class FileReader:
             found = await asyncio.to_thread(self._next, file, take_rest)
             if found is None:
                 return False
-            await self._hand_over(file, self.generation, *found)
+            for is_last in (False,) * (_CHUNKS_IN_A_ROW - 1) + (True,):
+                found = await self._hand_over_and_read(file, self.generation, found, is_last)
+                if found is None:
+                    break
             return True
 
     def _open(self) -> GrowingFile:
@@ -254,7 +261,7 @@ class FileReader:
         self._move_to(Mark(held.end, held.crc, held.tail))
         return generation
 
-    def _next(self, file: GrowingFile, take_rest: bool) -> tuple[Chunk, Decoded] | None:
+    def _next(self, file: GrowingFile, take_rest: bool) -> Found | None:
         chunk = file.next_chunk(lambda lines: self.format.reader(file).whole(lines))
         if chunk is None and (take_rest or self._waits_long()):
             # What may go on has had time to.
@@ -265,6 +272,35 @@ class FileReader:
             return None
         if chunk.too_long:
             return chunk, Decoded(refused=[chunk.too_long])
+        return chunk, self.format.reader(file).decode(chunk.lines, chunk.start, clock.now_ns())
+
+    async def _hand_over_and_read(
+        self, file: GrowingFile, generation: Generation, found: Found, is_last: bool
+    ) -> Found | None:
+        """Put what was found into the sink, and unless it `is_last` read what comes next while the sink works on it.
+
+        None where nothing was read, or where what was found is not held now.
+        """
+        after = found[0].after
+        if is_last or found[0].too_long or after.end >= self._size:
+            await self._hand_over(file, generation, *found)
+            return None
+        reading = asyncio.create_task(asyncio.to_thread(self._after, file, after))
+        try:
+            await self._hand_over(file, generation, *found)
+        finally:
+            (following,) = await asyncio.gather(reading, return_exceptions=True)
+        if isinstance(following, (OSError, NotTheSame)):
+            # The next step reads there again, and meets what is wrong then.
+            return None
+        if isinstance(following, BaseException):
+            raise following
+        return following if self.mark == after else None
+
+    def _after(self, file: GrowingFile, mark: Mark) -> Found | None:
+        chunk = file.chunk_after(mark, lambda lines: self.format.reader(file).whole(lines))
+        if chunk is None:
+            return None
         return chunk, self.format.reader(file).decode(chunk.lines, chunk.start, clock.now_ns())
 
     def _waits_long(self) -> bool:
