@@ -4,10 +4,11 @@ import json
 import re
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import COUNT, send
 from tests.conftest import RunningServer
@@ -46,16 +47,53 @@ def test_live_comes_back_after_a_restart_without_a_gap(
     send(server, [{"message": "before"}])
     open_page.allowed = "ERR_|status of"  # type: ignore[attr-defined]
     page = open_page(f"{server.url}/?view=live")
-    time.sleep(1)
-    send(server, [{"message": "one"}])
     expect(page.locator(".lines > .line")).to_have_count(1)
+    send(server, [{"message": "one"}])
+    expect(page.locator(".lines > .line")).to_have_count(2)
     server.stop()
     expect(page.locator(".facts")).to_contain_text("connection lost")
     server._arguments = ("--listen", f"127.0.0.1:{port}")
     server.start()
     server.client.base_url = f"http://127.0.0.1:{port}"
     send(server, [{"message": "two"}])
-    expect(page.locator(".lines > .line")).to_have_count(2, timeout=30_000)
+    expect(page.locator(".lines > .line")).to_have_count(3, timeout=30_000)
+
+
+def test_live_begins_with_the_newest_lines_and_goes_on_behind_them(logs: RunningServer, open_page: Open) -> None:
+    run = uuid.uuid4().hex
+    send(logs, [{"message": f"line {number}", "run": run, "level": "debug"} for number in range(60)])
+    page = open_page("about:blank")
+
+    # What comes between the page of lines and the stream behind it is neither lost nor shown twice.
+    def between(route: Route) -> None:
+        send(logs, [{"message": "line 60", "run": run}])
+        route.continue_()
+
+    page.route("**/api/v1/tail?*", between, times=1)
+    page.goto(f"{logs.url}/?view=live&q=run:{run}")
+    expect(page.locator(".lines > .line")).to_have_count(51)
+    shown = page.locator(".lines .message").all_inner_texts()
+    assert shown == [f"line {number}" for number in range(10, 61)]
+    expect(page.locator(".lines > .line").last).to_be_in_viewport()
+
+
+def test_live_takes_the_keys_of_a_list(logs: RunningServer, open_page: Open) -> None:
+    run = uuid.uuid4().hex
+    send(logs, [{"message": f"line {number}", "run": run, "level": "debug"} for number in range(4)])
+    page = open_page(f"{logs.url}/?view=live&q=run:{run}")
+    rows = page.locator(".lines > .line")
+    expect(rows).to_have_count(4)
+    expect(rows.last).to_have_class(re.compile("current"))
+    page.keyboard.press("k")
+    page.keyboard.press("ArrowUp")
+    expect(rows.nth(1)).to_have_class(re.compile("current"))
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    page.keyboard.press("o")
+    expect(rows.nth(1).locator(".opened")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".opened")).to_have_count(0)
+    page.keyboard.press("x")
+    expect(page.locator("#query")).to_have_value(re.compile("-level:debug$"))
 
 
 def test_a_flood_is_sampled_and_bounded(logs: RunningServer, open_page: Open) -> None:

@@ -7,6 +7,7 @@ import { visible } from "../helpers/record.js";
 import { parts } from "../helpers/times.js";
 import { FileSearch } from "../models/filesearch.js";
 import { Line } from "./line.js";
+import { useRowKeys } from "./rowkeys.js";
 
 function useFileSearch(params) {
   const [search, setSearch] = useState(null);
@@ -26,21 +27,15 @@ export function AlsoFiles({ params, place, zone, add, hover }) {
   const [current, setCurrent] = useState(0);
   const list = useRef(null);
   const pattern = useMemo(() => markPattern(params.q || ""), [params.q]);
+  const rows = search ? search.rows : [];
+  const toggle = ({ key }) => setOpen(open === key ? null : key);
+  const close = () => {
+    setOpen(null);
+    return open !== null;
+  };
+  const records = rows.map(({ record }) => record);
+  const keys = useRowKeys({ list, rows: records, current, choose: setCurrent, toggle: () => toggle(rows[current]), add, close, isFirst: false });
   if (!search) return null;
-  const { rows } = search;
-  const toggle = (key) => setOpen(open === key ? null : key);
-  const move = (next) => {
-    setCurrent(next);
-    list.current?.querySelectorAll(".lines > .line")[next]?.scrollIntoView({ block: "nearest" });
-  };
-  const keys = (event) => {
-    if (event.target.matches("input, textarea, button, a")) return;
-    const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
-    if (step) move(Math.max(0, Math.min(rows.length - 1, current + step)));
-    else if ((event.key === "Enter" || event.key === "o") && rows[current]) toggle(rows[current].key);
-    else return;
-    event.preventDefault();
-  };
   const today = parts(Date.now(), zone).day;
   return html`
     <section class="files" aria-label="from files">
@@ -50,7 +45,7 @@ export function AlsoFiles({ params, place, zone, add, hover }) {
           <div class="lines">
             ${rows.map(({ record, key }, number) => html`
               <${Line} key=${key} ...${{ record, number, pattern, zone, hover, add, place, today }} columns=${["_host", "_source"]}
-                open=${open === key} current=${number === current} toggle=${() => { setCurrent(number); toggle(key); }} />`)}
+                open=${open === key} current=${number === current} toggle=${() => { setCurrent(number); toggle({ key }); }} />`)}
           </div>
         </div>`}
     </section>`;

@@ -1,4 +1,4 @@
-// New lines as they come. Scrolling away pauses, the button resumes; the connection comes back by itself.
+// The newest lines, and new ones as they come. Scrolling away pauses, the button resumes; the connection comes back by itself.
 
 import { html, useEffect, useMemo, useRef, useState } from "../helpers/html.js";
 import { count } from "../helpers/format.js";
@@ -8,6 +8,7 @@ import { Tail } from "../models/tail.js";
 import { Line } from "./line.js";
 import { parts } from "../helpers/times.js";
 import { QueryBar } from "./querybar.js";
+import { useRowKeys } from "./rowkeys.js";
 
 const AT_END_PIXELS = 40;
 
@@ -15,6 +16,7 @@ export function Live({ place, go, zone }) {
   const [tail, setTail] = useState(null);
   const [, redraw] = useState(0);
   const [open, setOpen] = useState("");
+  const [chosen, setChosen] = useState("");
   const list = useRef(null);
   const top = useRef(0);
   const pattern = useMemo(() => markPattern(place.q), [place.q]);
@@ -39,7 +41,23 @@ export function Live({ place, go, zone }) {
     else if (isDown && atEnd && tail.pausedByScroll) tail.resume();
   };
   const add = (asked, excluded, changes) => go(changes ? { view: "explore", ...changes } : { q: withTerm(place.q, asked, excluded) });
-  const columns = columnsOf(place).filter((name) => place.columns || tail?.rows.some((record) => record[name]));
+  const rows = tail?.rows || [];
+  const found = paused ? rows.findIndex(({ _id }) => _id === chosen) : -1;
+  const current = found < 0 ? rows.length - 1 : found;
+  const choose = (next) => {
+    tail.pause();
+    setChosen(rows[next]?._id);
+  };
+  const toggle = (record) => {
+    tail.pause();
+    setOpen(open === record._id ? "" : record._id);
+  };
+  const close = () => {
+    setOpen("");
+    return Boolean(open);
+  };
+  const keys = useRowKeys({ list, rows, current, choose, toggle, add, close });
+  const columns = columnsOf(place).filter((name) => place.columns || rows.some((record) => record[name]));
   const today = parts(Date.now(), zone).day;
   return html`
     <div class="ask"><${QueryBar} text=${place.q} run=${(q) => go({ q })} error=${tail?.error} busy=${false} /></div>
@@ -53,13 +71,13 @@ export function Live({ place, go, zone }) {
       <button type="button" class="primary" onClick=${() => (paused ? tail.resume() : tail.pause(true))}>${paused ? "Resume" : "Pause"}</button>
       <button type="button" onClick=${() => tail.clear()}>clear</button>
     </p>
-    <div ref=${list} class=${place.wrap ? "list wrap live" : "list live"} role="log" aria-label="new lines" aria-live="off" tabindex="0"
-      onScroll=${scrolled} onWheel=${wheeled}>
-      <div class="lines" role="grid">
-        ${(tail?.rows || []).map((record, number) => html`
+    <div ref=${list} class=${place.wrap ? "list wrap live" : "list live"} role="grid" aria-label="new lines, newest last" tabindex="0"
+      onScroll=${scrolled} onWheel=${wheeled} onKeyDown=${keys}>
+      <div class="lines">
+        ${rows.map((record, number) => html`
           <${Line} key=${record._id} ...${{ record, number, pattern, zone, add, place, today }} columns=${columns}
-            open=${open === record._id} toggle=${() => { tail.pause(); setOpen(open === record._id ? "" : record._id); }} />`)}
+            open=${open === record._id} current=${number === current} toggle=${() => { choose(number); toggle(record); }} />`)}
       </div>
-      ${tail && !tail.rows.length && html`<p class="quiet">Waiting for new lines${place.q ? " that match" : ""}.</p>`}
+      ${!rows.length && html`<p class="quiet">${tail?.state === "begin" ? "Searching" : `Waiting for new lines${place.q ? " that match" : ""}.`}</p>`}
     </div>`;
 }

@@ -2,13 +2,14 @@
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../helpers/html.js";
 import { count } from "../helpers/format.js";
-import { markPattern, term } from "../helpers/language.js";
+import { markPattern } from "../helpers/language.js";
 import { parts } from "../helpers/times.js";
 import { ask } from "../models/api.js";
 import { PAGE_ROWS, Pages, keep, keptAt } from "../models/pages.js";
 import { columnsOf } from "../models/place.js";
 import { Failure } from "./failure.js";
 import { Line } from "./line.js";
+import { useRowKeys } from "./rowkeys.js";
 
 const ASK_NEWER_SECONDS = 5;
 
@@ -140,36 +141,11 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
   }, [pages]);
 
   const toggle = (record) => go({ open: place.open === record._id ? "" : record._id }, { replace: true });
-  const keys = (event) => {
-    if (event.target.matches("input, textarea, button, a")) return;
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const record = rows[current];
-    const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: 20, PageUp: -20 }[event.key];
-    if (step) move(Math.max(0, Math.min(rows.length - 1, current + step)));
-    else if (event.key === "Home") move(0);
-    else if ((event.key === "Enter" || event.key === "o") && record) toggle(record);
-    else if (event.key === "i" && record?.level) add(term("level", record.level));
-    else if (event.key === "x" && record?.level) add(term("level", record.level), true);
-    else if (event.key === "Escape" && place.open) go({ open: "" }, { replace: true });
-    else return;
-    event.preventDefault();
+  const close = () => {
+    if (place.open) go({ open: "" }, { replace: true });
+    return Boolean(place.open);
   };
-  // Keys are for the list wherever nothing else has them.
-  const pressed = useRef(keys);
-  pressed.current = keys;
-  useEffect(() => {
-    const heard = (event) => {
-      if (event.target !== document.body || event.defaultPrevented) return;
-      pressed.current(event);
-      if (event.defaultPrevented) list.current?.focus({ preventScroll: true });
-    };
-    addEventListener("keydown", heard);
-    return () => removeEventListener("keydown", heard);
-  }, []);
-  const move = (next) => {
-    setCurrent(next);
-    list.current?.querySelectorAll(".lines > .line")[next]?.scrollIntoView({ block: "nearest" });
-  };
+  const keys = useRowKeys({ list, rows, current, choose: setCurrent, toggle, add, close });
 
   if (error && error.status !== 400) return html`<${Failure} error=${error} again=${() => go({ round: Date.now() })} />`;
   const today = parts(Date.now(), zone).day;

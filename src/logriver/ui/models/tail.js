@@ -1,11 +1,13 @@
 // The live tail: an event stream, a bounded list of the newest records, and how many come a second.
 //
 // Above what a person can read only every n-th record is kept for the screen. The cursor moves with every record, so
-// nothing is skipped when the stream comes back: the browser sends it with `Last-Event-ID`.
+// nothing is skipped when the stream comes back: the browser sends it with `Last-Event-ID`. The list begins with the newest
+// records that are there, and the stream where their page ended.
 
-import { address } from "./api.js";
+import { address, ask } from "./api.js";
 
 const MOST_ROWS = 1000;
+const FIRST_ROWS = 50;
 const READABLE_PER_SECOND = 100;
 const DRAW_MS = 200;
 const RATE_SECONDS = 3;
@@ -13,7 +15,8 @@ const AGAIN_MS = 1000;
 
 export class Tail {
   constructor(q, changed) {
-    Object.assign(this, { rows: [], held: 0, rate: 0, oneOf: 1, paused: false, pausedByScroll: false, state: "open", error: null });
+    Object.assign(this, { rows: [], held: 0, rate: 0, oneOf: 1, paused: false, pausedByScroll: false, state: "begin", error: null });
+    this.control = new AbortController();
     this.waiting = [];
     this.times = [];
     this.seen = 0;
@@ -21,8 +24,21 @@ export class Tail {
     this.q = q;
     this.cursor = "";
     this.closed = false;
-    this.open();
     this.timer = setInterval(() => this.draw(), DRAW_MS);
+    this.begin();
+  }
+
+  async begin() {
+    try {
+      const page = await ask("/api/v1/search", { q: this.q, limit: FIRST_ROWS }, this.control.signal);
+      this.rows = page.rows.reverse();
+      this.cursor = page.newer || "";
+    } catch {
+      // New lines come all the same; what is wrong with the text is said by the stream.
+    }
+    if (this.closed) return;
+    this.open();
+    this.changed();
   }
 
   open() {
@@ -105,7 +121,8 @@ export class Tail {
 
   close() {
     this.closed = true;
-    this.stream.close();
+    this.control.abort();
+    this.stream?.close();
     clearInterval(this.timer);
   }
 }
