@@ -107,7 +107,7 @@ def test_the_caret_of_a_mistake_stands_free_below_its_place(logs: RunningServer,
 
 
 def test_keys_work_before_the_list_was_touched(logs: RunningServer, open_page: Open) -> None:
-    page = open_page(logs.url)
+    page = open_page(f"{logs.url}/?q=resourceId:*")
     expect(page.locator(".lines > .line").first).to_be_visible()
     page.keyboard.press("j")
     expect(page.locator(".lines > .line").nth(1)).to_have_class(re.compile("current"))
@@ -115,7 +115,44 @@ def test_keys_work_before_the_list_was_touched(logs: RunningServer, open_page: O
     expect(page.locator(".opened")).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("i")
-    expect(page.locator("#query")).to_have_value(re.compile("^level:"))
+    expect(page.locator("#query")).to_have_value(re.compile(" level:"))
+
+
+def test_a_field_with_the_focus_is_filtered_by_key(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q=retry")
+    page.locator(".line .cells").first.click()
+    field = page.locator(".record tr", has_text="service")
+    service = field.locator("td").first.inner_text()
+    field.locator("th").click()
+    expect(field).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("k")
+    expect(field).to_be_focused()
+    page.keyboard.press("x")
+    expect(page.locator("#query")).to_have_value(f"retry -service:{service}")
+    page.locator(".line .cells").first.click()
+    page.get_by_role("button", name="only resourceId of this line").focus()
+    page.keyboard.press("i")
+    expect(page.locator("#query")).to_have_value(re.compile(r" resourceId:server-\d+$"))
+    page.locator(".line .cells").first.click()
+    page.get_by_role("button", name="copy resourceId of this line").focus()
+    page.keyboard.press("Escape")
+    expect(page.locator(".opened")).to_have_count(0)
+    expect(page.locator(".list")).to_be_focused()
+
+
+def test_the_key_of_the_range_leads_into_it_and_back(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(logs.url)
+    page.keyboard.press("t")
+    expect(page.get_by_role("button", name="last hour").last).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator("#range")).to_be_focused()
+    page.keyboard.press("t")
+    expect(page.get_by_role("button", name="last hour").last).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("from=6h"))
 
 
 def test_a_slow_answer_is_said_and_can_be_cancelled(logs: RunningServer, open_page: Open) -> None:

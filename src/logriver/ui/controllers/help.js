@@ -5,7 +5,7 @@ import { Dialog } from "./dialog.js";
 
 const KEYS = [
   ["/", "to the search box"], ["Enter", "search; in the list: open the line"], ["↑ ↓ or j k", "from line to line"],
-  ["o", "open or close the line"], ["i x", "only lines with this level, lines without it"], ["t", "time range"],
+  ["o", "open or close the line"], ["i x", "only lines with this level, lines without it; in an open line: with the field that has the focus"], ["t", "time range"],
   ["l", "live"], ["[ ]", "earlier and later"], ["w", "wrap long lines"], ["Esc", "close, back to the list"], ["?", "this list"],
 ];
 

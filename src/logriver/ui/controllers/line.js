@@ -56,6 +56,16 @@ function Opened({ record, pattern, zone, add, place }) {
     }
   };
   const trace = record.trace_id;
+  // A field that has the focus takes the keys of a list for itself.
+  const keys = (event, asked) => {
+    const { key, currentTarget: row } = event;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (key === "ArrowDown" || key === "j") row.nextElementSibling?.focus();
+    else if (key === "ArrowUp" || key === "k") row.previousElementSibling?.focus();
+    else if ((key === "i" || key === "x") && asked) add(asked, key === "x");
+    else if (key !== "i" && key !== "x") return;
+    event.preventDefault();
+  };
   const shown = (name, value) => (name === "timestamp" ? `${value} (local: ${dayAndClock(value, "local")})` : valueText(value ?? null));
   const link = write({ ...place, view: "explore", q: `_id:"${record._id}"`, from: "", to: "", open: record._id });
   return html`
@@ -72,16 +82,19 @@ function Opened({ record, pattern, zone, add, place }) {
     </p>
     ${around && html`<${Around} id=${record._id} zone=${zone} />`}
     <table class="record"><tbody>
-      ${fields.map(([name, value]) => html`
-        <tr key=${name}>
-          <th scope="row">${visible(name)}</th>
-          <td>${visible(shown(name, value).slice(0, OPEN_CHARACTERS))}</td>
-          <td class="actions">${name !== "_id" && name !== "_host" && term(name, value) && html`
-            <button type="button" aria-label=${`only ${name} of this line`} title="only lines with it" onClick=${() => add(term(name, value))}>+</button>
-            <button type="button" aria-label=${`without ${name} of this line`} title="lines without it" onClick=${() => add(term(name, value), true)}>−</button>`}
-            <button type="button" aria-label=${`copy ${name} of this line`} title="copy the value" onClick=${() => copy(valueText(value ?? null), name)}>copy</button>
-          </td>
-        </tr>`)}
+      ${fields.map(([name, value]) => {
+        const asked = name !== "_id" && name !== "_host" && term(name, value);
+        return html`
+          <tr key=${name} tabindex="-1" onKeyDown=${(event) => keys(event, asked)}>
+            <th scope="row">${visible(name)}</th>
+            <td>${visible(shown(name, value).slice(0, OPEN_CHARACTERS))}</td>
+            <td class="actions">${asked && html`
+              <button type="button" aria-label=${`only ${name} of this line`} title="only lines with it (i)" onClick=${() => add(asked)}>+</button>
+              <button type="button" aria-label=${`without ${name} of this line`} title="lines without it (x)" onClick=${() => add(asked, true)}>−</button>`}
+              <button type="button" aria-label=${`copy ${name} of this line`} title="copy the value" onClick=${() => copy(valueText(value ?? null), name)}>copy</button>
+            </td>
+          </tr>`;
+      })}
     </tbody></table>
     ${fields.length === MOST_FIELDS && html`<p class="quiet">These are the first ${MOST_FIELDS} fields; copy JSON has all of them.</p>`}`;
 }

@@ -32,6 +32,7 @@ export function TimeRange({ from, to, zone, change }) {
   useEffect(() => setTyped({ from, to }), [from, to, open]);
   useEffect(() => {
     if (!open) return undefined;
+    (box.current.querySelector("[aria-pressed=true]") || box.current.querySelector(".popup button")).focus();
     const outside = (event) => box.current?.contains(event.target) || setOpen(false);
     addEventListener("pointerdown", outside);
     return () => removeEventListener("pointerdown", outside);
@@ -49,7 +50,12 @@ export function TimeRange({ from, to, zone, change }) {
       choose(range);
     }
   };
-  const keys = (event) => event.key === "Escape" && (setOpen(false), event.stopPropagation());
+  const keys = (event) => {
+    if (event.key !== "Escape" || !open) return;
+    setOpen(false);
+    box.current.querySelector("#range").focus();
+    event.stopPropagation();
+  };
   return html`
     <div class="range" ref=${box} onKeyDown=${keys}>
       <button type="button" id="range" aria-expanded=${open} aria-haspopup="dialog" onClick=${() => setOpen(!open)}>
