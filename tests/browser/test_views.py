@@ -171,9 +171,28 @@ def test_status_and_dead_letters(new_server: Callable[..., RunningServer], open_
     page = open_page(f"{server.url}/?view=status")
     letter = page.locator(".letters li")
     expect(letter).to_contain_text("<b>bold</b>", timeout=15_000)
-    expect(page.locator(".tiles")).to_contain_text("dead letters")
+    tiles = page.locator(".tiles")
+    tiles.get_by_role("link", name="1", exact=True).nth(1).click()
+    expect(page).to_have_url(re.compile("view=status#dead-letters"))
     letter.get_by_role("button", name="Replay").click()
     expect(letter.get_by_role("status")).not_to_be_empty()
+
+
+def test_the_numbers_of_the_header_and_of_the_status_lead_somewhere(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q=level:error&from=5m")
+    page.get_by_role("link", name=re.compile("^[0-9,]+ logs$")).click()
+    expect(page).to_have_url(f"{logs.url}/?from=")
+    expect(page.locator("#query")).to_have_value("")
+    page.get_by_role("link", name=re.compile("waiting$")).click()
+    tiles = page.locator(".tiles div")
+    tiles.filter(has=page.get_by_text("Stored", exact=True)).get_by_role("link").click()
+    expect(page).to_have_url(f"{logs.url}/?from=")
+    page.go_back()
+    tiles.filter(has=page.get_by_text("Accepted", exact=True)).get_by_role("link").click()
+    expect(page).to_have_url(re.compile("view=live"))
+    page.go_back()
+    tiles.filter(has=page.get_by_text("Removed", exact=True)).get_by_role("link").click()
+    expect(page).to_have_url(re.compile("view=sources"))
 
 
 def test_the_patterns_view(logs: RunningServer, open_page: Open) -> None:

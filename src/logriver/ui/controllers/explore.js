@@ -10,6 +10,7 @@ import { AlsoFiles } from "./alsofiles.js";
 import { Export } from "./export.js";
 import { FieldList } from "./fields.js";
 import { Histogram } from "./histogram.js";
+import { linkTo } from "./link.js";
 import { Patterns } from "./patterns.js";
 import { QueryBar } from "./querybar.js";
 import { RowList } from "./rowlist.js";
@@ -146,7 +147,7 @@ function Hint({ hint, query, go, place }) {
     <div class="hint" role="status">
       <p>Nothing found: ${hint}</p>
       ${query !== undefined && query !== null && html`
-        <a href=${write({ ...place, ...changes })} onClick=${(event) => { event.preventDefault(); go(changes); }}><code>${query}</code></a>`}
+        <a ...${linkTo(place, go, changes)}><code>${query}</code></a>`}
       ${place.from && html`<button type="button" onClick=${() => go({ from: "", to: "" })}>search all time</button>`}
     </div>`;
 }

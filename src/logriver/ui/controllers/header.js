@@ -2,28 +2,25 @@
 
 import { html } from "../helpers/html.js";
 import { count } from "../helpers/format.js";
+import { EVERYTHING, linkTo } from "./link.js";
 
 const NAMES = { explore: "Explore", live: "Live", patterns: "Patterns", sources: "Sources", status: "Status" };
 const THEMES = { system: "light", light: "dark", dark: "system" };
 
 export function Header({ place, go, zone, setZone, status, lost, theme, setTheme, showHelp }) {
   const problems = status?.problems || [];
-  const open = (view) => (event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    go({ view, open: "" });
-  };
+  const view = (name) => linkTo(place, go, { view: name, open: "" });
   return html`
     <a class="skip" href="#main">To the content</a>
     <header class="top">
-      <a class="brand" href="/" onClick=${open("explore")}>Logriver</a>
+      <a class="brand" ...${view("explore")}>Logriver</a>
       <nav aria-label="views">
-        ${Object.entries(NAMES).map(([view, name]) => html`
-          <a href=${`/?view=${view}`} aria-current=${place.view === view ? "page" : null} onClick=${open(view)}>${name}</a>`)}
+        ${Object.entries(NAMES).map(([name, title]) => html`
+          <a ...${view(name)} aria-current=${place.view === name ? "page" : null}>${title}</a>`)}
       </nav>
-      <p class="counts" role="status">
-        ${status && html`<span title="records that can be found">${count(status.stored)} logs</span>
-          <span title="on disk, not yet searchable">${count(status.waiting)} waiting</span>`}
+      <p class="counts">
+        ${status && html`<a ...${linkTo(place, go, EVERYTHING)} title="all that can be found">${count(status.stored)} logs</a>
+          <a ...${view("status")} title="on disk, not yet searchable">${count(status.waiting)} waiting</a>`}
       </p>
       <button type="button" title="zone in which times are shown" onClick=${() => setZone(zone === "UTC" ? "local" : "UTC")}>
         ${zone === "UTC" ? "UTC" : "local time"}</button>
@@ -34,7 +31,7 @@ export function Header({ place, go, zone, setZone, status, lost, theme, setTheme
     ${!lost && problems.length > 0 && html`
       <div class="banner" role="alert">
         ${problems.map((problem) => html`<p>${problem}</p>`)}
-        ${place.view !== "status" && html`<a href="/?view=status" onClick=${open("status")}>status</a>`}
+        ${place.view !== "status" && html`<a ...${view("status")}>Status</a>`}
       </div>`}
   `;
 }

@@ -9,6 +9,7 @@ import { address } from "../models/api.js";
 import { Agents } from "./agents.js";
 import { Failure } from "./failure.js";
 import { HeldBar } from "./heldbar.js";
+import { EVERYTHING } from "./link.js";
 
 const POLL_SECONDS = 3;
 const SHOWN = 200;
@@ -41,6 +42,8 @@ export function Sources({ go, zone }) {
     </section>`;
 }
 
+const linesOf = (path) => ({ ...EVERYTHING, q: term("_source", path) });
+
 function Row({ source, go, zone }) {
   const [open, setOpen] = useState(false);
   const lost = source.gaps.filter((gap) => gap.lost);
@@ -50,12 +53,12 @@ function Row({ source, go, zone }) {
   return html`
     <tr>
       <td class="file">
-        <button type="button" class="plain" title="its lines" onClick=${() => go({ view: "explore", q: term("_source", source.path) })}>${source.path}</button>
+        <button type="button" class="plain" title="its lines" onClick=${() => go(linesOf(source.path))}>${source.path}</button>
         ${source.generations.length > 0 && html`
           <details open=${open} onToggle=${(event) => setOpen(event.target.open)}>
             <summary>${source.generation_count === 1 ? "1 generation" : `${count(source.generation_count)} generations`}</summary>
             ${open && html`
-              <${Searchable} path=${source.path} zone=${zone} />
+              <${Searchable} path=${source.path} go=${go} zone=${zone} />
               <ol class="lives">${[...source.generations].reverse().map((life) => html`
                 <${Life} key=${life.id} life=${life} size=${size} zone=${zone} />`)}</ol>`}
           </details>`}
@@ -82,13 +85,14 @@ function atLeast(gaps) {
   return size ? `at least ${bytes(size)}` : "bytes, not known how many";
 }
 
-function Searchable({ path, zone }) {
+function Searchable({ path, go, zone }) {
   const answer = useCall("/api/v1/sources", { source: path, limit: 1 });
   const found = answer.data?.searchable;
   if (answer.error) return html`<${Failure} error=${answer.error} />`;
   if (!found) return html`<p class="quiet">searching</p>`;
   if (!found.records) return html`<p class="quiet">No record of it can be found.</p>`;
-  return html`<p class="quiet">${count(found.records)} records can be found, the first of them received ${dayAndClock(found.oldest, zone)},
+  return html`<p class="quiet">
+    <button type="button" class="plain" onClick=${() => go(linesOf(path))}>${count(found.records)} records</button> can be found, the first of them received ${dayAndClock(found.oldest, zone)},
     from byte ${count(found.oldest_offset)} of its file.</p>`;
 }
 

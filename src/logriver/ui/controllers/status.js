@@ -7,25 +7,27 @@ import { dayAndClock } from "../helpers/times.js";
 import { post } from "../models/api.js";
 import { usePolled } from "../models/answer.js";
 import { Failure } from "./failure.js";
+import { EVERYTHING, linkTo } from "./link.js";
 
 const POLL_SECONDS = 1;
 const SHOWN_CHARACTERS = 2_000;
 
-export function Status({ zone }) {
+export function Status({ place, go, zone }) {
   const answer = usePolled("/api/v1/status", POLL_SECONDS);
   const status = answer.data;
+  const to = (changes) => linkTo(place, go, changes);
   return html`
     <section class="wide">
       <h1>Status</h1>
       <${Failure} error=${answer.error} />
       ${status && html`
         <dl class="tiles">
-          ${tile("stored", count(status.stored), "records that can be found")}
-          ${tile("waiting", count(status.waiting), `on disk, the oldest for ${duration(1000 * status.oldest_waiting_seconds)}`)}
-          ${tile("accepted", `${count(Math.round(status.accepted_per_second))}/s`, "put on disk")}
-          ${tile("stored", `${count(Math.round(status.stored_per_second))}/s`, "made searchable")}
-          ${tile("removed", count(status.removed_by_retention), "by retention")}
-          ${tile("dead letters", count(status.dead_letters), "taken and could not be stored")}
+          ${tile("Stored", count(status.stored), "records that can be found", to(EVERYTHING))}
+          ${tile("Waiting", count(status.waiting), waiting(status), to({ ...EVERYTHING, view: "live" }))}
+          ${tile("Accepted", rate(status.accepted_per_second), "put on disk", to({ ...EVERYTHING, view: "live" }))}
+          ${tile("Made searchable", rate(status.stored_per_second), "those of the last 5 minutes", to({ ...EVERYTHING, from: "5m" }))}
+          ${tile("Removed", count(status.removed_by_retention), "by retention", to({ view: "sources" }))}
+          ${tile("Dead letters", count(status.dead_letters), "taken and could not be stored", { href: "#dead-letters" })}
         </dl>
         <h2>Problems</h2>
         ${status.problems.length
@@ -35,7 +37,9 @@ export function Status({ zone }) {
     </section>`;
 }
 
-const tile = (name, value, what) => html`<div><dt>${name}</dt><dd><strong>${value}</strong><small>${what}</small></dd></div>`;
+const rate = (number) => `${count(Math.round(number))}/s`;
+const waiting = (status) => (status.waiting ? `on disk, the oldest for ${duration(1000 * status.oldest_waiting_seconds)}` : "on disk, not yet searchable");
+const tile = (name, value, what, link) => html`<div><dt>${name}</dt><dd><a ...${link}>${value}</a><small>${what}</small></dd></div>`;
 
 function DeadLetters({ held, zone }) {
   const answer = usePolled("/api/v1/dead-letters", 5);
@@ -51,7 +55,7 @@ function DeadLetters({ held, zone }) {
     answer.again();
   };
   return html`
-    <h2>Dead letters</h2>
+    <h2 id="dead-letters">Dead letters</h2>
     <${Failure} error=${answer.error} />
     ${!held && !letters.length && html`<p class="quiet">None.</p>`}
     <ul class="letters">${letters.map((letter) => html`
