@@ -299,6 +299,23 @@ def test_statistics_are_a_table_and_a_chart(logs: RunningServer, open_page: Open
     expect(page.locator(".chart canvas")).to_be_visible()
 
 
+def test_levels_have_their_colours_in_charts_and_the_legend_has_figures(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q=" + "resourceId:* | stats count() as n by bin(1h), level")
+    legend = page.locator(".chart .u-series")
+    expect(legend).to_have_count(4)
+    marker = "row => getComputedStyle(row.querySelector('.u-marker')).borderTopColor"
+    colours = {row.locator(".u-label").inner_text(): row.evaluate(marker) for row in legend.all()[1:]}
+    expect(legend.first).to_contain_text(re.compile(r"20\d\d-"))
+    for row in legend.all()[1:]:
+        expect(row).to_contain_text(re.compile(r"\d"))
+    ask(page, "resourceId:* | top 5 level")
+    bars = page.locator(".bar-row")
+    expect(bars).to_have_count(3)
+    fill = "row => getComputedStyle(row.querySelector('rect')).fill"
+    assert {row.locator(".name").inner_text(): row.evaluate(fill) for row in bars.all()} == colours
+    assert len(set(colours.values())) == 3
+
+
 def test_a_number_of_a_table_leads_to_what_it_counts(logs: RunningServer, open_page: Open) -> None:
     query = (
         "resourceId:* | stats count() as n, count() if (latency_ms:>=400 AND -level:info) as slow by service, bin(10m)"

@@ -97,7 +97,7 @@ export function Explore({ place, go, zone, theme }) {
         ${hint && !told.loading && html`<${Hint} hint=${hint} query=${told.answer.hint_query} go=${go} place=${place} />`}
         ${kind === "rows" && place.files && html`<${AlsoFiles} params=${{ ...params, round }} ...${{ place, zone, add }} hover=${setHovered} />`}
         ${list}
-        ${kind === "stats" && html`<${Statistics} params=${{ ...params, tz: tz(zone), round }} ...${{ tell, go, place, zone }} />`}
+        ${kind === "stats" && html`<${Statistics} params=${{ ...params, tz: tz(zone), round }} ...${{ tell, go, place, zone, theme }} />`}
         ${kind === "patterns" && html`<${Patterns} params=${{ ...params, round }} ...${{ tell, go, zone }} />`}
       </div>
     </div>

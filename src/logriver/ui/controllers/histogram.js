@@ -2,24 +2,19 @@
 
 import { html, useEffect, useMemo, useRef } from "../helpers/html.js";
 import { count, shortCount } from "../helpers/format.js";
-import { colour } from "../helpers/colour.js";
+import { LEVELS, colour, seriesColour } from "../helpers/colour.js";
 import { plainAxis, timeAxis } from "../helpers/timeaxis.js";
 import { dayAndClock } from "../helpers/times.js";
 import UPlot from "../vendor/uplot.js";
 
-const ORDER = ["fatal", "error", "warn", "info", "debug", "trace"];
-const LEVEL_COLOURS = new Set(ORDER);
 // On a phone it folds to a strip, without the day.
 const isNarrow = () => matchMedia("(max-width: 700px)").matches;
 const height = () => (isNarrow() ? 64 : 104);
 const LEAST_DRAG_PIXELS = 4;
 const TIP_PIXELS = 16;
 
-function fill(key, place) {
-  if (LEVEL_COLOURS.has(key)) return colour(`--level-${key}`);
-  // Records without the field stand behind those that have it.
-  return colour(key ? `--series-${place % 6}` : "--line");
-}
+// Records without the field stand behind those that have it.
+const fill = (key, place) => (key ? seriesColour(key, place) : colour("--line"));
 
 // The answer as stacked columns: the first series of the result is drawn at the back, with the sum of all.
 export function stacked(answer) {
@@ -30,7 +25,7 @@ export function stacked(answer) {
   // Days of a zone with summer time are not all as long: then only what is there is drawn.
   const times = starts.every((time) => (time - starts[0]) % step === 0) && at.length < 5000 ? at : starts;
   const place = new Map(times.map((time, index) => [time, index]));
-  const rank = (key) => (ORDER.indexOf(key) + 1 || ORDER.length + 1);
+  const rank = (key) => (LEVELS.indexOf(key) + 1 || LEVELS.length + 1);
   const series = [...answer.series].sort((a, b) => rank(b.key) - rank(a.key));
   const own = series.map(({ values }) => {
     const column = new Array(times.length).fill(0);

@@ -1,7 +1,7 @@
 // A question with `| stats` or `| top`: its table, and a chart: lines over `bin`, bars otherwise.
 
 import { html, useEffect, useMemo, useRef } from "../helpers/html.js";
-import { colour } from "../helpers/colour.js";
+import { LEVELS, colour, seriesColour } from "../helpers/colour.js";
 import { cell, shortCount } from "../helpers/format.js";
 import { countedBy, split, term, withTerm } from "../helpers/language.js";
 import { plainAxis, timeAxis } from "../helpers/timeaxis.js";
@@ -15,7 +15,7 @@ const MOST_BARS = 10;
 const MOST_LINES = 12;
 const nameOf = (column) => (typeof column === "string" ? column : column.name);
 
-export function Statistics({ params, tell, go, place, zone }) {
+export function Statistics({ params, tell, go, place, zone, theme }) {
   const answer = useCall("/api/v1/stats", params);
   useEffect(() => {
     tell({ answer: answer.data, loading: answer.loading, error: answer.error, cancel: answer.cancel });
@@ -44,7 +44,7 @@ export function Statistics({ params, tell, go, place, zone }) {
   return html`
     <div class=${answer.loading ? "statistics dimmed" : "statistics"}>
       ${rows.length > 0 && (bin >= 0
-        ? html`<${LineChart} ...${{ columns, rows, bin, numeric, zone }} />`
+        ? html`<${LineChart} ...${{ columns, rows, bin, numeric, zone, theme }} />`
         : html`<${BarChart} ...${{ columns, rows, numeric }} />`)}
       <div class="scroll" tabindex="0" role="region" aria-label="result">
         <table class="figures">
@@ -68,7 +68,7 @@ function BarChart({ columns, rows, numeric }) {
   return html`
     <figure class="bars" aria-label=${`${columns[value]} as bars`}>
       ${rows.slice(0, MOST_BARS).map((row) => html`
-        <div class="bar-row">
+        <div class=${`bar-row ${LEVELS.includes(row[names[0]]) ? `level-${row[names[0]]}` : ""}`}>
           <span class="name">${names.map((at) => cell(row[at])).join(" · ") || "(empty)"}</span>
           <svg aria-hidden="true" class="bar"><rect width=${`${most > 0 ? (100 * Math.max(row[value] || 0, 0)) / most : 0}%`} height="100%" /></svg>
           <span class="number">${cell(row[value])}</span>
@@ -96,25 +96,32 @@ export function linesOf({ columns, rows, bin, numeric }) {
   return { times, lines: [...lines].slice(0, MOST_LINES), value: columns[values[0]] };
 }
 
-function LineChart({ columns, rows, bin, numeric, zone }) {
+function LineChart({ columns, rows, bin, numeric, zone, theme }) {
   const element = useRef(null);
   const data = useMemo(() => linesOf({ columns, rows, bin, numeric }), [rows]);
   useEffect(() => {
+    const { times, lines } = data;
+    // Where nothing is pointed at, the legend has the last figures.
+    const at = (index) => index ?? times.length - 1;
     const chart = new UPlot({
       width: element.current.clientWidth, height: 220,
       tzDate: zone === "UTC" ? (seconds) => UPlot.tzDate(new Date(seconds * 1e3), "UTC") : undefined,
-      series: [{}, ...data.lines.map(([label], index) => ({
-        label, stroke: colour(`--series-${index % 6}`), width: 1.5, spanGaps: false,
-        dash: index >= 6 ? [4, 3] : undefined, points: { show: data.times.length < 60 },
-      }))],
+      series: [
+        { label: "Time", value: (_, second, series, index) => dayAndClock(times[at(index)] * 1000, zone).replace(/\.000$/, "") },
+        ...lines.map(([label, values], place) => ({
+          label, stroke: seriesColour(label, place), width: 1.5, spanGaps: false,
+          dash: place >= 6 ? [4, 3] : undefined, points: { show: times.length < 60 },
+          value: (_, value, series, index) => cell(values[at(index)]),
+        })),
+      ],
       axes: [timeAxis(zone), { ...plainAxis(56), grid: { stroke: colour("--line"), width: 1 }, values: (_, ticks) => ticks.map(shortCount) }],
-    }, [data.times, ...data.lines.map(([, values]) => values)], element.current);
+    }, [times, ...lines.map(([, values]) => values)], element.current);
     const fit = new ResizeObserver(() => chart.setSize({ width: element.current.clientWidth, height: 220 }));
     fit.observe(element.current);
     return () => {
       fit.disconnect();
       chart.destroy();
     };
-  }, [data, zone]);
+  }, [data, zone, theme]);
   return html`<figure class="chart" aria-label=${`${data.value} over time`}><div ref=${element}></div></figure>`;
 }

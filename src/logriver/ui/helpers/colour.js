@@ -8,3 +8,8 @@ export function colour(name) {
   probe.remove();
   return color;
 }
+
+export const LEVELS = ["fatal", "error", "warn", "info", "debug", "trace"];
+
+// A level has its own colour wherever it is drawn, any other series one by its place.
+export const seriesColour = (name, place) => colour(LEVELS.includes(name) ? `--level-${name}` : `--series-${place % 6}`);
