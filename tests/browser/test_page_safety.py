@@ -145,3 +145,33 @@ def test_it_works_at_360_pixels(logs: RunningServer, open_page: Open) -> None:
     page.get_by_title("only level error", exact=True).tap()
     expect(page.locator("#query")).to_have_value("level:error")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_finger_zooms_into_the_histogram_which_can_be_folded_away(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q=resourceId:*", width=360, height=700, has_touch=True, is_mobile=True)
+    box = page.locator(".histogram .u-over").bounding_box()
+    assert box
+    touch = page.context.new_cdp_session(page)
+
+    def send_touch(kind: str, *places: float) -> None:
+        points = [{"x": box["x"] + box["width"] * place, "y": box["y"] + 20} for place in places]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    send_touch("touchStart", 0.4)
+    for place in (0.45, 0.5, 0.55, 0.6):
+        send_touch("touchMove", place)
+    expect(page.locator(".histogram .u-select")).to_have_css("width", re.compile(r"^[3-9]\d"))
+    send_touch("touchEnd")
+    page.wait_for_url(re.compile("from=20.*to=20"))
+    expect(page.locator(".facts strong")).to_have_text(re.compile(r"^[5-9]\d\d$"))
+
+    before = page.locator(".list").bounding_box()
+    page.get_by_role("button", name="histogram").tap()
+    expect(page.locator(".histogram")).to_have_count(0)
+    after = page.locator(".list").bounding_box()
+    assert before
+    assert after
+    assert after["y"] < before["y"] - 60
+    page.reload()
+    expect(page.locator(".lines > .line").first).to_be_visible()
+    expect(page.locator(".histogram")).to_have_count(0)

@@ -5,6 +5,7 @@ import { bytes, count, duration } from "../helpers/format.js";
 import { shape, split, withPipe, withTerm } from "../helpers/language.js";
 import { toMs } from "../helpers/times.js";
 import { useCall, useLate } from "../models/answer.js";
+import * as memory from "../models/memory.js";
 import { columnsOf, write } from "../models/place.js";
 import { AlsoFiles } from "./alsofiles.js";
 import { Export } from "./export.js";
@@ -29,6 +30,7 @@ export function Explore({ place, go, zone, theme }) {
   const [sql, setSql] = useState(false);
   const [exporting, setExporting] = useState(false);
   const [folded, setFolded] = useState(matchMedia("(max-width: 700px)").matches);
+  const [plotted, setPlotted] = useState(memory.isPlotted());
   const [hovered, setHovered] = useState(null);
   const [marked, setMarked] = useState(null);
   const isLate = useLate(told.loading);
@@ -53,6 +55,10 @@ export function Explore({ place, go, zone, theme }) {
     setTimeout(() => setShared(""), SAID_MS);
     go({ from: fixed.from, to: fixed.to });
   };
+  const plot = () => {
+    memory.setPlotted(!plotted);
+    setPlotted(!plotted);
+  };
   const cancel = () => {
     told.cancel?.();
     histogram.cancel();
@@ -74,21 +80,22 @@ export function Explore({ place, go, zone, theme }) {
     </div>
     <p class="facts" role="status" aria-live="polite">
       ${histogram.data && html`<strong>${count(total(histogram.data))}</strong> lines`}
-      ${stats && html`<span>${duration(stats.elapsed_ms)}</span><span>${bytes(stats.bytes_read)} read</span>`}
+      ${stats && html`<span>${duration(stats.elapsed_ms)}</span><span class="long">${bytes(stats.bytes_read)} read</span>`}
       ${isLate && html`<span class="busy">searching<${Elapsed} /></span>`}
       ${told.cancelled && !told.loading && html`<span>cancelled</span>`}
       ${shared && html`<span>${shared}</span>`}
       <span class="grow"></span>
+      <button type="button" class="folds" aria-pressed=${plotted} onClick=${plot}>histogram</button>
+      <button type="button" class="folds" aria-pressed=${!folded} onClick=${() => setFolded(!folded)}>fields</button>
       ${kind === "rows" && html`<button type="button" aria-pressed=${place.files} title="lines of files that were never taken in, on all machines"
         onClick=${() => go({ files: !place.files }, { replace: true })}>also files</button>`}
-      <button type="button" onClick=${() => setFolded(!folded)} aria-pressed=${!folded}>fields</button>
       ${kind === "rows" && html`<button type="button" aria-pressed=${place.wrap} onClick=${() => go({ wrap: !place.wrap }, { replace: true })}>wrap</button>`}
       <button type="button" onClick=${() => setSql(true)}><span class="long">show the </span>SQL</button>
       <button type="button" onClick=${() => setExporting(true)}>export</button>
       <button type="button" onClick=${freeze} title="fix the times in the address and copy it">share</button>
       <button type="button" class="long" onClick=${() => go({ view: "live" })}>live</button>
     </p>
-    <${Histogram} answer=${histogram.data} loading=${histogram.loading} ...${{ zone, theme, zoom }} mark=${hovered} hover=${setMarked} />
+    ${plotted && html`<${Histogram} answer=${histogram.data} loading=${histogram.loading} ...${{ zone, theme, zoom }} mark=${hovered} hover=${setMarked} />`}
     <div class=${folded ? "below folded" : "below"}>
       ${!folded && html`<${FieldList} params=${conditions} wanted=${!told.loading && told.asked === asked} add=${add} columns=${columnsOf(place)}
         setColumns=${(columns) => go({ columns }, { replace: true })}

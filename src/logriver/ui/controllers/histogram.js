@@ -95,15 +95,33 @@ export function Histogram({ answer, loading, zone, theme, zoom, mark, hover }) {
       plot.current.setSize({ width: element.current.clientWidth, height: height() });
     });
     fit.observe(element.current);
+    const { over } = plot.current;
     let pressed = 0;
-    const down = (event) => { pressed = event.clientX; };
+    // uPlot knows the mouse alone: a finger's drag is drawn and taken here. Up and down it scrolls.
+    let finger = null;
+    const marked = (from, to) => plot.current.setSelect({ left: Math.min(from, to), width: Math.abs(to - from), top: 0, height: over.clientHeight }, false);
+    const placeOf = (event) => Math.max(0, Math.min(over.clientWidth, event.clientX - over.getBoundingClientRect().left));
+    const down = (event) => {
+      pressed = event.clientX;
+      finger = event.pointerType === "touch" ? placeOf(event) : null;
+    };
+    const drag = (event) => finger !== null && marked(finger, placeOf(event));
+    const lift = () => {
+      if (finger !== null) select(plot.current);
+      finger = null;
+    };
+    const leave = () => {
+      if (finger !== null) marked(0, 0);
+      finger = null;
+    };
     const click = (event) => {
       if (Math.abs(event.clientX - pressed) >= LEAST_DRAG_PIXELS) return;
       const index = near(plot.current.cursor.left);
       if (index >= 0) zoom(data.times[index], data.times[index] + data.step);
     };
-    plot.current.over.addEventListener("pointerdown", down);
-    plot.current.over.addEventListener("click", click);
+    for (const [name, heard] of Object.entries({ pointerdown: down, pointermove: drag, pointerup: lift, pointercancel: leave, click })) {
+      over.addEventListener(name, heard);
+    }
     return () => {
       fit.disconnect();
       plot.current.destroy();

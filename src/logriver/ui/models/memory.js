@@ -1,4 +1,4 @@
-// What the browser remembers between visits: history, zone and theme. Where it may not, nothing is remembered.
+// What the browser remembers between visits: history, zone, theme and whether the histogram is shown. Where it may not, nothing is remembered.
 
 function kept(key, otherwise) {
   try {
@@ -28,3 +28,5 @@ export const zone = () => (kept("zone", "local") === "UTC" ? "UTC" : "local");
 export const setZone = (value) => keep("zone", value);
 export const theme = () => kept("theme", "system");
 export const setTheme = (value) => keep("theme", value);
+export const isPlotted = () => kept("plotted", true) !== false;
+export const setPlotted = (value) => keep("plotted", value);
