@@ -288,6 +288,32 @@ def test_an_export_has_every_line(logs: RunningServer, open_page: Open) -> None:
     assert download.value.path().read_bytes()[:4] == b"PAR1"
 
 
+def test_an_export_says_how_much_of_it_is_done(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q=service:db")
+    expect(page.locator(".facts strong")).to_have_text("1,000")
+    # An answer that has begun and does not end, with an end of line inside of quotes.
+    page.evaluate("""() => {
+        const asked = window.fetch;
+        window.fetch = (address, options) => options?.headers?.Accept !== "text/csv" ? asked(address, options)
+            : Promise.resolve(new Response(new ReadableStream({ start(stream) {
+                stream.enqueue(new TextEncoder().encode('time,message\\n1,"one\\ntwo"\\n2,three\\n'));
+            } })));
+    }""")
+    page.get_by_role("button", name="export").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("CSV").check()
+    dialog.get_by_role("button", name="Export").click()
+    expect(dialog).to_contain_text("2 of 1,000 lines, 33 B")
+    expect(dialog.get_by_role("progressbar")).to_have_attribute("max", "1000")
+    dialog.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="export").click()
+    dialog.get_by_label("CSV").check()
+    dialog.get_by_label("Lines at most").fill("20")
+    dialog.get_by_role("button", name="Export").click()
+    expect(dialog).to_contain_text("2 of 20 lines")
+    dialog.get_by_role("button", name="Close").click()
+
+
 def test_statistics_are_a_table_and_a_chart(logs: RunningServer, open_page: Open) -> None:
     page = open_page(f"{logs.url}/?q=" + "service:* | stats count() as n, p99(latency_ms) as slow by service")
     expect(page.locator(".figures tbody tr")).to_have_count(3)

@@ -72,6 +72,8 @@ export function Explore({ place, go, zone, theme }) {
   );
 
   const stats = told.answer?.stats;
+  // Of a question with pipes the histogram counts what goes into them.
+  const known = split(place.q)[1] || histogram.loading || histogram.error || !histogram.data ? null : total(histogram.data);
   const hint = told.answer?.hint;
   return html`
     <div class="ask">
@@ -109,7 +111,7 @@ export function Explore({ place, go, zone, theme }) {
       </div>
     </div>
     ${sql && html`<${ShowSql} params=${params} close=${() => setSql(false)} />`}
-    ${exporting && html`<${Export} params=${params} close=${() => setExporting(false)} />`}
+    ${exporting && html`<${Export} params=${params} total=${known} close=${() => setExporting(false)} />`}
   `;
 }
 
