@@ -54,6 +54,16 @@ def test_the_switch_shows_lines_of_files_beside_the_stored_ones(machines: Runnin
     assert sum("primary" in place for place in places) >= 2
     assert sum("web-1" in place for place in places) >= 2
 
+    # Of the path its end is seen, and the stored lines are one step away.
+    path = files.locator(".column.path").first
+    text, cell = path.locator("bdi").bounding_box(), path.bounding_box()
+    assert text
+    assert cell
+    assert text["x"] < cell["x"]
+    assert abs(text["x"] + text["width"] - cell["x"] - cell["width"]) < 2
+    page.get_by_role("button", name="to the stored lines below").click()
+    expect(page.get_by_role("grid", name="lines, newest first")).to_be_focused()
+
     files.press("Enter")
     opened = files.locator(".opened")
     expect(opened).to_contain_text("app.log")

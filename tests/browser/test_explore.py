@@ -60,6 +60,9 @@ def test_a_mistake_is_shown_under_the_text_where_it_is(logs: RunningServer, open
     expect(error).to_contain_text("quote")
     assert error.locator("pre").inner_text().index("^") == len("level:error ")
     expect(page.locator(".line").first).to_be_visible()
+    # What is still there of the question before is dimmed, all of it.
+    for part in (".histogram", ".list", ".fields > ul:last-child"):
+        expect(page.locator(part)).to_have_class(re.compile("dimmed"))
 
 
 def test_fields_and_values_are_completed(logs: RunningServer, open_page: Open) -> None:
@@ -146,6 +149,16 @@ def test_a_value_of_the_sidebar_includes_and_excludes(logs: RunningServer, open_
     page.get_by_title("without level info", exact=True).click()
     expect(page.locator("#query")).to_have_value("service:web -level:info")
     expect(page.locator(".facts strong")).to_have_text("400")
+
+
+def test_all_values_of_a_field_can_be_seen(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q=resourceId:*")
+    page.get_by_role("button", name=re.compile("^resourceId")).click()
+    values = page.locator(".fields li", has_text="resourceId").locator(".value")
+    expect(values).to_have_count(10)
+    page.get_by_role("button", name="+ 10 more").click()
+    expect(values).to_have_count(20)
+    expect(page.locator(".fields .more")).to_have_count(0)
 
 
 def test_a_field_becomes_a_column(logs: RunningServer, open_page: Open) -> None:

@@ -65,6 +65,7 @@ function Progress({ search }) {
         ${search.cancelled && "cancelled"}
         ${end && `${bytes(end.bytes)} of ${count(end.files)} ${end.files === 1 ? "file" : "files"} read${end.complete ? "" : ", not all that there is"}`}
       </span>
+      <button type="button" class="plain" onClick=${() => document.querySelector("#lines")?.focus()}>to the stored lines below</button>
     </p>
     ${error && html`<p class="quiet" role="alert">${error.message}</p>`}
     ${failures.map((failure) => html`<p class="quiet">${visible([failure.host, failure.file].filter(Boolean).join(":"))}: ${visible(failure.message)}</p>`)}`;

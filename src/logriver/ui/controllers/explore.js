@@ -9,6 +9,7 @@ import * as memory from "../models/memory.js";
 import { columnsOf, write } from "../models/place.js";
 import { AlsoFiles } from "./alsofiles.js";
 import { Export } from "./export.js";
+import { Failure } from "./failure.js";
 import { FieldList } from "./fields.js";
 import { Histogram } from "./histogram.js";
 import { linkTo } from "./link.js";
@@ -97,7 +98,8 @@ export function Explore({ place, go, zone, theme }) {
       <button type="button" onClick=${freeze} title="fix the times in the address and copy it">share</button>
       <button type="button" class="long" onClick=${() => go({ view: "live" })}>live</button>
     </p>
-    ${plotted && html`<${Histogram} answer=${histogram.data} loading=${histogram.loading} ...${{ zone, theme, zoom }} mark=${hovered} hover=${setMarked} />`}
+    ${plotted && html`<${Histogram} answer=${histogram.data} stale=${histogram.loading || Boolean(histogram.error)} ...${{ zone, theme, zoom }} mark=${hovered} hover=${setMarked} />`}
+    ${!told.loading && !told.error && html`<${Failure} error=${histogram.error} again=${histogram.again} />`}
     <div class=${folded ? "below folded" : "below"}>
       ${!folded && html`<${FieldList} params=${conditions} wanted=${!told.loading && told.asked === asked} add=${add} columns=${columnsOf(place)}
         setColumns=${(columns) => go({ columns }, { replace: true })}

@@ -9,6 +9,7 @@ import { Failure } from "./failure.js";
 
 const FIRST = ["level", "service", "host"];
 const SHOWN = 10;
+const MOST_SHOWN = 1_000;
 
 // `wanted` once the lines are there: they are what people wait for, and must not share the engine.
 export function FieldList({ params, wanted, add, columns, setColumns, group, run }) {
@@ -33,7 +34,7 @@ export function FieldList({ params, wanted, add, columns, setColumns, group, run
       <label class="hidden" for="field-filter">Find a field</label>
       <input id="field-filter" type="search" placeholder="find a field" value=${part} onInput=${(e) => setPart(e.target.value)} />
       <${Failure} error=${answer.error} again=${answer.again} />
-      <ul class=${answer.loading ? "dimmed" : ""}>
+      <ul class=${answer.loading || answer.error ? "dimmed" : ""}>
         ${shown.map((field) => html`
           <li key=${field.name}>
             <button type="button" class="field" aria-expanded=${open.has(field.name)} onClick=${() => toggle(field.name)}
@@ -54,8 +55,10 @@ export function FieldList({ params, wanted, add, columns, setColumns, group, run
 }
 
 function Values({ name, params, wanted, add }) {
-  const answer = useCall(`/api/v1/fields/${encodeURIComponent(name)}/values`, { ...params, limit: SHOWN }, wanted);
+  const [limit, setLimit] = useState(SHOWN);
+  const answer = useCall(`/api/v1/fields/${encodeURIComponent(name)}/values`, { ...params, limit }, wanted);
   const values = answer.data?.values || [];
+  const more = answer.data ? answer.data.distinct - values.length : 0;
   const most = Math.max(1, ...values.map((value) => value.count));
   if (answer.error && answer.error.status !== 400) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
   if (!answer.data) return html`<p class="quiet">searching</p>`;
@@ -74,5 +77,8 @@ function Values({ name, params, wanted, add }) {
           </li>`;
       })}
       ${!values.length && html`<li class="quiet">no values</li>`}
+      ${more > 0 && html`<li>${values.length < MOST_SHOWN
+        ? html`<button type="button" class="more" onClick=${() => setLimit(limit * 10)}>+ ${count(more)} more</button>`
+        : html`<span class="quiet">and ${count(more)} more: a search finds them</span>`}</li>`}
     </ul>`;
 }

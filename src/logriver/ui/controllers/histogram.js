@@ -43,7 +43,7 @@ export function stacked(answer) {
   return { times, keys: series.map(({ key }) => key), own, sums, step };
 }
 
-export function Histogram({ answer, loading, zone, theme, zoom, mark, hover }) {
+export function Histogram({ answer, stale, zone, theme, zoom, mark, hover }) {
   const element = useRef(null);
   const tip = useRef(null);
   const plot = useRef(null);
@@ -138,7 +138,7 @@ export function Histogram({ answer, loading, zone, theme, zoom, mark, hover }) {
   }, [mark]);
   const total = data ? data.sums.length ? data.sums[0].reduce((sum, number) => sum + number, 0) : 0 : null;
   return html`
-    <section class=${loading ? "histogram dimmed" : "histogram"} aria-label=${total === null ? "histogram" : `histogram: ${count(total)} records`}>
+    <section class=${stale ? "histogram dimmed" : "histogram"} aria-label=${total === null ? "histogram" : `histogram: ${count(total)} records`}>
       <div ref=${element} class="plot"></div>
       <p ref=${tip} class="tip" aria-hidden="true"></p>
     </section>`;

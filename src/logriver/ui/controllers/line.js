@@ -30,11 +30,17 @@ export function Line({ record, number, columns, pattern, zone, open, current, ma
         <time role="gridcell" datetime=${record.timestamp} title=${`${record.timestamp} (local: ${dayAndClock(record.timestamp, "local")})`}>
           ${day !== today && html`<span class="day">${day} </span>`}${clock}</time>
         <span role="gridcell" class="level" title=${level}>${level}</span>
-        ${columns.map((name) => html`<span role="gridcell" class="column" title=${name}>${cellText(record, name)}</span>`)}
+        ${columns.map((name) => html`<${Cell} name=${name} text=${cellText(record, name)} />`)}
         <span role="gridcell" class="message"><${Marked} text=${line.slice(0, SHOWN_CHARACTERS)} pattern=${pattern} /></span>
       </div>
       ${open && html`<div role="gridcell" class="opened"><${Opened} ...${{ record, pattern, zone, add, place }} /></div>`}
     </div>`;
+}
+
+// Of a path that is too long the end is seen.
+function Cell({ name, text }) {
+  const isPath = name === "_source";
+  return html`<span role="gridcell" class=${isPath ? "column path" : "column"} title=${`${name}: ${text}`}>${isPath ? html`<bdi dir="ltr">${text}</bdi>` : text}</span>`;
 }
 
 function cellText(record, name) {

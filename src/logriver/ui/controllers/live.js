@@ -71,7 +71,7 @@ export function Live({ place, go, zone }) {
       <button type="button" class="primary" onClick=${() => (paused ? tail.resume() : tail.pause(true))}>${paused ? "Resume" : "Pause"}</button>
       <button type="button" onClick=${() => tail.clear()}>clear</button>
     </p>
-    <div ref=${list} class=${place.wrap ? "list wrap live" : "list live"} role="grid" aria-label="new lines, newest last" tabindex="0"
+    <div id="lines" ref=${list} class=${place.wrap ? "list wrap live" : "list live"} role="grid" aria-label="new lines, newest last" tabindex="0"
       onScroll=${scrolled} onWheel=${wheeled} onKeyDown=${keys}>
       <div class="lines">
         ${rows.map((record, number) => html`

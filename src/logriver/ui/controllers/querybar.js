@@ -82,7 +82,7 @@ export function QueryBar({ text, run, error, busy, cancel }) {
       else setChosen((chosen + (event.key === "ArrowDown" ? 1 : items.length)) % items.length);
     } else if (event.key === "Escape") {
       if (items.length) close();
-      else document.querySelector("[role=grid]")?.focus();
+      else document.querySelector("#lines")?.focus();
     }
   };
   const position = error?.position;

@@ -155,7 +155,7 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
   return html`
     ${fresh > 0 && html`<button type="button" class="fresh" onClick=${() => go({ round: Date.now() })}>
       ${fresh >= 1000 ? "1,000 or more" : count(fresh)} new ${fresh === 1 ? "line" : "lines"}</button>`}
-    <div ref=${list} class=${`list${place.wrap ? " wrap" : ""}${pages && pages.key !== key ? " dimmed" : ""}`}
+    <div id="lines" ref=${list} class=${`list${place.wrap ? " wrap" : ""}${pages && pages.key !== key ? " dimmed" : ""}`}
       role="grid" aria-label="lines, newest first" aria-rowcount=${pages?.ended ? numberBefore + rows.length : -1}
       aria-busy=${loading} tabindex="0" onScroll=${scrolled} onKeyDown=${keys} onMouseLeave=${() => hover(null)}>
       <div ref=${top} class="edge"></div>
