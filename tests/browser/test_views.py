@@ -133,6 +133,24 @@ def test_the_first_visit_teaches_and_takes_lines(new_server: Callable[..., Runni
     expect(page.locator(".lines")).to_contain_text('second "line"')
 
 
+def test_the_first_visit_takes_a_file(
+    new_server: Callable[..., RunningServer], open_page: Open, tmp_path: Path
+) -> None:
+    path = tmp_path / "some.log"
+    path.write_text("".join(f"line {number}\n" for number in range(5)))
+    page = open_page(new_server().url, width=360, height=740)
+    expect(page.get_by_role("button", name="Send")).to_be_disabled()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    # Dropped beside the box: the browser does not leave the page for it.
+    assert not page.locator(".welcome h1").evaluate("""heading => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([""], "empty.log"));
+        return heading.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+    }""")
+    page.get_by_label("or a file").set_input_files(path)
+    expect(page.locator(".lines > .line")).to_have_count(5)
+
+
 def test_a_token_is_asked_for_and_then_all_works(
     new_server: Callable[..., RunningServer], open_page: Open, tmp_path: Path
 ) -> None:

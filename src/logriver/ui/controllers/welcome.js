@@ -29,32 +29,37 @@ export function Welcome({ refresh, go }) {
       setSaid(`not taken: ${error.message}`);
     }
   };
-  const drop = async (event) => {
-    event.preventDefault();
-    setOver(false);
-    const [file] = event.dataTransfer.files;
+  const sendFile = async (file) => {
     if (!file) return;
     if (file.size > MOST_BYTES) setSaid(`${file.name} is too large for a page: logriver send ${file.name}`);
     else send(await file.text());
   };
+  // Anywhere: a browser would leave the page for a file that is dropped beside the box.
+  const drag = (event) => {
+    event.preventDefault();
+    setOver(event.type === "dragover");
+    if (event.type === "drop") sendFile(event.dataTransfer.files[0]);
+  };
   const here = location.origin;
   return html`
-    <section class="narrow welcome">
+    <section class="narrow welcome" onDragOver=${drag} onDragLeave=${drag} onDrop=${drag}>
       <h1>No logs yet</h1>
       <p>Send some, in whatever way suits you. This page shows them as soon as they are there.</p>
       <h2>From a terminal</h2>
-      <pre>curl ${here}/api/v1/logs -d '{"level":"info","message":"hello"}'</pre>
+      <pre class="code">curl ${here}/api/v1/logs -d '{"level":"info","message":"hello"}'</pre>
       <h2>From a program's output</h2>
-      <pre>kubectl logs my-pod -f | logriver send --server ${here}</pre>
+      <pre class="code">kubectl logs my-pod -f | logriver send --server ${here}</pre>
       <h2>From files that grow</h2>
-      <pre>logriver serve --follow /var/log/syslog</pre>
+      <pre class="code">logriver serve --follow /var/log/syslog</pre>
       <h2>From here</h2>
-      <div class=${over ? "drop over" : "drop"} onDragOver=${(event) => { event.preventDefault(); setOver(true); }}
-        onDragLeave=${() => setOver(false)} onDrop=${drop}>
+      <div class=${over ? "drop over" : "drop"}>
         <label for="paste">Paste lines or JSON, or drop a file</label>
         <textarea id="paste" rows="5" value=${text} onInput=${(event) => setText(event.target.value)}></textarea>
-        <button type="button" class="primary" onClick=${() => send(text)}>Send</button>
-        <span role="status">${said}</span>
+        <p class="sending">
+          <button type="button" class="primary" disabled=${!text.trim()} onClick=${() => send(text)}>Send</button>
+          <label>or a file <input type="file" onChange=${(event) => sendFile(event.target.files[0])} /></label>
+        </p>
+        <p role="status">${said}</p>
       </div>
     </section>`;
 }
