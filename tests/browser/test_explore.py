@@ -126,7 +126,7 @@ def test_presets_and_typed_times(logs: RunningServer, open_page: Open) -> None:
     page.click("#range")
     page.get_by_role("textbox", name="From").fill("yesterday")
     page.get_by_role("button", name="Apply").click()
-    expect(page.locator(".popup [role=alert]")).to_contain_text("a time is like")
+    expect(page.locator(".popup [role=alert]")).to_contain_text("A time is like")
 
 
 def test_the_zone_can_be_switched(logs: RunningServer, open_page: Open) -> None:

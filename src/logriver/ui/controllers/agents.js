@@ -13,16 +13,16 @@ export function Agents({ zone }) {
   return html`
     <h2>Agents</h2>
     <div class="scroll" tabindex="0" role="region" aria-label="agents"><table class="figures agents">
-      <thead><tr><th scope="col">name</th><th scope="col">machine</th><th scope="col">state</th><th scope="col">last seen</th>
-        <th scope="col" class="number">files</th><th scope="col">version</th></tr></thead>
+      <thead><tr><th scope="col">Name</th><th scope="col">Machine</th><th scope="col">State</th><th scope="col">Last seen</th>
+        <th scope="col" class="number">Files</th><th scope="col">Version</th></tr></thead>
       <tbody>${agents.map((agent) => html`
         <tr key=${agent.name}>
           <td>${agent.name}</td>
-          <td>${agent.host}</td>
-          <td class=${agent.connected ? "" : "wrong"}>${agent.connected ? "connected" : "gone"}</td>
-          <td>${dayAndClock(agent.last_seen, zone)}</td>
-          <td class="number">${agent.connected ? count(agent.sources.length) : ""}</td>
-          <td>${agent.version}</td>
+          <td data-label="Machine">${agent.host}</td>
+          <td data-label="State" class=${agent.connected ? "" : "wrong"}>${agent.connected ? "connected" : "gone"}</td>
+          <td data-label="Last seen">${dayAndClock(agent.last_seen, zone)}</td>
+          <td data-label="Files" class="number">${agent.connected ? count(agent.sources.length) : ""}</td>
+          <td data-label="Version">${agent.version}</td>
         </tr>`)}</tbody>
     </table></div>`;
 }

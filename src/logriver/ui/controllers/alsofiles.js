@@ -60,12 +60,12 @@ function Progress({ search }) {
       ${search.running && html`
         <progress aria-label="bytes read" value=${search.read} max=${Math.max(1, search.of)}></progress>
         <span class="path">${bytes(search.read)} of ${bytes(search.of)} ${visible(search.place)}</span>
-        <button type="button" onClick=${() => search.cancel()}>cancel</button>`}
+        <button type="button" onClick=${() => search.cancel()}>Cancel</button>`}
       <span role="status">
         ${search.cancelled && "cancelled"}
         ${end && `${bytes(end.bytes)} of ${count(end.files)} ${end.files === 1 ? "file" : "files"} read${end.complete ? "" : ", not all that there is"}`}
       </span>
-      <button type="button" class="plain" onClick=${() => document.querySelector("#lines")?.focus()}>to the stored lines below</button>
+      <button type="button" class="plain" onClick=${() => document.querySelector("#lines")?.focus()}>To the stored lines below</button>
     </p>
     ${error && html`<p class="quiet" role="alert">${error.message}</p>`}
     ${failures.map((failure) => html`<p class="quiet">${visible([failure.host, failure.file].filter(Boolean).join(":"))}: ${visible(failure.message)}</p>`)}`;

@@ -88,15 +88,15 @@ export function Explore({ place, go, zone, theme }) {
       ${told.cancelled && !told.loading && html`<span>cancelled</span>`}
       ${shared && html`<span>${shared}</span>`}
       <span class="grow"></span>
-      <button type="button" class="folds" aria-pressed=${plotted} onClick=${plot}>histogram</button>
-      <button type="button" class="folds" aria-pressed=${!folded} onClick=${() => setFolded(!folded)}>fields</button>
+      <button type="button" class="folds" aria-pressed=${plotted} onClick=${plot}>Histogram</button>
+      <button type="button" class="folds" aria-pressed=${!folded} onClick=${() => setFolded(!folded)}>Fields</button>
       ${kind === "rows" && html`<button type="button" aria-pressed=${place.files} title="lines of files that were never taken in, on all machines"
-        onClick=${() => go({ files: !place.files }, { replace: true })}>also files</button>`}
-      ${kind === "rows" && html`<button type="button" aria-pressed=${place.wrap} onClick=${() => go({ wrap: !place.wrap }, { replace: true })}>wrap</button>`}
-      <button type="button" onClick=${() => setSql(true)}><span class="long">show the </span>SQL</button>
-      <button type="button" onClick=${() => setExporting(true)}>export</button>
-      <button type="button" onClick=${freeze} title="fix the times in the address and copy it">share</button>
-      <button type="button" class="long" onClick=${() => go({ view: "live" })}>live</button>
+        onClick=${() => go({ files: !place.files }, { replace: true })}>Also files</button>`}
+      ${kind === "rows" && html`<button type="button" aria-pressed=${place.wrap} onClick=${() => go({ wrap: !place.wrap }, { replace: true })}>Wrap</button>`}
+      <button type="button" onClick=${() => setSql(true)}><span class="long">Show the </span>SQL</button>
+      <button type="button" onClick=${() => setExporting(true)}>Export</button>
+      <button type="button" onClick=${freeze} title="fix the times in the address and copy it">Share</button>
+      <button type="button" class="long" onClick=${() => go({ view: "live" })}>Live</button>
     </p>
     ${plotted && html`<${Histogram} answer=${histogram.data} stale=${histogram.loading || Boolean(histogram.error)} ...${{ zone, theme, zoom }} mark=${hovered} hover=${setMarked} />`}
     ${!told.loading && !told.error && html`<${Failure} error=${histogram.error} again=${histogram.again} />`}
@@ -154,11 +154,14 @@ function useExploreKeys(place, go) {
 // What an empty answer advises, as a link to the question that finds something.
 function Hint({ hint, query, go, place }) {
   const changes = { q: query ?? place.q, open: "" };
+  // The question that it ends with is the link below.
+  const end = `: \`${query}\``;
+  const said = hint.endsWith(end) ? hint.slice(0, -end.length) : hint;
   return html`
     <div class="hint" role="status">
-      <p>Nothing found: ${hint}</p>
+      <p>Nothing found: ${said}</p>
       ${query !== undefined && query !== null && html`
         <a ...${linkTo(place, go, changes)}><code>${query}</code></a>`}
-      ${place.from && html`<button type="button" onClick=${() => go({ from: "", to: "" })}>search all time</button>`}
+      ${place.from && html`<button type="button" onClick=${() => go({ from: "", to: "" })}>Search all time</button>`}
     </div>`;
 }

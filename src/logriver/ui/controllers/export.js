@@ -59,7 +59,7 @@ export function Export({ params, total, close }) {
           ${Object.entries(TYPES).map(([value, [name]]) => html`
             <label><input type="radio" name="kind" value=${value} checked=${kind === value} onChange=${() => setKind(value)} /> ${name}</label>`)}
         </fieldset>
-        <label>Lines at most <input inputmode="numeric" pattern="[0-9]*" placeholder="all" value=${limit} onInput=${(e) => setLimit(e.target.value)} /></label>
+        <label>Lines at most <input inputmode="numeric" pattern="[0-9]*" placeholder="All" value=${limit} onInput=${(e) => setLimit(e.target.value)} /></label>
         ${state.busy
           ? html`<button type="button" onClick=${() => control.current.abort()}>Stop</button>`
           : html`<button class="primary">Export</button>`}

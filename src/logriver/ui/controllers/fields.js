@@ -32,7 +32,7 @@ export function FieldList({ params, wanted, add, columns, setColumns, group, run
         <ul class="questions" aria-label="questions to begin with">${questionsFor(new Set(fields.map(({ name }) => name))).map(([title, , question]) => html`
           <li><button type="button" title=${question(params.q)} onClick=${() => run(question(params.q))}>${title}</button></li>`)}</ul>`}
       <label class="hidden" for="field-filter">Find a field</label>
-      <input id="field-filter" type="search" placeholder="find a field" value=${part} onInput=${(e) => setPart(e.target.value)} />
+      <input id="field-filter" type="search" placeholder="Find a field" value=${part} onInput=${(e) => setPart(e.target.value)} />
       <${Failure} error=${answer.error} again=${answer.again} />
       <ul class=${answer.loading || answer.error ? "dimmed" : ""}>
         ${shown.map((field) => html`
@@ -45,9 +45,9 @@ export function FieldList({ params, wanted, add, columns, setColumns, group, run
               <p class="actions">
                 <button type="button" aria-pressed=${columns.includes(field.name)} onClick=${() => setColumns(
                   columns.includes(field.name) ? columns.filter((one) => one !== field.name) : [...columns, field.name])}>
-                  column</button>
-                <button type="button" onClick=${() => group(field.name)}>count by it</button>
-                <button type="button" onClick=${() => add(`${term(field.name, "x").replace(/x$/, "")}*`)}>has it</button>
+                  Column</button>
+                <button type="button" onClick=${() => group(field.name)}>Count by it</button>
+                <button type="button" onClick=${() => add(`${term(field.name, "x").replace(/x$/, "")}*`)}>Has it</button>
               </p>`}
           </li>`)}
       </ul>
@@ -61,7 +61,7 @@ function Values({ name, params, wanted, add }) {
   const more = answer.data ? answer.data.distinct - values.length : 0;
   const most = Math.max(1, ...values.map((value) => value.count));
   if (answer.error && answer.error.status !== 400) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
-  if (!answer.data) return html`<p class="quiet">searching</p>`;
+  if (!answer.data) return html`<p class="quiet">Searching</p>`;
   return html`
     <ul class=${answer.loading ? "values dimmed" : "values"}>
       ${values.map(({ value, count: number }) => {
@@ -76,7 +76,7 @@ function Values({ name, params, wanted, add }) {
               disabled=${!asked} onClick=${() => add(asked, true)}>−</button>
           </li>`;
       })}
-      ${!values.length && html`<li class="quiet">no values</li>`}
+      ${!values.length && html`<li class="quiet">No values</li>`}
       ${more > 0 && html`<li>${values.length < MOST_SHOWN
         ? html`<button type="button" class="more" onClick=${() => setLimit(limit * 10)}>+ ${count(more)} more</button>`
         : html`<span class="quiet">and ${count(more)} more: a search finds them</span>`}</li>`}

@@ -5,6 +5,7 @@ import { count } from "../helpers/format.js";
 import { EVERYTHING, linkTo } from "./link.js";
 
 const NAMES = { explore: "Explore", live: "Live", patterns: "Patterns", sources: "Sources", status: "Status" };
+const THEME_NAMES = { system: "System theme", light: "Light", dark: "Dark" };
 const THEMES = { system: "light", light: "dark", dark: "system" };
 
 export function Header({ place, go, zone, setZone, status, lost, theme, setTheme, showHelp }) {
@@ -23,8 +24,8 @@ export function Header({ place, go, zone, setZone, status, lost, theme, setTheme
           <a ...${view("status")} title="on disk, not yet searchable">${count(status.waiting)} waiting</a>`}
       </p>
       <button type="button" title="zone in which times are shown" onClick=${() => setZone(zone === "UTC" ? "local" : "UTC")}>
-        ${zone === "UTC" ? "UTC" : "local time"}</button>
-      <button type="button" title="light, dark, or as the system has it" onClick=${() => setTheme(THEMES[theme])}>${theme === "system" ? "system theme" : theme}</button>
+        ${zone === "UTC" ? "UTC" : "Local time"}</button>
+      <button type="button" title="light, dark, or as the system has it" onClick=${() => setTheme(THEMES[theme])}>${THEME_NAMES[theme]}</button>
       <button type="button" title="keys (?)" aria-label="keys" onClick=${showHelp}>?</button>
     </header>
     ${lost && html`<p class="banner" role="alert">The server does not answer. It is asked again every two seconds.</p>`}

@@ -12,9 +12,8 @@ const KEYS = [
 export function Help({ close }) {
   return html`
     <${Dialog} title="Keys" close=${close}>
-      <dl class="keys">${KEYS.map(([key, does]) => html`<dt><kbd>${key}</kbd></dt><dd>${does}</dd>`)}</dl>
-      <p>Search: <code>word</code>, <code>"a phrase"</code>, <code>level:error</code>, <code>status:>=500</code>,
-        <code>host:web*</code>, <code>-debug</code>, <code>a OR b</code>, <code>| stats count() by service</code>.
+      <dl class="keys">${KEYS.map(([key, does]) => html`<dt>${key.split(" ").map((one) => (one === "or" ? "or " : html`<kbd>${one}</kbd> `))}</dt><dd>${does}</dd>`)}</dl>
+      <p>Search: <code>word</code>, <code>"a phrase"</code>, <code>level:error</code>, <code>status:>=500</code>, <code>host:web*</code>, <code>-debug</code>, <code>a OR b</code>, <code>| stats count() by service</code>.
         All calls: <a href="/docs">/docs</a>.</p>
     <//>`;
 }

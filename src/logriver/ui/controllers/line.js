@@ -78,12 +78,12 @@ function Opened({ record, pattern, zone, add, place }) {
     <pre class="whole"><${Marked} text=${message.slice(0, OPEN_CHARACTERS)} pattern=${pattern} />${
       message.length > OPEN_CHARACTERS && ` … ${message.length - OPEN_CHARACTERS} more characters`}</pre>
     <p class="actions">
-      ${record._id && html`<button type="button" onClick=${() => setAround(!around)} aria-pressed=${around}>lines around</button>`}
-      ${trace && html`<button type="button" onClick=${() => add(null, false, { q: term("trace_id", trace), from: "", to: "" })}>this trace</button>`}
-      <button type="button" onClick=${() => copy(JSON.stringify(record, null, 2), "JSON")}>copy JSON</button>
-      <button type="button" onClick=${() => copy(rawText(record), "text")}>copy text</button>
-      ${record._id && html`<a href=${link}>link</a>
-        <button type="button" onClick=${() => copy(location.origin + link, "link")}>copy link</button>`}
+      ${record._id && html`<button type="button" onClick=${() => setAround(!around)} aria-pressed=${around}>Lines around</button>`}
+      ${trace && html`<button type="button" onClick=${() => add(null, false, { q: term("trace_id", trace), from: "", to: "" })}>This trace</button>`}
+      <button type="button" onClick=${() => copy(JSON.stringify(record, null, 2), "JSON")}>Copy JSON</button>
+      <button type="button" onClick=${() => copy(rawText(record), "text")}>Copy text</button>
+      ${record._id && html`<a href=${link}>Link</a>
+        <button type="button" onClick=${() => copy(location.origin + link, "link")}>Copy link</button>`}
       <span role="status">${said}</span>
     </p>
     ${around && html`<${Around} id=${record._id} zone=${zone} />`}
@@ -97,12 +97,12 @@ function Opened({ record, pattern, zone, add, place }) {
             <td class="actions">${asked && html`
               <button type="button" aria-label=${`only ${name} of this line`} title="only lines with it (i)" onClick=${() => add(asked)}>+</button>
               <button type="button" aria-label=${`without ${name} of this line`} title="lines without it (x)" onClick=${() => add(asked, true)}>−</button>`}
-              <button type="button" aria-label=${`copy ${name} of this line`} title="copy the value" onClick=${() => copy(valueText(value ?? null), name)}>copy</button>
+              <button type="button" aria-label=${`copy ${name} of this line`} title="copy the value" onClick=${() => copy(valueText(value ?? null), name)}>Copy</button>
             </td>
           </tr>`;
       })}
     </tbody></table>
-    ${fields.length === MOST_FIELDS && html`<p class="quiet">These are the first ${MOST_FIELDS} fields; copy JSON has all of them.</p>`}`;
+    ${fields.length === MOST_FIELDS && html`<p class="quiet">These are the first ${MOST_FIELDS} fields; Copy JSON has all of them.</p>`}`;
 }
 
 // The lines before and after, of the same source, host and service.
@@ -110,13 +110,13 @@ function Around({ id, zone }) {
   const [size, setSize] = useState(10);
   const answer = useCall("/api/v1/context", { id, before: size, after: size });
   if (answer.error) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
-  if (!answer.data) return html`<p class="quiet">searching</p>`;
+  if (!answer.data) return html`<p class="quiet">Searching</p>`;
   return html`
     <div class="around">
       ${answer.data.rows.map((row) => html`
         <div class=${`line level-${row.level || ""}${row._id === id ? " this" : ""}`} key=${row._id}><div class="cells">
           <time title=${row.timestamp}>${parts(row.timestamp, zone).clock}</time><span class="level">${row.level || ""}</span>
           <span class="message">${visible(lineOf(row).slice(0, SHOWN_CHARACTERS))}</span></div></div>`)}
-      ${size < 200 && html`<button type="button" onClick=${() => setSize(size * 4)}>more of them</button>`}
+      ${size < 200 && html`<button type="button" onClick=${() => setSize(size * 4)}>More of them</button>`}
     </div>`;
 }

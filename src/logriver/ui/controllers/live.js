@@ -67,9 +67,9 @@ export function Live({ place, go, zone }) {
       ${tail?.state === "lost" && html`<span class="busy">connection lost, trying again</span>`}
       ${paused && html`<span>paused, ${count(tail.held)} new</span>`}
       <span class="grow"></span>
-      <button type="button" aria-pressed=${place.wrap} onClick=${() => go({ wrap: !place.wrap }, { replace: true })}>wrap</button>
-      <button type="button" class="primary" onClick=${() => (paused ? tail.resume() : tail.pause(true))}>${paused ? "Resume" : "Pause"}</button>
-      <button type="button" onClick=${() => tail.clear()}>clear</button>
+      <button type="button" aria-pressed=${place.wrap} onClick=${() => go({ wrap: !place.wrap }, { replace: true })}>Wrap</button>
+      <button type="button" class=${paused ? "primary" : ""} onClick=${() => (paused ? tail.resume() : tail.pause(true))}>${paused ? "Resume" : "Pause"}</button>
+      <button type="button" onClick=${() => tail.clear()}>Clear</button>
     </p>
     <div id="lines" ref=${list} class=${place.wrap ? "list wrap live" : "list live"} role="grid" aria-label="new lines, newest last" tabindex="0"
       onScroll=${scrolled} onWheel=${wheeled} onKeyDown=${keys}>

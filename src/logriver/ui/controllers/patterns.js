@@ -17,7 +17,7 @@ export function Patterns({ params, tell, go, zone }) {
     tell?.({ answer: answer.data, loading: answer.loading, error: answer.error, cancel: answer.cancel });
   }, [answer.data, answer.loading, answer.error]);
   if (answer.error && answer.error.status !== 400) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
-  if (!answer.data) return answer.loading && html`<p class="quiet">searching</p>`;
+  if (!answer.data) return answer.loading && html`<p class="quiet">Searching</p>`;
   const { patterns, sampled } = answer.data;
   const most = Math.max(1, ...patterns.map((pattern) => pattern.count));
   return html`
@@ -31,9 +31,9 @@ export function Patterns({ params, tell, go, zone }) {
             <svg aria-hidden="true" class="bar"><rect width=${`${(100 * pattern.count) / most}%`} height="100%" /></svg>
             <span class="number">${count(pattern.count)}</span>
             <code>${visible(pattern.pattern)}</code></button>
-          <details><summary>example</summary>
+          <details><summary>Example</summary>
             <div><pre>${visible(pattern.example)}</pre>
-              <p class="quiet">first ${dayAndClock(pattern.first_seen, zone)}, last ${dayAndClock(pattern.last_seen, zone)}</p></div></details>
+              <p class="quiet">First ${dayAndClock(pattern.first_seen, zone)}, last ${dayAndClock(pattern.last_seen, zone)}</p></div></details>
         </li>`)}
       </ol>
     </div>`;

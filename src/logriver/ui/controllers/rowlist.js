@@ -165,6 +165,6 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
             columns=${columns} open=${place.open === record._id} current=${number === current} marked=${isMarked(record)}
             toggle=${() => { setCurrent(number); toggle(record); }} />`)}
       </div>
-      <div ref=${bottom} class="edge">${loading ? "searching" : pages?.ended && rows.length ? "that is all" : ""}</div>
+      <div ref=${bottom} class="edge">${loading ? "Searching" : pages?.ended && rows.length ? "That is all" : ""}</div>
     </div>`;
 }

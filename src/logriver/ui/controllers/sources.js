@@ -24,15 +24,15 @@ export function Sources({ go, zone }) {
     <section class="wide sources">
       <h1>Sources</h1>
       <label class="hidden" for="part">Find a file</label>
-      <input id="part" type="search" placeholder="part of a path" value=${part} onInput=${(event) => setPart(event.target.value)} />
+      <input id="part" type="search" placeholder="Part of a path" value=${part} onInput=${(event) => setPart(event.target.value)} />
       <${Failure} error=${answer.error} />
       ${answer.data && !sources.length && html`<p class="quiet">${part ? "No followed file has that in its path." : html`
         No file is followed. <code>logriver serve --follow /var/log/syslog</code> follows one.`}</p>`}
       ${sources.length > 0 && html`
         <div class="scroll" tabindex="0" role="region" aria-label="followed files"><table class="figures">
-          <thead><tr><th scope="col">file</th><th scope="col">follower</th><th scope="col">format</th>
-            <th scope="col">held</th><th scope="col" class="number">behind</th><th scope="col" class="number">lost</th>
-            <th scope="col">last event</th><th scope="col">problem</th></tr></thead>
+          <thead><tr><th scope="col">File</th><th scope="col">Follower</th><th scope="col">Format</th>
+            <th scope="col">Held</th><th scope="col" class="number">Behind</th><th scope="col" class="number">Lost</th>
+            <th scope="col">Last event</th><th scope="col">Problem</th></tr></thead>
           <tbody>${sources.map((source) => html`
             <${Row} key=${`${source.follower} ${source.path}`} source=${source} go=${go} zone=${zone} />`)}</tbody>
         </table></div>`}
@@ -63,13 +63,13 @@ function Row({ source, go, zone }) {
                 <${Life} key=${life.id} life=${life} size=${size} zone=${zone} />`)}</ol>`}
           </details>`}
       </td>
-      <td>${source.follower}</td>
-      <td>${source.format}</td>
-      <td>${size(source.held_bytes)}${current && html`<${HeldBar} life=${current} />`}</td>
-      <td class=${source.lag_seconds > BEHIND_SECONDS ? "number wrong" : "number"}>${behind(source, size)}</td>
-      <td class=${lost.length ? "number wrong" : "number"}>${lost.length ? atLeast(lost) : "0"}</td>
-      <td>${source.last_event ? dayAndClock(source.last_event, zone) : ""}</td>
-      <td class=${source.error && !isOver ? "wrong" : "quiet"}>${source.error}</td>
+      <td data-label="Follower">${source.follower}</td>
+      <td data-label="Format">${source.format}</td>
+      <td data-label="Held">${size(source.held_bytes)}${current && html`<${HeldBar} life=${current} />`}</td>
+      <td data-label="Behind" class=${source.lag_seconds > BEHIND_SECONDS ? "number wrong" : "number"}>${behind(source, size)}</td>
+      <td data-label="Lost" class=${lost.length ? "number wrong" : "number"}>${lost.length ? atLeast(lost) : "0"}</td>
+      <td data-label="Last event">${source.last_event ? dayAndClock(source.last_event, zone) : ""}</td>
+      <td data-label=${source.error ? "Problem" : ""} class=${source.error && !isOver ? "wrong" : "quiet"}>${source.error}</td>
     </tr>`;
 }
 
@@ -89,7 +89,7 @@ function Searchable({ path, go, zone }) {
   const answer = useCall("/api/v1/sources", { source: path, limit: 1 });
   const found = answer.data?.searchable;
   if (answer.error) return html`<${Failure} error=${answer.error} />`;
-  if (!found) return html`<p class="quiet">searching</p>`;
+  if (!found) return html`<p class="quiet">Searching</p>`;
   if (!found.records) return html`<p class="quiet">No record of it can be found.</p>`;
   return html`<p class="quiet">
     <button type="button" class="plain" onClick=${() => go(linesOf(path))}>${count(found.records)} records</button> can be found, the first of them received ${dayAndClock(found.oldest, zone)},

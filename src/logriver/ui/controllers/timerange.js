@@ -44,7 +44,7 @@ export function TimeRange({ from, to, zone, change }) {
   const apply = (event) => {
     event.preventDefault();
     const range = { from: fromTyped(typed.from, zone), to: fromTyped(typed.to, zone) };
-    if (range.from === null || range.to === null) setWrong("a time is like 2023-09-15 08:00, 15m, now-1h or an epoch");
+    if (range.from === null || range.to === null) setWrong("A time is like 2023-09-15 08:00, 15m, now-1h or an epoch");
     else {
       setWrong("");
       choose(range);
@@ -67,8 +67,8 @@ export function TimeRange({ from, to, zone, change }) {
             <button type="button" aria-pressed=${from === value && !to} onClick=${() => choose({ from: value, to: "" })}>${name}</button>`)}
           </div>
           <form onSubmit=${apply}>
-            <label>From <input value=${typed.from} placeholder="begin" onInput=${(e) => setTyped({ ...typed, from: e.target.value })} /></label>
-            <label>To <input value=${typed.to} placeholder="now" onInput=${(e) => setTyped({ ...typed, to: e.target.value })} /></label>
+            <label>From <input value=${typed.from} placeholder="Begin" onInput=${(e) => setTyped({ ...typed, from: e.target.value })} /></label>
+            <label>To <input value=${typed.to} placeholder="Now" onInput=${(e) => setTyped({ ...typed, to: e.target.value })} /></label>
             <button class="primary">Apply</button>
             ${wrong && html`<p class="wrong" role="alert">${wrong}</p>`}
             <p class="quiet">Times without a zone are ${zone === "UTC" ? "UTC" : "local"}.</p>

@@ -46,11 +46,11 @@ export function Welcome({ refresh, go }) {
       <h1>No logs yet</h1>
       <p>Send some, in whatever way suits you. This page shows them as soon as they are there.</p>
       <h2>From a terminal</h2>
-      <pre class="code">curl ${here}/api/v1/logs -d '{"level":"info","message":"hello"}'</pre>
+      <pre class="code">curl ${here}/api/v1/logs <span class="joined">-d '{"level":"info","message":"hello"}'</span></pre>
       <h2>From a program's output</h2>
-      <pre class="code">kubectl logs my-pod -f | logriver send --server ${here}</pre>
+      <pre class="code">kubectl logs my-pod -f | logriver send <span class="joined">--server ${here}</span></pre>
       <h2>From files that grow</h2>
-      <pre class="code">logriver serve --follow /var/log/syslog</pre>
+      <pre class="code">logriver serve <span class="joined">--follow /var/log/syslog</span></pre>
       <h2>From here</h2>
       <div class=${over ? "drop over" : "drop"}>
         <label for="paste">Paste lines or JSON, or drop a file</label>

@@ -1,8 +1,8 @@
 // Times as people type and read them. The server resolves relative ones; here they are only shown and checked.
 
 export const RANGES = [
-  ["5m", "last 5 min"], ["10m", "last 10 min"], ["15m", "last 15 min"], ["1h", "last hour"], ["6h", "last 6 hours"],
-  ["24h", "last 24 hours"], ["7d", "last 7 days"], ["30d", "last 30 days"], ["", "all time"],
+  ["5m", "Last 5 min"], ["10m", "Last 10 min"], ["15m", "Last 15 min"], ["1h", "Last hour"], ["6h", "Last 6 hours"],
+  ["24h", "Last 24 hours"], ["7d", "Last 7 days"], ["30d", "Last 30 days"], ["", "All time"],
 ];
 export const DEFAULT_FROM = "1h";
 
@@ -63,7 +63,7 @@ export function dayAndClock(time, zone) {
 export function rangeLabel(from, to, zone) {
   const known = RANGES.find(([value]) => value === (from || ""));
   if (!to && known) return known[1];
-  if (!to && SPAN.test(from)) return `last ${from}`;
+  if (!to && SPAN.test(from)) return `Last ${from}`;
   const show = (text, open) => (!text ? open : isRelative(text) ? text : dayAndClock(toMs(text), zone).replace(/\.000$/, ""));
-  return `${show(from, "begin")} to ${show(to, "now")}`;
+  return `${show(from, "Begin")} to ${show(to, "now")}`;
 }

@@ -4,12 +4,12 @@ import { withTerm } from "../helpers/language.js";
 
 // A title, the fields it needs, and the question for the conditions that are asked already.
 const QUESTIONS = [
-  ["errors by service", ["level", "service"], () => "level:>=error | top 20 service"],
-  ["failed requests", ["status"], (conditions) => withTerm(conditions, "status:>=400")],
-  ["levels over time", ["level"], () => "* | stats count() as lines by bin(5m), level"],
-  ["slowest customers", ["customer", "latency_seconds", "status"], customers("customer")],
-  ["customers by day", ["customer", "latency_seconds", "status"], customers("customer, bin(1d)")],
-  ["kinds of messages", [], () => "* | patterns"],
+  ["Errors by service", ["level", "service"], () => "level:>=error | top 20 service"],
+  ["Failed requests", ["status"], (conditions) => withTerm(conditions, "status:>=400")],
+  ["Levels over time", ["level"], () => "* | stats count() as lines by bin(5m), level"],
+  ["Slowest customers", ["customer", "latency_seconds", "status"], customers("customer")],
+  ["Customers by day", ["customer", "latency_seconds", "status"], customers("customer, bin(1d)")],
+  ["Kinds of messages", [], () => "* | patterns"],
 ];
 
 function customers(by) {
