@@ -1,6 +1,8 @@
 """One search over what is stored and over files that were never taken in, on a server and two real agents."""
 
+import csv
 import gzip
+import io
 import json
 import os
 import subprocess
@@ -315,6 +317,30 @@ def test_the_command_gives_documents_with_chosen_fields(machines: Machines) -> N
     ]
 
 
+def test_the_command_gives_csv_as_the_server_does_with_the_machine_behind_it(machines: Machines) -> None:
+    done = search(machines, "timeout level:(info OR warn)", "-n", "5", "-o", "csv")
+
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    own = machines.server.client.get("/api/v1/search", params={"limit": 1}, headers={"Accept": "text/csv"}).text
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == own.splitlines()[0].replace('"', "") + ",_host"
+    assert [row["_host"] for row in rows] == ["web-2", "", "", "primary", "web-2"]
+    assert [bool(row["_id"]) for row in rows] == [False, True, True, False, False]
+    assert json.loads(rows[-1]["attributes"]) == {"latency": 12.5, "a": {"b": "x"}}
+
+
+def test_a_csv_has_the_chosen_fields_also_where_no_record_has_them(machines: Machines) -> None:
+    done = search(machines, "json timeout | fields `a.b`, nothing, latency", "-n", "1", "-o", "csv")
+
+    assert done.stdout == "a.b,nothing,latency,_host\nx,,12.5,primary\n"
+
+
+def test_a_csv_of_nothing_is_its_header(machines: Machines) -> None:
+    done = search(machines, "nothinglikethis | fields level", "-o", "csv")
+
+    assert (done.returncode, done.stdout) == (1, "level,_host\n")
+
+
 @pytest.mark.parametrize("fields", ["@timestamp, message", "meta.timestamp, message", "`a,timestamp`, message"])
 def test_a_field_with_the_time_in_its_name_is_not_the_time(machines: Machines, fields: str) -> None:
     done = search(machines, f"followed timeout | fields {fields}", "-o", "ndjson")
@@ -330,7 +356,7 @@ def test_a_field_with_the_time_in_its_name_is_not_the_time(machines: Machines, f
         (("nothing like this",), 1, ""),
         (("a | sort level",), 2, "no pipe but 'fields'"),
         (('a "b',), 2, "the quote is not closed"),
-        (("a", "-o", "csv"), 2, "-o text, json and ndjson"),
+        (("a", "-o", "parquet"), 2, "-o csv and -o ndjson"),
         (("a", "--max-bytes", "much"), 2, "not a size"),
         (("a", "-n", "all"), 2, "at most 10000"),
     ],

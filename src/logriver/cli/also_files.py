@@ -10,8 +10,9 @@ import msgspec
 import typer
 
 from logriver import clock
-from logriver.cli import output, records
+from logriver.cli import output, records, table
 from logriver.cli.client import ErrorDetail, ask, stream, whole_lines
+from logriver.cli.document_table import table_of
 from logriver.cli.filter import ERROR, NOTHING_FOUND
 from logriver.cli.pipes import BACKTICKED, pipes_of
 from logriver.cli.progress import size
@@ -76,8 +77,9 @@ def show(client: httpx.Client, wanted: Wanted, max_bytes: int) -> None:
     """Print what is found. Ends the command with 1 for nothing, and with 2 where files could not be read."""
     if any(pipe != "fields" for pipe in pipes_of(wanted.query)):
         raise BadRequest("--also-files takes no pipe but 'fields'", hint="-n says how many")
-    if wanted.format in ("csv", "parquet"):
-        raise BadRequest("--also-files goes with -o text, json and ndjson")
+    if wanted.format == "parquet":
+        # Only the server's engine writes it, and that has never seen the records of the files.
+        raise BadRequest("--also-files gives no parquet", hint="-o csv and -o ndjson have the same records")
     count = DEFAULT_COUNT if wanted.count is None else wanted.count
     if count > MOST:
         raise BadRequest(f"--also-files gives at most {MOST} records", hint="say from when on with --since")
@@ -86,7 +88,10 @@ def show(client: httpx.Client, wanted: Wanted, max_bytes: int) -> None:
     # In the order of their times alone: of equal ones those of files stay in the order in which they came.
     found.sort(key=lambda record: -record[0])
     documents = [document for _, document in found[:count]]
-    records.show_documents(documents if wanted.reverse else documents[::-1], wanted)
+    if wanted.format == "csv":
+        table.show(table_of(documents, _chosen(wanted.query)), "csv", wanted.color)
+    else:
+        records.show_documents(documents if wanted.reverse else documents[::-1], wanted)
     sys.stdout.flush()
     if search.say_what_is_missing():
         raise typer.Exit(ERROR)
@@ -104,10 +109,17 @@ def _stored(client: httpx.Client, wanted: Wanted, count: int) -> Iterator[_Recor
 
 def _with_timestamp(wanted: Wanted) -> tuple[Wanted, bool]:
     """The same with the time among the fields that a last pipe chooses; whether it had to be added."""
-    chosen = _CHOSEN.search(wanted.query) if pipes_of(wanted.query)[-1:] == ["fields"] else None
-    if not chosen or {"timestamp", "`timestamp`"} & set(_NAME.findall(chosen[1])):
+    chosen = _chosen(wanted.query)
+    if not chosen or "timestamp" in chosen:
         return wanted, False
     return replace(wanted, query=f"{wanted.query}, timestamp"), True
+
+
+def _chosen(query: str) -> list[str]:
+    """The fields that a last pipe chooses; none where there is no such pipe."""
+    found = _CHOSEN.search(query) if pipes_of(query)[-1:] == ["fields"] else None
+    names = _NAME.findall(found[1]) if found else []
+    return [name[1:-1].replace("``", "`") if name.startswith("`") else name for name in names]
 
 
 def _without_timestamp(document: bytes) -> bytes:
