@@ -223,6 +223,20 @@ def test_an_agent_that_is_started_again_gets_its_name_at_once(server: RunningSer
             assert shown(server, name)["connected"] is True
 
 
+def test_three_that_live_do_not_take_the_name_from_each_other_in_turn(server: RunningServer) -> None:
+    name = next(_names)
+    one, two, three = (hello(name, instance=instance) for instance in "123")
+    with registered(server, one) as first, registered(server, two) as second:
+        assert closed(first)[0] == NAME_TAKEN
+        with registered(server, three):
+            assert closed(second)[0] == NAME_TAKEN
+            for greeting in (one, two):
+                with dialled(server) as again:
+                    again.send(frames.encode(greeting))
+                    assert closed(again)[0] == NAME_TAKEN
+            assert "two agents are called" in shown(server, name)["problem"]
+
+
 def ask(server: RunningServer, name: str) -> httpx.Response:
     with httpx.Client(base_url=server.url, timeout=_WAIT_SECONDS, trust_env=False) as client:
         return client.get("/logs", params={"hostname": name, "filename": "x"}, headers={"traceparent": TRACEPARENT})

@@ -2,9 +2,10 @@
 
 import logging
 import unicodedata
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 from starlette.websockets import WebSocket
@@ -20,6 +21,8 @@ MAX_ANSWERS = 500
 """Answers of all agents together at one time, each of which can have half a megabyte waiting here."""
 MAX_KNOWN = 2_000
 """Names that are shown; beyond it those that are gone for longest go."""
+# Processes of one name that live at one time are hardly so many.
+_MAX_DISPLACED = 100
 # A problem with a name is shown for so long after it was last seen.
 _PROBLEM_SECONDS = 120.0
 _MAX_NAME_LENGTH = 255
@@ -33,14 +36,14 @@ log = logging.getLogger(__name__)
 class _Known:
     """An agent by its name: what it last said of itself, and its connection while it has one.
 
-    `displaced` is the process that lost the name to another one of its machine; `problem` was noticed at `problem_at`.
+    `displaced` are the processes that lost the name to others of their machine; `problem` was noticed at `problem_at`.
     """
 
     hello: Hello
     connection: AgentConnection | None = None
     since_ns: int = 0
     seen_ns: int = 0
-    displaced: str = ""
+    displaced: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_DISPLACED))
     problem: str = ""
     problem_at: float = 0.0
 
@@ -122,7 +125,7 @@ class Agents:
                 )
                 known.problem_at = clock.monotonic()
                 raise NameTaken(f"{known.problem}, give one another --name")
-            known.displaced = old.hello.instance
+            known.displaced.append(old.hello.instance)
         old.displace()
         return known
 
@@ -136,10 +139,10 @@ class Agents:
 def _is_successor(hello: Hello, known: _Known) -> bool:
     """Whether an agent is the one of the connection started again, although that seems to live.
 
-    It is on the same machine, and it was not itself succeeded: two that take the name from each other both live.
+    It is on the same machine, and it was not itself succeeded: those that take the name from each other all live.
     """
     old = known.hello
-    return (hello.host, hello.machine) == (old.host, old.machine) and hello.instance != known.displaced
+    return (hello.host, hello.machine) == (old.host, old.machine) and hello.instance not in known.displaced
 
 
 def _has_problem(known: _Known) -> bool:
