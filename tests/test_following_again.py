@@ -2,10 +2,12 @@
 
 import asyncio
 import gzip
+import os
 from pathlib import Path
 
 import pytest
 
+from logriver.errors import Overloaded
 from logriver.follow.follower import Follower
 from logriver.follow.generations import Generations
 from logriver.follow.growing_file import GrowingFile
@@ -77,6 +79,44 @@ async def test_a_file_of_others_that_got_the_inode_of_one_that_is_gone_is_not_re
         assert {status.gaps for status in follower.sources()} == {()}
         assert place(stranger) not in follower.places()
     assert sink.messages() == ["one", "two"]
+
+
+async def test_what_rotated_before_its_turn_came_is_read(tmp_path: Path) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    sink.failing = lambda: Overloaded("away")
+    settings = FollowSettings(follow=[f"text={path}"], name="test")
+    follower = Follower(sink, settings, zone=lambda _: 0, at_once=1)
+    task = asyncio.create_task(follower.run())
+    for number in range(4):
+        append(path, b"line %d\n" % number)
+        await until(lambda: place(path) in follower.places())
+        for old in range(number, 0, -1):
+            (tmp_path / f"app.log.{old}").rename(tmp_path / f"app.log.{old + 1}")
+        path.rename(tmp_path / "app.log.1")
+    sink.failing = lambda: None
+    await until(lambda: sorted(sink.messages()) == [f"line {number}" for number in range(4)], 30)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert {held.path for held in sink.ledger.values()} == {str(path)}
+
+
+async def test_what_rotated_between_known_files_is_read_and_what_was_before_them_is_not(tmp_path: Path) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    for number, text in ((3, b"one\n"), (1, b"three\n")):
+        append(path, text)
+        async with following(sink, path):
+            await until(lambda text=text: sink.messages()[-1:] == [text.decode().strip()])  # type: ignore[misc]
+        path.rename(tmp_path / f"app.log.{number}")
+    # Begun and rotated while the other was read, and then the follower was killed before its turn came.
+    append(tmp_path / "app.log.2", b"two\n")
+    append(tmp_path / "app.log.4", b"before\n")
+    for number in range(1, 5):
+        os.utime(tmp_path / f"app.log.{number}", (1_000_000 - number, 1_000_000 - number))
+    append(path, b"four\n")
+    async with following(sink, path):
+        await until(lambda: sorted(sink.messages()) == ["four", "one", "three", "two"])
+        await asyncio.sleep(1.2)
+    assert len(sink.messages()) == 4
 
 
 @pytest.mark.parametrize("cause", ["another file took its path", "it cannot be read"])

@@ -20,7 +20,7 @@ from logriver.follow.paths import FoundFile, Source, siblings, sources_of
 from logriver.follow.reader import AT_ONCE, FileReader, ReaderSettings
 from logriver.follow.settle import Settling
 from logriver.follow.sources import SourceStatus, statuses
-from logriver.follow.unseen import unseen
+from logriver.follow.unseen import rotated_from, unseen
 from logriver.follow.watch import POLL_SECONDS, wakings
 from logriver.record import Held, Sink
 from logriver.settings import FollowSettings
@@ -171,10 +171,23 @@ class Follower:
             reader.where, reader.rotated = file.real_path, str(file.path) != reader.first_path
             _wake_if_changed(reader, file)
         self._by_path = by_path
-        for key in self._readers.keys() - found.keys():
+        gone = self._readers.keys() - found.keys()
+        await self._find_unopened({key: self._readers[key] for key in gone if self._readers[key].is_unopened})
+        for key in gone:
             await self._gone(key)
         for key in self._gone_since.keys() & found.keys():
             del self._gone_since[key]
+
+    async def _find_unopened(self, readers: dict[Place, FileReader]) -> None:
+        """Files that were rotated before they could be opened: those before them may wait for the sink for long.
+
+        Their names tell, as in `unseen`: by now the inode may be that of a file of others.
+        """
+        for path in {Path(reader.first_path) for reader in readers.values()}:
+            for file in await asyncio.to_thread(siblings, path):
+                reader = readers.get(file.place)
+                if reader and rotated_from(file.path) == Path(reader.first_path):
+                    reader.where = file.real_path
 
     def _start(self, file: FoundFile, *, from_end: bool = False, only: str = "") -> FileReader:
         reader = FileReader(file, self._settings, from_end=from_end, only=only)
@@ -237,6 +250,8 @@ class Follower:
         kept_seconds = _KEPT_AFTER_RENAMED_SECONDS if links else _KEPT_AFTER_GONE_SECONDS
         if not self._tasks[key].done() and (reader.busy or min(now - since, idle_seconds) < kept_seconds):
             return
+        if reader.is_unopened and reader.seen.st_size:
+            log.error("%s: %d bytes are lost, their file was gone first", reader.first_path, reader.seen.st_size)
         self._tasks.pop(key).cancel()
         del self._readers[key], self._gone_since[key]
         if reader.generation:

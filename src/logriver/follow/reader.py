@@ -112,6 +112,11 @@ class FileReader:
         """Whether it should be looked at again although it may not change."""
         return bool(self.error) or bool(self._held_back) or self.mark.end < self.seen.st_size
 
+    @property
+    def is_unopened(self) -> bool:
+        """Whether the file had no turn yet: nothing but its path leads to it."""
+        return self._file is None and self.generation is None
+
     def links_and_idle_seconds(self) -> tuple[int, float]:
         """How many paths lead to the open file, and for how long it has not changed."""
         links = self._file.stat().st_nlink if self._file else 0

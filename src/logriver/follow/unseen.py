@@ -27,7 +27,9 @@ def unseen(
 ) -> Iterator[FoundFile]:
     """The files that rotated away from followed paths and were never seen, under those paths. `beside`: by directory.
 
-    They are newer than the newest rotated file that was: others are of the time before their path was followed.
+    They are newer than the oldest rotated file that was: others are of the time before their path was followed. Between
+    known ones there are unknown ones after a crash, because several are read at one time. Of empty ones, which stay
+    unknown, only the newest matter.
     """
     rotated: dict[Path | None, list[FoundFile]] = {}
     for file in chain.from_iterable(beside.values()):
@@ -37,6 +39,7 @@ def unseen(
         others = [other for other in rotated.get(file.path, ()) if other.place not in generations.present]
         times_ns = [other.status.st_mtime_ns for other in others if generations.known_at(other.place)]
         for other in others:
-            is_newer = bool(times_ns) and other.status.st_mtime_ns > max(times_ns)
-            if is_newer and not generations.known_at(other.place):
+            if not times_ns or generations.known_at(other.place):
+                continue
+            if other.status.st_mtime_ns > (min(times_ns) if other.status.st_size else max(times_ns)):
                 yield replace(file, real_path=other.real_path, status=other.status)
