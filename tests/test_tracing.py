@@ -221,6 +221,20 @@ def test_one_search_shows_a_request_across_machines(talkative: RunningServer, ag
     assert len({row["span_id"] for row in rows}) == 3
     (asked,) = [row for row in rows if row["host"] == "primary"]
     assert (asked["message"], asked["parent_span_id"]) == ("GET /logs 200", SPAN_ID)
+    assert {row["parent_span_id"] for row in rows if row is not asked} == {asked["span_id"]}
+
+
+def test_an_answer_that_nobody_waited_for_is_part_of_the_request(
+    talkative: RunningServer, agents: list[RunningAgent], tmp_path: Path
+) -> None:
+    (tmp_path / "web-1" / "big.log").write_text("a line\n" * 3_000_000)
+    header = {"traceparent": f"00-{'d' * 32}-{SPAN_ID}-01"}
+    ask = {"hostname": "web-1", "filename": "big.log"}
+    with talkative.client.stream("GET", "/logs", params=ask, headers=header) as answer:
+        next(answer.iter_bytes())
+
+    (row,) = wait_for_rows(talkative, f"service:logriver host:web-1 trace_id:{'d' * 32}", 1)
+    assert (row["message"], row["status"]) == ("answered the server", 499)
 
 
 # Calls that a healthy server does not have: the middleware around applications that are slow, fail, or do not answer.

@@ -17,6 +17,9 @@ from logriver.ship.frames import CREDIT, PIECE_BYTES, Ask, Cancel, End, Failure,
 MAX_ASKED = 64
 """So many requests are answered at one time; who reads what has limits of its own."""
 
+# The server or its client had enough, or the channel was lost; the number is the one that the server's own line has.
+_NOBODY_WAITS = 499
+
 Answer = Callable[[Ask], AsyncGenerator[bytes, None]]
 """Answers a request piece by piece; it is closed when nobody waits any more.
 
@@ -64,13 +67,18 @@ class Answering:
         asked.task.add_done_callback(lambda _: self._asked.pop(ask.id))
 
     async def _answered(self, ask: Ask, credit: asyncio.Semaphore) -> None:
-        begin_trace(ask.traceparent)
-        started = clock.monotonic()
+        trace, started = begin_trace(ask.traceparent), clock.monotonic()
+        status = _NOBODY_WAITS
         with suppress(ConnectionClosed):
-            failure = await self._read(ask, credit)
-            fields = {"kind": ask.kind[:60], "status": failure.status if failure else 200}
-            elapsed_ms = round(1000 * (clock.monotonic() - started), 3)
-            log.info("answered the server", extra={"fields": {**fields, "elapsed_ms": elapsed_ms}})
+            try:
+                failure = await self._read(ask, credit)
+                status = failure.status if failure else 200
+            finally:
+                # Also of an answer that the server had enough of: it is part of the request.
+                elapsed_ms = round(1000 * (clock.monotonic() - started), 3)
+                fields = {"kind": ask.kind[:60], "status": status, "elapsed_ms": elapsed_ms}
+                parent = {"parent_span_id": trace.parent_id} if trace.parent_id else {}
+                log.info("answered the server", extra={"fields": fields | parent})
             await self._send(frames.encode(End(ask.id, failure)))
 
     async def _read(self, ask: Ask, credit: asyncio.Semaphore) -> Failure | None:
