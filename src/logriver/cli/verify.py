@@ -4,7 +4,7 @@ import base64
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -135,12 +135,17 @@ def _verify(client: httpx.Client, text: SourceText, path: Path, follower: str, s
 
 
 def _rules(text: SourceText, format: str, settings: _Settings) -> LineRules:
-    """How the lines of a source are read: as its text says, else as the settings do, else in the server's `format`."""
-    if text.format or text.zone:
-        name = text.format or format or None
-        return LineRules(name, text.zone, user_formats(settings.formats).get(name or ""))
+    """How the lines of a source are read: as the settings do, in the format and zone of its text where that has them.
+
+    Where nothing says the format, it is the server's `format`.
+    """
     followed = next((source for source in sources_of(settings) if source.means(Path(text.path))), None)
-    return followed.rules if followed else LineRules(format or None)
+    if not (text.format or text.zone):
+        return followed.rules if followed else LineRules(format or None)
+    rules = followed.rules if followed else LineRules()
+    name = text.format or rules.format or format or None
+    zone, user_format = text.zone or rules.zone, user_formats(settings.formats).get(name or "")
+    return replace(rules, format=name, zone=zone, user_format=user_format)
 
 
 def _judge(judge: Judge, records: HeldRecords, chunks: Iterator[Chunk]) -> None:
