@@ -100,6 +100,22 @@ async def test_what_rotated_before_its_turn_came_is_read(tmp_path: Path) -> None
     assert {held.path for held in sink.ledger.values()} == {str(path)}
 
 
+async def test_two_of_one_name_that_saw_different_first_bytes_hold_each_line_once(tmp_path: Path) -> None:
+    path, early = tmp_path / "app.log", Ledger()
+    late = Ledger(kept=early.kept)
+    early.failing = lambda: Overloaded("away")
+    append(path, b"one\n")
+    async with following(early, path) as follower:
+        await until(lambda: "away" in {status.error for status in follower.sources()})
+        append(path, b"two\n")
+        async with following(late, path):
+            await until(lambda: late.messages() == ["one", "two"])
+        early.failing = lambda: None
+        append(path, b"three\n")
+        await until(lambda: early.messages() == ["three"])
+    assert (late.messages(), early.held_bytes()) == (["one", "two"], path.stat().st_size)
+
+
 async def test_what_rotated_between_known_files_is_read_and_what_was_before_them_is_not(tmp_path: Path) -> None:
     path, sink = tmp_path / "app.log", Ledger()
     for number, text in ((3, b"one\n"), (1, b"three\n")):

@@ -328,6 +328,12 @@ class FileReader:
         try:
             await self._put(Batch(decoded, source=self.path, range=covers, dead=decoded.refused), covers)
         except RangeConflict as conflict:
+            if self._is_held_as_another(generation):
+                # By another follower of our name, an agent that was killed with its batch on the way perhaps.
+                self._generations.release(generation)
+                self.generation = None
+                self._move_to(Mark())
+                return
             if conflict.held_end == chunk.start:
                 # An earlier try of ours, cancelled here, is still being written there.
                 await asyncio.sleep(_BEING_WRITTEN_SECONDS)
@@ -339,6 +345,10 @@ class FileReader:
         self._move_to(after)
         self.last_event_ns = clock.now_ns()
         metrics.followed_bytes.inc(after.end - chunk.start)
+
+    def _is_held_as_another(self, generation: Generation) -> bool:
+        held = self._generations.newest_at(self._place)
+        return self._generations.get(generation.id) is None and held is not None
 
     def _move_to(self, mark: Mark) -> None:
         self.mark, self._waiting_since = mark, None
