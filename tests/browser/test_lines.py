@@ -130,6 +130,7 @@ def test_a_field_with_the_focus_is_filtered_by_key(logs: RunningServer, open_pag
     expect(field).to_be_focused()
     page.keyboard.press("x")
     expect(page.locator("#query")).to_have_value(f"retry -service:{service}")
+    page.wait_for_load_state("networkidle")
     page.locator(".line .cells").first.click()
     page.get_by_role("button", name="only resourceId of this line").focus()
     page.keyboard.press("i")

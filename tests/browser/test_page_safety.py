@@ -165,6 +165,7 @@ def test_a_finger_zooms_into_the_histogram_which_can_be_folded_away(logs: Runnin
     page.wait_for_url(re.compile("from=20.*to=20"))
     expect(page.locator(".facts strong")).to_have_text(re.compile(r"^[5-9]\d\d$"))
 
+    page.wait_for_load_state("networkidle")
     before = page.locator(".list").bounding_box()
     page.get_by_role("button", name="histogram").tap()
     expect(page.locator(".histogram")).to_have_count(0)

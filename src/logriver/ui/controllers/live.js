@@ -33,6 +33,8 @@ export function Live({ place, go, zone }) {
   const wheeled = (event) => event.deltaY < 0 && tail.pause();
   // Up pauses at once; down to the end goes on.
   const scrolled = () => {
+    // The last event may come when the list is gone.
+    if (!list.current) return;
     const { scrollTop, scrollHeight, clientHeight } = list.current;
     const atEnd = scrollHeight - scrollTop - clientHeight < AT_END_PIXELS;
     const isDown = scrollTop > top.current;
