@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from logriver import clock
 from logriver.errors import SettingsError
 from logriver.follow import reader as reading
-from logriver.follow.growing_file import GrowingFile
+from logriver.follow.growing_file import Chunk, GrowingFile
 from logriver.protocols.line_rules import LineReader, reader, rules_of
 from logriver.record import Decoded
 from logriver.settings import SourceTable
@@ -204,6 +204,26 @@ async def test_a_record_is_held_back_until_the_next_begins_or_the_file_is_quiet(
         assert sink.messages()[1:] == ["two\\n  of two"]
         await until(lambda: sink.messages()[2:] == ["three"])
     assert [(held.start, held.end) for held in sink.ranges()] == [(0, 22), (22, 35), (35, 41)]
+
+
+@pytest.mark.anyio
+async def test_what_comes_while_a_quiet_file_is_read_may_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "QUIET_SECONDS", 0.5)
+    path, sink, read = tmp_path / "app.log", Ledger(), GrowingFile.next_chunk
+
+    def next_chunk(file: GrowingFile, whole: Callable[[bytes], int] = len) -> Chunk | None:
+        if whole is not len or file.size() > 4:
+            return read(file, whole)
+        append(path, b"two\n")
+        chunk = read(file, whole)
+        append(path, b"  of two\n")
+        return chunk
+
+    monkeypatch.setattr(GrowingFile, "next_chunk", next_chunk)
+    append(path, b"one\n")
+    async with following(sink, SourceTable(path=str(path), format="text", multiline="indent")):
+        await until(lambda: len(sink.messages()) > 1)
+        assert sink.messages() == ["one", "two\\n  of two"]
 
 
 @pytest.mark.anyio

@@ -268,16 +268,22 @@ class FileReader:
 
     def _next(self, file: GrowingFile, take_rest: bool) -> Found | None:
         chunk = file.next_chunk(lambda lines: self.format.reader(file).whole(lines))
-        if chunk is None and (take_rest or self._waits_long()):
-            # What may go on has had time to.
-            chunk = file.next_chunk()
-        if chunk is None and take_rest:
-            chunk = file.rest()
+        if chunk is None:
+            chunk = self._what_waited(file, take_rest)
         if chunk is None:
             return None
         if chunk.too_long:
             return chunk, Decoded(refused=[chunk.too_long])
         return chunk, self.format.reader(file).decode(chunk.lines, chunk.start, clock.now_ns())
+
+    def _what_waited(self, file: GrowingFile, take_rest: bool) -> Chunk | None:
+        """Lines that may go on, or the last without an end, when they have had time to."""
+        quiet_size, _ = self._changed
+        if not take_rest:
+            return file.next_chunk() if self._waits_long() else None
+        chunk = file.next_chunk() or file.rest()
+        # What came after the file was looked at ends the quiet.
+        return chunk if chunk and chunk.after.end <= quiet_size else None
 
     async def _hand_over_and_read(
         self, file: GrowingFile, generation: Generation, found: Found, is_last: bool
