@@ -5,7 +5,6 @@ import gzip
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -62,11 +61,16 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def json_lines(second: int) -> list[dict[str, Any]]:
+    """The same on every machine, but for the second of the first."""
+    return [{**JSON_LINES[0], "timestamp": f"2026-01-02T00:00:{second:02}Z"}, *JSON_LINES[1:]]
+
+
 def write_files(root: Path, second: int) -> None:
     root.mkdir()
     (root / "app.log").write_text(APP.format(second=second, name=root.name))
     (root / "deep").mkdir()
-    (root / "deep" / "json.log").write_text("".join(json.dumps(line) + "\n" for line in JSON_LINES))
+    (root / "deep" / "json.log").write_text("".join(json.dumps(line) + "\n" for line in json_lines(second)))
     if root.name == "web-2":
         (root / "mixed.log").write_text('{"message":"one"}\njava.lang.Error: stray\n{"message":"two"}\n')
     (root / "followed.log").write_text(f"2026-01-04 00:00:{second:02}Z INFO followed timeout on {root.name}\n")
@@ -126,7 +130,7 @@ def test_a_row_is_as_a_stored_one(machines: Machines) -> None:
     source = str(machines.roots["web-1"] / "deep" / "json.log")
 
     assert row == {
-        "timestamp": "2026-01-02T00:00:00Z",
+        "timestamp": "2026-01-02T00:00:01Z",
         "level": "warn",
         "message": "json timeout",
         "_source": source,
@@ -134,7 +138,7 @@ def test_a_row_is_as_a_stored_one(machines: Machines) -> None:
         "a": {"b": "x"},
         "_host": "web-1",
     }
-    answer = machines.server.client.post("/api/v1/logs?wait=searchable", json=JSON_LINES[0])
+    answer = machines.server.client.post("/api/v1/logs?wait=searchable", json=json_lines(1)[0])
     assert answer.is_success
     (stored,) = machines.server.search(q='"json timeout"')
     own = {name: value for name, value in stored.items() if name not in ("_id", "_received", "_source")}
@@ -325,10 +329,7 @@ def test_the_command_gives_csv_as_the_server_does_with_the_machine_behind_it(mac
     own = machines.server.client.get("/api/v1/search", params={"limit": 1}, headers={"Accept": "text/csv"}).text
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == own.splitlines()[0].replace('"', "") + ",_host"
-    hosts = [row["_host"] for row in rows]
-    assert hosts[:3] == ["web-2", "", ""]
-    # Of one time.
-    assert set(hosts[3:]) <= machines.roots.keys()
+    assert [row["_host"] for row in rows] == ["web-2", "", "", "web-2", "web-1"]
     assert [bool(row["_id"]) for row in rows] == [False, True, True, False, False]
     assert json.loads(rows[-1]["attributes"]) == {"latency": 12.5, "a": {"b": "x"}}
 
@@ -336,7 +337,7 @@ def test_the_command_gives_csv_as_the_server_does_with_the_machine_behind_it(mac
 def test_a_csv_has_the_chosen_fields_also_where_no_record_has_them(machines: Machines) -> None:
     done = search(machines, "json timeout | fields `a.b`, nothing, latency", "-n", "1", "-o", "csv")
 
-    assert re.fullmatch(r"a\.b,nothing,latency,_host\nx,,12\.5,(primary|web-1|web-2)\n", done.stdout)
+    assert done.stdout == "a.b,nothing,latency,_host\nx,,12.5,web-2\n"
 
 
 def test_a_csv_of_nothing_is_its_header(machines: Machines) -> None:

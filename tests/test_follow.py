@@ -80,6 +80,7 @@ async def following(
     from_end: bool = False,
     max_record_bytes: int = MAX_RECORD_BYTES,
     max_open: int = 500,
+    at_once: int = 8,
 ) -> AsyncIterator[Follower]:
     settings = FollowSettings(
         follow=[str(source) for source in sources if not isinstance(source, SourceTable)],
@@ -88,7 +89,7 @@ async def following(
         max_record_bytes=max_record_bytes,
         from_end=from_end,
     )
-    follower = Follower(sink, settings, zone=lambda _: 0, max_open=max_open)
+    follower = Follower(sink, settings, zone=lambda _: 0, max_open=max_open, at_once=at_once)
     task = asyncio.create_task(follower.run())
     try:
         yield follower

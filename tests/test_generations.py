@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from logriver import metrics
-from logriver.errors import Unauthenticated
+from logriver.errors import Overloaded, Unauthenticated
 from logriver.follow import follower, reader
 from logriver.queue.ledger import FORGET_AFTER_NS
 from tests.test_follow import OFFSET, Ledger, append, following, until
@@ -133,6 +133,38 @@ async def test_of_several_rotations_while_away_every_file_is_read(tmp_path: Path
         await asyncio.sleep(1.2)
     assert sorted(sink.messages()) == ["five", "four", "one", "three", "two"]
     assert {batch.source for batch in sink.taken} == {str(path)}
+
+
+async def test_what_rotated_before_it_could_be_opened_is_read_or_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "_KEPT_AFTER_GONE_SECONDS", 1.0)
+    path, sink = tmp_path / "app.log", Ledger(failing=lambda: Overloaded("full"))
+    append(path, b"one\n")
+    async with following(sink, path, at_once=1):
+        await asyncio.sleep(1)
+        for number, content in enumerate((b"compressed\n", b"deleted\n", b"renamed\n", b"five\n")):
+            path.rename(tmp_path / f"app.log.{number}")
+            append(path, content)
+            await asyncio.sleep(1)
+        compressed, deleted = tmp_path / "app.log.1", tmp_path / "app.log.2"
+        times, copy = compressed.stat(), tmp_path / "app.log.1.gz"
+        copy.write_bytes(gzip.compress(compressed.read_bytes()))
+        os.utime(copy, ns=(times.st_atime_ns, int(times.st_mtime) * 10**9))
+        compressed.unlink()
+        deleted.unlink()
+        await asyncio.sleep(1)
+        sink.failing = lambda: None
+        await until(lambda: len(sink.messages()) == 4 and any(held.gaps for held in sink.ledger.values()), 20)
+    assert sorted(sink.messages()) == ["compressed", "five", "one", "renamed"]
+    assert {batch.source for batch in sink.taken} == {str(path)}
+    (lost,) = (held for held in sink.ledger.values() if held.gaps)
+    (gap,) = lost.gaps
+    assert (lost.path, lost.end, lost.over, gap.offset, gap.bytes) == (str(path), 0, True, 0, 8)
+    assert (gap.exact, gap.lost, gap.reason) == (False, True, "gone before it was opened")
+    async with following(sink, path):
+        await asyncio.sleep(1.5)
+    assert len(sink.messages()) == 4
 
 
 @pytest.mark.parametrize("more", ["", "that is longer than what was held before\n"])

@@ -20,7 +20,7 @@ from logriver.follow.paths import FoundFile, Source, siblings, sources_of
 from logriver.follow.reader import AT_ONCE, FileReader, ReaderSettings
 from logriver.follow.settle import Settling
 from logriver.follow.sources import SourceStatus, statuses
-from logriver.follow.unseen import rotated_from, unseen
+from logriver.follow.unseen import compressed_since, rotated_from, unseen
 from logriver.follow.watch import POLL_SECONDS, wakings
 from logriver.record import Held, Sink
 from logriver.settings import FollowSettings
@@ -184,10 +184,19 @@ class Follower:
         Their names tell, as in `unseen`: by now the inode may be that of a file of others.
         """
         for path in {Path(reader.first_path) for reader in readers.values()}:
-            for file in await asyncio.to_thread(siblings, path):
-                reader = readers.get(file.place)
-                if reader and rotated_from(file.path) == Path(reader.first_path):
-                    reader.where = file.real_path
+            beside = await asyncio.to_thread(siblings, path)
+            rotated = {file.place: file for file in beside if rotated_from(file.path) == path}
+            for key, reader in readers.items():
+                if Path(reader.first_path) != path or reader.place != key or not reader.is_unopened:
+                    continue
+                if key in rotated:
+                    reader.where = rotated[key].real_path
+                elif archive := compressed_since(path, reader.seen, filter(self._is_unknown, beside)):
+                    reader.read_archive(archive)
+
+    def _is_unknown(self, file: FoundFile) -> bool:
+        being_read = any(reader.place == file.place for reader in self._readers.values())
+        return not (being_read or self._generations.known_at(file.place))
 
     def _start(self, file: FoundFile, *, from_end: bool = False, only: str = "") -> FileReader:
         reader = FileReader(file, self._settings, from_end=from_end, only=only)
@@ -251,7 +260,11 @@ class Follower:
         if not self._tasks[key].done() and (reader.busy or min(now - since, idle_seconds) < kept_seconds):
             return
         if reader.is_unopened and reader.seen.st_size:
-            log.error("%s: %d bytes are lost, their file was gone first", reader.first_path, reader.seen.st_size)
+            try:
+                await self._settling.unopened(reader.first_path, key, reader.seen.st_size)
+            except (OSError, LogriverError) as error:
+                log.warning("what %s had is not recorded as lost yet: %s", reader.first_path, error)
+                return
         self._tasks.pop(key).cancel()
         del self._readers[key], self._gone_since[key]
         if reader.generation:

@@ -81,8 +81,8 @@ class FileReader:
         self.mark = Mark()
         self.last_event_ns = 0
         self.unheld = Unheld()
+        self.place = found.place
         self.format = LineFormat(found.rules, settings.max_record_bytes, settings.zone)
-        self._place = found.place
         self._settings = settings
         self._generations = settings.generations
         self._is_archive = bool(only) and found.is_archive
@@ -116,6 +116,10 @@ class FileReader:
     def is_unopened(self) -> bool:
         """Whether the file had no turn yet: nothing but its path leads to it."""
         return self._file is None and self.generation is None
+
+    def read_archive(self, found: FoundFile) -> None:
+        """The file, which is unopened, was compressed: what it had is read from there."""
+        self.where, self.place, self._is_archive = found.real_path, found.place, True
 
     def links_and_idle_seconds(self) -> tuple[int, float]:
         """How many paths lead to the open file, and for how long it has not changed."""
@@ -168,7 +172,7 @@ class FileReader:
         """Let go of an archive once all of it is held: nobody adds to it."""
         held = self._generations.get(self.generation.id) if self.generation else None
         if held and self._file and self.mark.end == await asyncio.to_thread(self._file.size):
-            await self._generations.put_state(held, gone_ns=clock.now_ns())
+            await self._generations.put_state(held, place=self.place, gone_ns=clock.now_ns())
             self._is_finished = True
 
     async def _step_or_settle(self) -> bool:
@@ -214,7 +218,7 @@ class FileReader:
     def _open(self) -> GrowingFile:
         file = (Archive if self._is_archive else GrowingFile)(self.where, self._settings.max_record_bytes)
         status = file.stat()
-        if (status.st_dev, status.st_ino) != self._place:
+        if (status.st_dev, status.st_ino) != self.place:
             file.close()
             raise FileNotFoundError("another file took its path before it was opened")
         file.move_to(self.mark)
@@ -233,7 +237,7 @@ class FileReader:
 
     async def _attach(self, file: GrowingFile, take_rest: bool) -> Generation | None:
         """Find out which generation this is and go where the ledger ends; None while that cannot be told."""
-        held = self._generations.newest_at(self._place)
+        held = self._generations.newest_at(self.place)
         if held and not await asyncio.to_thread(file.still_is, held):
             await self._settings.truncated(held, 0)
         elif held:
@@ -247,7 +251,7 @@ class FileReader:
             return None
         if origin.takes_over:
             return await self._resume(file, origin.takes_over)
-        generation = self._generations.born(self._place, head)
+        generation = self._generations.born(self.place, head)
         self._generations.claim(generation, self.where, head)
         if self._old_bytes or origin.copied_bytes:
             old = await asyncio.to_thread(file.old_lines, self._old_bytes or origin.copied_bytes)
@@ -258,10 +262,10 @@ class FileReader:
 
     async def _resume(self, file: GrowingFile, held: Held) -> Generation:
         """Go on with a generation that is known, here or in a file of which this is a copy."""
-        generation, is_moved = held.generation, held.place != self._place
+        generation, is_moved = held.generation, held.place != self.place
         self._generations.claim(generation, self.where, file.head(HEAD_BYTES))
         if held.gone_ns or is_moved:
-            await self._generations.put_state(held, place=self._place if is_moved else None)
+            await self._generations.put_state(held, place=self.place if is_moved else None)
         self.path = held.path
         self._move_to(Mark(held.end, held.crc, held.tail))
         return generation
@@ -353,7 +357,7 @@ class FileReader:
         metrics.followed_bytes.inc(after.end - chunk.start)
 
     def _is_held_as_another(self, generation: Generation) -> bool:
-        held = self._generations.newest_at(self._place)
+        held = self._generations.newest_at(self.place)
         return self._generations.get(generation.id) is None and held is not None
 
     def _move_to(self, mark: Mark) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from logriver import clock, metrics
 from logriver.follow.archive import Archive
-from logriver.follow.generations import Generations
+from logriver.follow.generations import Generations, Place
 from logriver.follow.growing_file import HEAD_BYTES, GrowingFile
 from logriver.follow.paths import FoundFile, siblings
 from logriver.follow.unseen import rotated_from
@@ -100,6 +100,16 @@ class Settling:
             await self._read_rest(held, copy)
         else:
             await self.gone(held)
+
+    async def unopened(self, path: str, place: Place, seen_bytes: int) -> None:
+        """The file in a place is gone, and nobody ever opened it: a life of which all is lost.
+
+        Nothing is known of its beginning, so it is over: no other file must be taken for it. Raises as `Sink.put` does.
+        """
+        held = Held(self._generations.born(place, b""), path, 0, 0, b"")
+        gap = self._gap(held, 0, seen_bytes, "gone before it was opened")
+        await self._generations.put_state(held, over=True, gone_ns=clock.now_ns(), gap=gap)
+        self._reported.pop(held.generation.id)
 
     async def gone(self, held: Held) -> None:
         """Its file is not there any more. Raises as `Sink.put` does."""

@@ -83,7 +83,7 @@ def _past(path: str, held: list[Held], generations: Generations) -> SourceStatus
 
 def _generation(held: Held, generations: Generations) -> GenerationStatus:
     _, inode = held.place
-    if held.over:
+    if held.over and held.generation.head_length:
         state = "truncated"
     elif held.gone_ns:
         state = "gone"

@@ -3,6 +3,7 @@
 Only the path that is followed leads to a file's lines, so of two rotations in one pause the middle file would be lost.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -43,3 +44,19 @@ def unseen(
                 continue
             if other.status.st_mtime_ns > (min(times_ns) if other.status.st_size else max(times_ns)):
                 yield replace(file, real_path=other.real_path, status=other.status)
+
+
+def compressed_since(path: Path, seen: os.stat_result, beside: Iterable[FoundFile]) -> FoundFile | None:
+    """What is compressed of a file that was at `path` and last seen with that status; None where nothing is.
+
+    Compressing tools keep the time of the last write, some of them in whole seconds. Of several that may be it, it is
+    the first: what was rotated later was written later.
+    """
+    archives = (file for file in beside if file.is_archive and rotated_from(file.path.with_suffix("")) == path)
+    later = (file for file in archives if _since(file, seen))
+    return min(later, key=lambda file: file.status.st_mtime_ns, default=None)
+
+
+def _since(file: FoundFile, seen: os.stat_result) -> bool:
+    written_ns = file.status.st_mtime_ns
+    return written_ns >= (seen.st_mtime_ns if written_ns % 10**9 else int(seen.st_mtime) * 10**9)
