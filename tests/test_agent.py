@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -140,6 +141,34 @@ def test_a_batch_whose_answer_was_lost_is_stored_once(
     assert network.lost_answers == 3
     add(path, 40, 10)
     wait_for_lines(server, path, 50)
+    network.close()
+
+
+def test_a_server_that_was_restored_gets_again_what_it_has_no_more(
+    new_server: NewServer, new_agent: NewAgent, tmp_path: Path
+) -> None:
+    server, path, later = new_server(), tmp_path / "app.log", tmp_path / "more" / "later.log"
+    later.parent.mkdir()
+    network, backup = Network(lambda: server.url), tmp_path / "backup"
+    add(path, 0, 10)
+    agent = new_agent(network.url, f"text={path}", f"text={later}")
+    wait_for_lines(server, path, 10)
+    server.stop()
+    shutil.copytree(server.data, backup, symlinks=True)
+    server.start()
+    add(path, 10, 10)
+    add(later, 0, 10)
+    wait_for_lines(server, path, 20)
+    wait_for_lines(server, later, 10)
+    server.stop()
+    shutil.rmtree(server.data)
+    backup.rename(server.data)
+    server.start()
+    # Neither file grows.
+    wait_for_lines(server, path, 20)
+    wait_for_lines(server, later, 10)
+    agent.wait_for_log("the server holds less than it did")
+    assert agent.stop() == 0
     network.close()
 
 

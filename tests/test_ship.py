@@ -85,7 +85,7 @@ def test_why_the_agent_itself_ended_the_channel_is_said(caplog: pytest.LogCaptur
     async def until_said() -> None:
         async with serve(odd, "127.0.0.1", 0) as server, asyncio.timeout(_WAIT_SECONDS):
             url = f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
-            channel = Channel(url, "", Agent("me", [], []), _no_answer, list)
+            channel = Channel(url, "", Agent("me", [], []), _no_answer, list, lambda: None)
             running = asyncio.create_task(channel.run())
             while not caplog.records:  # noqa: ASYNC110 -- nothing tells of a record
                 await asyncio.sleep(0.01)

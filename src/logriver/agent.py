@@ -75,6 +75,8 @@ class _Agent:
             Agent(self._follower.name, settings.files_root, settings.follow),
             lambda ask: files.answer(ask.kind, ask.request, ask.has_token),
             self._sources,
+            # The server may have been restored meanwhile.
+            self._follower.doubt_ledger,
         )
 
     async def serve(self) -> None:

@@ -80,12 +80,23 @@ class Follower:
         self._empty: list[Source] = self._sources
         self._archives: frozenset[Place] = frozenset()
         self._settle_at = 0.0
+        self._doubts_ledger = False
+
+    def doubt_ledger(self) -> None:
+        """The sink may know less than it did: it is asked, and if so, everything is read on from where it ends now."""
+        self._doubts_ledger = True
 
     async def run(self) -> None:
         """Follow until cancelled. Stopping is safe at any point, and so is running again after whatever this raises.
 
         What nobody foresaw is one of the `problems` until following goes on.
         """
+        while True:
+            await self._run_while_ledger_grows()
+            log.warning("the server holds less than it did: going back to where its ledger ends")
+            self._generations.forget()
+
+    async def _run_while_ledger_grows(self) -> None:
         journals = [asyncio.create_task(journal.run()) for journal in self._journals]
         try:
             await self._generations.load()
@@ -94,6 +105,8 @@ class Follower:
             changes = wakings(lambda: self._directories)
             async with aclosing(changes):
                 async for changed in changes:
+                    if self._doubts_ledger and await self._ledger_went_back():
+                        return
                     for path in changed & self._by_path.keys():
                         self._by_path[path].wake()
                     pause = _LOOK_AGAIN_SECONDS if changed - self._by_path.keys() else POLL_SECONDS
@@ -108,6 +121,15 @@ class Follower:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ledger_went_back(self) -> bool:
+        self._doubts_ledger = False
+        try:
+            return await self._generations.ledger_went_back()
+        except LogriverError as error:
+            log.info("the ledger is not asked yet: %s", error)
+            self._doubts_ledger = True
+            return False
 
     def _forget_readers(self) -> None:
         """Those of a run before, which ended with it: every file needs a new one."""

@@ -50,6 +50,18 @@ class Generations:
             if held.generation.inode:
                 self._keep(held)
 
+    async def ledger_went_back(self) -> bool:
+        """Whether the sink has less than it had, as a server that was restored has. Raises what `Sink.known` does."""
+        # What is held of a gone file is forgotten one day.
+        before = [held for held in self._held.values() if not held.gone_ns]
+        now = {held.generation.id: held.end for held in await self.sink.known(self.follower)}
+        return any(now.get(held.generation.id, -1) < held.end for held in before)
+
+    def forget(self) -> None:
+        """All of it, as at the start."""
+        self._held, self._by_place, self._by_head, self._lives = {}, {}, {}, {}
+        self._claims, self._claimed_heads, self._displaced = {}, Heads(), {}
+
     async def put(self, batch: Batch, covers: FileRange) -> int:
         """Put a batch with its range; what is known afterwards is what the ledger knows. Gives the records accepted.
 

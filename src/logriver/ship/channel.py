@@ -60,6 +60,8 @@ class _ErrorAnswer(msgspec.Struct):
 class Channel:
     """One for an agent. `sources` gives how far each file is followed, cheaply; `answer` answers requests.
 
+    `opened_again` is called when a server has taken it after it was open before: it may be another than then.
+
     Raises `BadRequest` for an address that is none and for a token that cannot be sent.
     """
 
@@ -70,12 +72,15 @@ class Channel:
         agent: Agent,
         answer: Answer,
         sources: Callable[[], list[Source]],
+        opened_again: Callable[[], None],
     ) -> None:
         self._server = address(server_url)
         self._headers = bearer(token)
         self._hello = _hello(agent)
         self._answer = answer
         self._sources = sources
+        self._on_opened_again = opened_again
+        self._was_open = False
         self._last_reason = ""
 
     async def run(self) -> None:
@@ -147,6 +152,9 @@ class Channel:
     def _opened(self) -> None:
         log.info("the channel to the server is open")
         self._last_reason = ""
+        if self._was_open:
+            self._on_opened_again()
+        self._was_open = True
 
 
 def _refusal(answer: Response) -> str:
