@@ -21,6 +21,8 @@ MAX_ANSWERS = 500
 """Answers of all agents together at one time, each of which can have half a megabyte waiting here."""
 MAX_KNOWN = 2_000
 """Names that are shown; beyond it those that are gone for longest go."""
+MISSED_SECONDS = 600
+"""Who asks all is told for so long that one is gone: it may have crashed, or its machine be out of reach."""
 # Processes of one name that live at one time are hardly so many.
 _MAX_DISPLACED = 100
 # A problem with a name is shown for so long after it was last seen.
@@ -75,6 +77,13 @@ class Agents:
     def names(self) -> list[str]:
         """The agents that are connected."""
         return sorted(name for name, known in self._known.items() if known.connection)
+
+    def expected_names(self) -> list[str]:
+        """Those that are connected, and those that went so lately that they are missed."""
+        missed_since_ns = clock.now_ns() - MISSED_SECONDS * clock.SECOND_NS
+        return sorted(
+            name for name, known in self._known.items() if known.connection or known.seen_ns > missed_since_ns
+        )
 
     def is_connected(self, name: str) -> bool:
         """Whether there is such an agent now."""

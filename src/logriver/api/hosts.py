@@ -63,8 +63,8 @@ class Hosts:
             raise LogriverError(f"{host[:60]!r} gave what is no listing: {error}") from None
 
     def _names(self) -> list[str]:
-        """The machines that can be asked now."""
-        return sorted({self._name, *self._agents.names()})
+        """The machines whose lines are expected; those that are gone say so when they are asked."""
+        return sorted({self._name, *self._agents.expected_names()})
 
     def _answer(self, host: str, kind: Kind, request: bytes, has_token: bool) -> AsyncGenerator[bytes, None]:
         if not host or (host == self._name and not self._agents.is_connected(host)):
