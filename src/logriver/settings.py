@@ -166,7 +166,7 @@ class Settings(FollowSettings):
         1.0,
         gt=0,
         validation_alias=_also("block_seconds", "STREAM_MAX_WAIT_TIME_IN_SECONDS"),
-        description="hand a block to the store after so long, after a quarter of it where little comes",
+        description="hand a block to the store after so long; where little comes, every quarter of it, or half",
     )
     block_bytes: int = Field(32 * MB, gt=0, description="hand a block to the store after so many bytes")
     query_timeout: float = Field(30.0, gt=0, description="longest time for one query")

@@ -16,9 +16,14 @@ from logriver.queue.base import DeadLetter, Piece, Run
 from logriver.queue.wal_segment import Letter, RecordHeader, Span, records
 
 _JOIN_BYTES = 1_000_000
-# What fills less than this share of a block in this share of the time is handed over then. Where more comes, waiting
-# for the rest halves the merges, which saves a quarter of all work.
+# Where less than this share of a block comes in this share of the time, blocks are so far apart. Where more comes,
+# waiting for the rest halves the merges, which saves a quarter of all work.
 _SHARE = 0.25
+# Where a small block takes long, they are farther apart: so many times as long as one takes, up to this share.
+_APART_PER_BLOCK = 6
+_LONGEST_SHARE = 0.5
+# What comes after a pause waits for so little, for what comes with it.
+_GATHER_SHARE = 0.02
 # Rows that are kept in memory until they are taken; what is beyond is read from the log again.
 _READY_BYTES = 64_000_000
 
@@ -41,6 +46,9 @@ class Backlog:
         self._untaken_bytes = 0
         self._done: dict[int, int] = {}
         self._taken_since: dict[int, float] = {}
+        self._taken_at: dict[int, float] = {}
+        self._last_taken_at = clock.monotonic()
+        self._block_seconds = 0.0
         self._changed = threading.Condition()
         self._closed = False
         self._listeners: list[Callable[[int], None]] = []
@@ -94,8 +102,7 @@ class Backlog:
                 full = max(self._untaken_records / max_records, self._untaken_bytes / max_bytes)
                 if self._spans and full >= 1:
                     break
-                wait_seconds = linger_seconds if full >= _SHARE else linger_seconds * _SHARE
-                rest = self._spans[0].since + wait_seconds - clock.monotonic() if self._spans else None
+                rest = self._due_at(full, linger_seconds) - clock.monotonic() if self._spans else None
                 if rest is not None and rest <= 0:
                     break
                 self._changed.wait(rest)
@@ -105,6 +112,7 @@ class Backlog:
                 waiting = self._spans.popleft()
                 if not taken:
                     self._taken_since[waiting.span.first_seq] = waiting.since
+                    self._last_taken_at = self._taken_at[waiting.span.first_seq] = clock.monotonic()
                 elif taken[-1].last_seq + 1 != waiting.span.first_seq:
                     self._spans.appendleft(waiting)
                     break
@@ -116,6 +124,16 @@ class Backlog:
             if self._spans:
                 self._changed.notify()
             return taken
+
+    def _due_at(self, full: float, linger_seconds: float) -> float:
+        """When what waits is handed over, a block that is `full` to that share and gets no fuller."""
+        since = self._spans[0].since
+        if full >= _SHARE:
+            return since + linger_seconds
+        apart = max(_APART_PER_BLOCK * self._block_seconds, linger_seconds * _SHARE)
+        apart = min(apart, linger_seconds * _LONGEST_SHARE)
+        soon = max(since + linger_seconds * _GATHER_SHARE, self._last_taken_at + apart)
+        return min(soon, since + linger_seconds)
 
     def read(self, spans: list[Span]) -> Run:
         """What is in taken spans, every byte checked. Raises `OSError`."""
@@ -129,6 +147,9 @@ class Backlog:
         with self._changed:
             self.bytes -= size
             self._taken_since.pop(first_seq, None)
+            taken_at = self._taken_at.pop(first_seq, None)
+            if taken_at is not None:
+                self._block_seconds = (self._block_seconds + clock.monotonic() - taken_at) / 2
             self._done[first_seq] = last_seq
             before = self.mark
             while self.mark + 1 in self._done:

@@ -50,8 +50,9 @@ class Queue(Protocol):
     def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
         """The next run, in order; waits until so much is there or the oldest is `linger_seconds` old.
 
-        A quarter of that time is enough where little comes: waiting on would not fill much of a block. None once the
-        queue is closed and empty.
+        Where little comes, waiting would not fill much of a block: runs are a quarter of that time apart, up to a half
+        where storing one takes long, and what comes after a pause is taken at once. None once the queue is closed and
+        empty.
         """
         ...
 
