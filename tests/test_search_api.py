@@ -457,3 +457,23 @@ def test_a_browser_at_the_address_is_shown_something(server: Any) -> None:
     answer = server.client.get("/")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "given", "hint"),
+    [
+        ("GET", "search", {"form": "1h"}, "did you mean 'from'?"),
+        ("POST", "search", {"query": "a", "limt": 3}, "did you mean 'limit'?"),
+        ("GET", "fields/a/values", {"zzz": "1"}, "known are: q, from, to, limit"),
+        ("GET", "status", {"zzz": "1"}, "known are: none"),
+        ("POST", "stats", {"q": "* | stats count()", "zone": "UTC"}, None),
+    ],
+)
+def test_a_mistyped_parameter_is_refused(
+    client: httpx.Client, method: str, path: str, given: dict[str, Any], hint: str | None
+) -> None:
+    sent = {"json": given} if method == "POST" else {"params": given}
+    answer = client.request(method, f"/api/v1/{path}", **sent)  # type: ignore[arg-type]
+    error = answer.json()["error"]
+    assert (answer.status_code, error["message"]) == (400, f"unknown parameter '{list(given)[-1]}'")
+    assert hint in (None, error["hint"])

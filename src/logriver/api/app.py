@@ -1,6 +1,6 @@
 """The application that answers: every route but the ways in, which are plain ASGI in `receive/`."""
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from logriver import __version__
@@ -21,6 +21,7 @@ from logriver.api import (
     login,
     metrics,
     page,
+    parameters,
     patterns,
     promotion,
     search,
@@ -67,7 +68,14 @@ _SHARE = 4
 
 def create_api(services: Services) -> FastAPI:
     """The API over a running server."""
-    app = FastAPI(title="Logriver", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Logriver",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(parameters.no_unknown)],
+    )
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESS_FROM_BYTES, compresslevel=_COMPRESS_LEVEL)
     errors.install(app)
     # Outermost: it sees what the client does, whatever is between.

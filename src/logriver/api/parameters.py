@@ -1,10 +1,13 @@
 """The parameters of a call that can be asked by GET and by POST: from the address, a JSON object or a form."""
 
+import contextlib
+import difflib
 import re
+from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from logriver import clock
 from logriver.errors import BadRequest, TooLarge
@@ -12,6 +15,11 @@ from logriver.search import times
 from logriver.search.scope import Times
 
 MAX_BODY_BYTES = 100_000
+
+# What `text_of` and `times_of` know by two names.
+_ALSO = {"q": "query", "from": "start", "to": "end"}
+# The earlier systems passed over what they did not know.
+_STRICT = "/api/v1/"
 
 _decode = msgspec.json.Decoder(dict[str, str | int | float | bool | None]).decode
 
@@ -21,7 +29,30 @@ async def read(request: Request) -> dict[str, str]:
     given = dict(request.query_params)
     if request.method == "POST":
         given |= await body(request)
+        _check_names(request, given)
     return given
+
+
+def no_unknown(request: HTTPConnection) -> None:
+    """Every call depends on it: a mistyped parameter would be passed over, and the answer be another than was asked.
+
+    Raises `BadRequest`.
+    """
+    if request.url.path.startswith(_STRICT):
+        _check_names(request, request.query_params)
+
+
+def _check_names(request: HTTPConnection, given: Iterable[str]) -> None:
+    route = request.scope["route"]
+    described = [parameter.alias for parameter in route.dependant.query_params]
+    with contextlib.suppress(KeyError, TypeError):
+        described += route.openapi_extra["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    known = {*described, *(_ALSO[name] for name in described if name in _ALSO)}
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name[:60], known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(described) or 'none'}"
+            raise BadRequest(f"unknown parameter {name[:60]!r}", hint=hint)
 
 
 def text_of(given: dict[str, str]) -> str:
