@@ -23,8 +23,8 @@ def miss(server: RunningServer, mark: str) -> Miss:
     """Ask for something that finds nothing."""
     records = [
         {"message": f"{mark} connect to localhost:8080 failed", "resourceId": f"r{mark}", "http": {"statusCode": 418}},
-        {"message": f"{mark} red balloon", "timestamp": "2001-02-03T04:05:06Z"},
-        {"message": f"{mark} blue balloon", "owner": f"o{mark}"},
+        {"message": f"{mark} red balloon", "level": "info", "timestamp": "2001-02-03T04:05:06Z"},
+        {"message": f"{mark} blue balloon", "owner": f"o{mark}", "service": f"checkout-{mark}"},
     ]
     body = json.dumps(records)
     assert server.client.post("/api/v1/logs?wait=searchable", content=body).json()["accepted"] == len(records)
@@ -48,6 +48,8 @@ def miss(server: RunningServer, mark: str) -> Miss:
         ("MARK localhost:8080", "quotes", 1),
         ("MARK (red or nothing)", "capitals", 1),
         ("oMARK", "in a field", 1),
+        ("MARK red level:infos", "no level is 'infos', but 'info'", 1),
+        ("MARK blue service:chekout-MARK", "but 'checkout-w", 1),
         ("resourceid:rMARK", "'resourceId'", 1),
         ("ressourceId:rMARK", "'resourceId'", 1),
         ("MARK statusCode:418", "'http.statusCode'", 1),

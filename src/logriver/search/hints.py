@@ -4,9 +4,10 @@ What may have been meant is tried, the likeliest first, each with a question for
 `MAX_SECONDS`: a hint is worth no waiting.
 """
 
+import contextlib
 import difflib
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -25,6 +26,8 @@ _SAMPLE_ROWS = 1_000
 _LIKENESS = 0.7
 # Of longer names the likeness takes too long to find out.
 _MAX_NAME = 60
+_OF_FEW_VALUES = ("level", "service", "host")
+_MAX_VALUES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Hints:
         `given` is a text that could be read. The hint is an extra: a question that fails gives none.
         """
         search = parser.parse(given)
-        with anyio.move_on_after(MAX_SECONDS):
+        with contextlib.suppress(LogriverError), anyio.move_on_after(MAX_SECONDS):
             async for guess in self._guesses(given, search.where, times):
                 if await self._finds(guess, ANY_TIME if guess.any_time else times):
                     pipes = search.pipes if guess.pipes is None else guess.pipes
@@ -87,6 +90,8 @@ class Hints:
         for guess in _other_readings(given, query, fields, texts):
             yield guess
         async for guess in self._near_names(query, fields):
+            yield guess
+        async for guess in self._near_values(query, fields):
             yield guess
         if times != ANY_TIME:
             yield _Guess("nothing at these times, but at others", query, any_time=True)
@@ -118,6 +123,18 @@ class Hints:
                 meant = written[near]
                 replaced = _replaced(query, condition, renamed(condition, meant))
                 yield _Guess(f"there is no field {name[:60]!r}, but {meant[:60]!r}", replaced)
+
+    async def _near_values(self, query: Query, fields: list[_Named]) -> AsyncIterator[_Guess]:
+        """The same with values that exist and are written nearly so, of the columns that have few of them."""
+        for name, condition in fields:
+            column = ALIASES.get(name, name)
+            if column not in _OF_FEW_VALUES or not isinstance(condition, Field):
+                continue
+            answer = await self._desk.ask("hint", f"SELECT DISTINCT {column} FROM {TABLE} LIMIT {_MAX_VALUES}", {})
+            values = [str(value) for (value,) in answer.rows if value and len(str(value)) <= _MAX_NAME]
+            for near in difflib.get_close_matches(condition.value[:_MAX_NAME], values, n=2, cutoff=_LIKENESS):
+                replaced = _replaced(query, condition, replace(condition, value=near))
+                yield _Guess(f"no {name} is {condition.value[:60]!r}, but {near!r}", replaced)
 
 
 def _other_readings(given: str, query: Query, fields: list[_Named], texts: list[Text]) -> Iterator[_Guess]:
