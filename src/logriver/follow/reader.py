@@ -286,8 +286,8 @@ class FileReader:
         if not take_rest:
             return file.next_chunk() if self._waits_long() else None
         chunk = file.next_chunk() or file.rest()
-        # What came after the file was looked at ends the quiet.
-        return chunk if chunk and chunk.after.end <= quiet_size else None
+        # What came after the file was looked at ends the quiet. To what is compressed nothing comes.
+        return chunk if chunk and (self._is_archive or chunk.after.end <= quiet_size) else None
 
     async def _hand_over_and_read(
         self, file: GrowingFile, generation: Generation, found: Found, is_last: bool
