@@ -1,14 +1,21 @@
-"""A user's SQL over the records up to the visible mark."""
+"""A user's SQL over the records up to the visible mark.
+
+What reads SQL is loaded with the first statement: a server without any is spared 10 MB and a tenth of a second.
+"""
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from logriver.errors import BadQuery, QueryTooExpensive, StoreError
-from logriver.query import engine_tree, escaping, user_sql
+from logriver.query import escaping
 from logriver.search.desk import Desk
 from logriver.store.base import Answer
+
+if TYPE_CHECKING:
+    from logriver.query.user_sql import Statement
 
 MAX_ROWS = 100_000
 """Rows of one answer."""
@@ -61,7 +68,9 @@ class Sql:
         and what `Desk.ask` raises for failures that are not the statement's.
         """
         # On a thread: long statements take a while to read.
-        statement = await anyio.to_thread.run_sync(user_sql.read, text, self._promoted())
+        statement = await anyio.to_thread.run_sync(_read, text, self._promoted())
+        from logriver.query import engine_tree  # noqa: PLC0415
+
         mark = self._mark()
         try:
             parsed = await self._desk.ask("sql_check", engine_tree.PARSE, {"sql": escaping.parameter(statement.sql)})
@@ -76,9 +85,17 @@ class Sql:
             raise QueryTooExpensive(_short(error.message), hint=error.hint) from None
 
 
+def _read(text: str, promoted: frozenset[str]) -> "Statement":
+    from logriver.query import engine_tree, user_sql  # noqa: F401, PLC0415
+
+    return user_sql.read(text, promoted)
+
+
 def _short(message: str) -> str:
     """The engine's words without what it was doing, names of files and its own statement."""
+    from logriver.query import user_fields  # noqa: PLC0415
+
     message = _SYNTAX.sub(r"cannot be read at '\1'", _NAME_OF_ERROR.sub("", _REST.sub("", message)))
     message = _PATH.sub("(path)", message)
-    message = message.replace(user_sql.SOURCE, user_sql.TABLE_NAME).rstrip(". \n")
+    message = message.replace(user_fields.SOURCE, user_fields.TABLE_NAME).rstrip(". \n")
     return (message[:1].lower() + message[1:])[:_MAX_MESSAGE] or "the engine does not accept this"
