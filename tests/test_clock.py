@@ -43,6 +43,30 @@ def test_a_time_comes_back(time_ns: int) -> None:
     assert clock.from_number(time_ns // clock.SECOND_NS) == time_ns // clock.SECOND_NS * clock.SECOND_NS
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1700000000", "2023-11-14T22:13:20Z"),
+        ("1700000000.25", "2023-11-14T22:13:20.25Z"),
+        ("1700000000.1234567891", "2023-11-14T22:13:20.123456789Z"),
+        ("1700000000123", "2023-11-14T22:13:20.123Z"),
+        ("1700000000123456", "2023-11-14T22:13:20.123456Z"),
+        ("1700000000123456789", "2023-11-14T22:13:20.123456789Z"),
+    ],
+)
+def test_an_epoch_number_may_be_a_text(text: str, expected: str) -> None:
+    assert clock.to_text(clock.from_text(text)) == expected
+    assert TimeCache().digits([text]) == [str(clock.from_text(expected))]
+
+
+@pytest.mark.parametrize(
+    "text", ["170000000", "17000000000", "1700000000123.5", "20240131", "-1700000000", "1.7e9", "9" * 19]
+)
+def test_other_numbers_are_no_times(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not a time|outside"):
+        clock.from_text(text)
+
+
 @given(st.integers(-2_208_902_400, 9_223_200_000), st.integers(0, 999_999), st.integers(-1439, 1439))
 def test_texts_mean_what_the_standard_library_says(seconds: int, micros: int, minutes: int) -> None:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=micros)

@@ -23,6 +23,8 @@ _RFC_3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?)? ?([Zz]|UTC|[+-]\d\d:?\d\d|[+-]\d\d)?",
     re.ASCII,
 )
+# What shippers that know only texts send: seconds with or without a fraction, ms, us, ns, told apart by their digits.
+_EPOCH = re.compile(r"(\d{10})(?:\.(\d{1,9})\d{0,9})?|\d{13}|\d{16}|\d{19}", re.ASCII)
 
 
 def now_ns() -> int:
@@ -68,14 +70,14 @@ def days_ns(year: int, month: int, day: int) -> int:
 
 
 def from_text(text: str, zone: Zone | None = None) -> int:
-    """RFC 3339 (a blank instead of `T`, a comma, a missing time or zone allowed) to nanoseconds.
+    """RFC 3339 (a blank instead of `T`, a comma, a missing time or zone allowed), or an epoch number, to nanoseconds.
 
     A text without a zone is a time of `zone`, of UTC where that is None. Digits after the ninth are cut off. A leap
     second (`:60`) is the second after it. Raises `ValueError` with the reason.
     """
     found = _RFC_3339.fullmatch(text)
     if not found:
-        raise ValueError(f"not a time: {text[:60]!r}")
+        return _from_digits(text)
     year, month, day, hour, minute, second, fraction, written_zone = found.groups()
     seconds = clock_seconds(int(hour or 0), int(minute or 0), int(second or 0))
     nanos = int((fraction or "0").ljust(9, "0")[:9])
@@ -88,6 +90,16 @@ def from_text(text: str, zone: Zone | None = None) -> int:
     elif zone is not None:
         time_ns = in_zone(check_range(time_ns), zone)
     return check_range(time_ns)
+
+
+def _from_digits(text: str) -> int:
+    found = _EPOCH.fullmatch(text)
+    if not found:
+        raise ValueError(f"not a time: {text[:60]!r}")
+    seconds, fraction = found.groups()
+    if fraction is None:
+        return from_number(int(text))
+    return int(seconds) * SECOND_NS + int(fraction.ljust(9, "0"))
 
 
 def has_zone(text: str) -> bool:
