@@ -40,11 +40,11 @@ class Wanted:
     utc: bool
     color: Color
 
-    def params(self, count: int = ALL, order: str = "desc") -> dict[str, str]:
-        """The parameters of a search for the first `count`."""
-        given = {"q": self.query, "from": self.since, "to": self.until}
+    def params(self, count: int = ALL, order: str = "") -> dict[str, str]:
+        """The parameters of a search for the first `count`; those of a count, which has no order, without both."""
+        given = {"q": self.query, "from": self.since, "to": self.until, "order": order}
         limit = {} if count == ALL else {"limit": str(count)}
-        return {name: value for name, value in given.items() if value} | limit | {"order": order}
+        return {name: value for name, value in given.items() if value} | limit
 
 
 class Page(msgspec.Struct):
