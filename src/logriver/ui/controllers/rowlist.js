@@ -131,7 +131,7 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
     const timer = setInterval(async () => {
       if (document.hidden) return;
       try {
-        const answer = await ask("/api/v1/search", { ...params, cursor: pages.newer, limit: 1000 });
+        const answer = await ask("/api/v1/search", { ...pages.params, cursor: pages.newer, limit: 1000 });
         setFresh(answer.rows.length);
       } catch {
         // The header says when the server is away; the list stays as it is.

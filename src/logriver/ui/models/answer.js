@@ -44,8 +44,9 @@ export function useLate(isOn) {
   return isOn && isLate;
 }
 
-export function useCall(path, params, wanted = true) {
-  const key = wanted ? JSON.stringify([path, params]) : null;
+// Another `round` asks the same thing anew; the server is not told of it.
+export function useCall(path, { round, ...params }, wanted = true) {
+  const key = wanted ? JSON.stringify([path, params, round]) : null;
   return useAnswer(key, (signal) => ask(path, params, signal));
 }
 

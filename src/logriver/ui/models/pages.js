@@ -9,7 +9,7 @@ export const PAGE_ROWS = 100;
 export const MOST_PAGES = 8;
 
 export class Pages {
-  constructor(params) {
+  constructor({ round, ...params }) {
     this.params = params;
     // Page i begins behind `cursors[i]`; `rows[i]` is undefined where the page is not held.
     this.cursors = [""];
