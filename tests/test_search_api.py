@@ -332,6 +332,12 @@ def test_an_unknown_address_and_a_wrong_method(client: httpx.Client) -> None:
     nothing, wrong = client.get("/api/v1/nothing"), client.delete("/api/v1/search")
     assert (nothing.status_code, error_of(nothing)["code"]) == (404, "not_found")
     assert (wrong.status_code, error_of(wrong)["code"]) == (405, "method_not_allowed")
+    assert error_of(client.get("/api/v1/sql"))["hint"] == "use POST"
+
+
+def test_a_parameter_that_is_missing_is_named(client: httpx.Client) -> None:
+    answer = client.get("/api/v1/context")
+    assert (answer.status_code, error_of(answer)["message"]) == (400, "parameter 'id' is missing")
 
 
 @pytest.mark.parametrize("path", ["/api/v1/logs", "/logs/ingest/", "/logs/ingest"])

@@ -39,8 +39,10 @@ async def _refused_by_router(request: Request, error: Exception) -> Response:
     message = str(error.detail).lower()
     if error.status_code == 404:
         message = f"nothing has the address {request.url.path[:100]!r}"
+    headers = error.headers or {}
+    hint = f"use {headers['Allow']}" if "Allow" in headers else None
     code = _CODES.get(error.status_code, "bad_request")
-    return _answer(request, error.status_code, code, message, headers=error.headers or {})
+    return _answer(request, error.status_code, code, message, hint=hint, headers=headers)
 
 
 async def _wrong_parameter(request: Request, error: Exception) -> Response:
@@ -48,7 +50,8 @@ async def _wrong_parameter(request: Request, error: Exception) -> Response:
     problem = error.errors()[0]
     name, value = problem["loc"][-1], str(problem.get("input"))[:60]
     status = 422 if request.url.path.startswith(_CUSTOMERS) else 400
-    return _answer(request, status, "bad_request", f"parameter {name!r}: {problem['msg'].lower()}, got {value!r}")
+    said = " is missing" if problem["type"] == "missing" else f": {problem['msg'].lower()}, got {value!r}"
+    return _answer(request, status, "bad_request", f"parameter {name!r}{said}")
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
