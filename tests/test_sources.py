@@ -141,6 +141,8 @@ def test_the_command_shows_them_and_what_is_wrong(many: tuple[RunningServer, Pat
     assert [row["path"] for row in rows] == [str(logs / name) for name in NAMES]
     assert {(row["follower"], row["lag"], row["gaps"], row["problem"]) for row in rows} == {("web1", "0", "0", "")}
     assert len(logriver("sources", "service-07", LOGRIVER_SERVER=server.url).stdout.splitlines()) == 2
+    none = logriver("sources", "servise-07", LOGRIVER_SERVER=server.url)
+    assert (none.returncode, none.stderr) == (1, "no followed file has 'servise-07' in its path\n")
     assert logriver("sources", LOGRIVER_SERVER="http://127.0.0.1:1").returncode == 2
 
 

@@ -22,16 +22,16 @@ def run(
     server: ServerOption = LOCAL_SERVER,
     token: TokenOption = "",
 ) -> None:
-    """Exit codes: 0 all is held, 1 something is lost, a minute behind or cannot be read, 2 an error."""
+    """Exit codes: 0 all is held, 1 something is lost, a minute behind, not read or not followed, 2 an error."""
     try:
         with connect(server, token=token) as client:
             sources = list(all_sources(client, q=part))
     except LogriverError as error:
         output.fail(error.message, hint=error.hint, code=2)
     if not sources:
-        output.note("no file is followed")
+        output.note(f"no followed file has {part!r} in its path" if part else "no file is followed")
     table.show(table.Table(_COLUMNS, [_row(source) for source in sources]), format, color)
-    if any(map(_in_trouble, sources)):
+    if any(map(_in_trouble, sources)) or (part and not sources):
         raise typer.Exit(1)
 
 
