@@ -18,7 +18,15 @@ MANY_VARIANTS = 10
 
 _HEX = "[0-9a-fA-F]"
 _UUID = rf"\b{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}\b"
-_TIME = r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
+_CLOCK = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?"
+_MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_DAY = "(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?"
+# Those of ISO 8601, of web servers, and of syslog and ctime. Names of days and months would be templates of their own.
+_TIME = (
+    rf"\b(?:[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_CLOCK}(?:Z|[+-][0-9]{{2}}:?[0-9]{{2}})?"
+    rf"|[0-9]{{2}}/{_MONTH}/[0-9]{{4}}:{_CLOCK}(?: [+-][0-9]{{4}})?"
+    rf"|{_DAY}{_MONTH} {{1,2}}[0-9]{{1,2}} {_CLOCK}(?: [0-9]{{4}}\b)?)"
+)
 _LOOKS = (
     ('"[^"]*"', "<str>"),
     (_TIME, "<time>"),
