@@ -62,6 +62,8 @@ def miss(server: RunningServer, mark: str) -> Miss:
         ('MARK resourceId = "rMARK"', "no blanks", 1),
         ("MARK resourceId != none red", "no blanks", 1),
         ('MARK "balloon red"', "order", 1),
+        ("MARK balloon | lmit 1", "pipes are", 1),
+        ("MARK balloon | TAKE 1", "pipes are", 1),
     ],
 )
 def test_the_hint_finds_what_was_missed(
@@ -89,6 +91,12 @@ def test_an_answer_with_rows_has_no_hint(server: RunningServer, miss: Miss, mark
     answer = server.client.get("/api/v1/search", params={"q": mark}).json()
     assert answer["rows"]
     assert answer["hint"] is None
+
+
+def test_a_mistyped_pipe_of_a_table_is_hinted_at(server: RunningServer, miss: Miss, mark: str) -> None:
+    asked = miss(f"{mark} | stat count() as n")["hint_query"]
+    assert asked == f"{mark} | stats count() as n"
+    assert server.client.get("/api/v1/stats", params={"q": asked}).json()["rows"] == [[3]]
 
 
 def test_pipes_stay_in_the_text_of_a_hint(server: RunningServer, miss: Miss, mark: str) -> None:

@@ -1,5 +1,6 @@
 """What a search text that finds nothing may have been meant to be, as far as the text alone tells."""
 
+import difflib
 import re
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ from logriver.columns import RESERVED
 from logriver.errors import BadQuery
 from logriver.query import lexer, parser
 from logriver.query.text import value_text
-from logriver.query.tree import PLAIN_NAME, Compare, Exists, Field, Part, Query, Range, Regex, Search
+from logriver.query.tree import PIPE_NAMES, PLAIN_NAME, Compare, Exists, Field, Part, Query, Range, Regex, Search
 
 _OPERATORS = {"and": "AND", "or": "OR", "not": "NOT", "&&": "AND", "||": "OR"}
 _BEFORE_A_VALUE = ("FIELD", "ANY", "MATCHES", "COMPARE", "RANGE_OPEN", "_TO")
@@ -16,8 +17,8 @@ _COMPARISON = re.compile(rf"({PLAIN_NAME.pattern})(==?|!=|>=?|<=?)([^=<>].*)")
 _VALUE = r"\"[^\"]*\"|[^\s=<>:~|()\"][^\s|()]*"
 _SPACED = re.compile(rf"(?<![\w.@`\"])({PLAIN_NAME.pattern})\s*(:|==?|!=|>=?|<=?)\s*({_VALUE})")
 _PIPES = {"head": "limit", "take": "limit", "project": "fields", "keep": "fields", "order": "sort"}
-_PIPES |= {name: name for name in ("sort", "limit", "fields")}
-_PIPE = re.compile(r"(\|\s*)([A-Za-z]+)(?=\s)")
+_LIKENESS = 0.7
+_PIPE = re.compile(r"(\|\s*)([A-Za-z]{1,20})(?=\s|\Z)")
 _QUOTES = "\"'"
 
 
@@ -45,14 +46,20 @@ def other_operators(text: str) -> str | None:
 
 
 def other_pipes(text: str) -> Search | None:
-    """`text` with pipes for rows called as other languages do, or in capitals; None where there are none."""
-    corrected = _PIPE.sub(lambda found: found[1] + _PIPES.get(found[2].lower(), found[2]), text)
+    """`text` with pipes that are mistyped, in capitals or called as in other languages; None where there are none."""
+    corrected = _PIPE.sub(lambda found: found[1] + _pipe(found[2]), text)
     if corrected == text:
         return None
     try:
         return parser.parse(corrected)
     except BadQuery:
         return None
+
+
+def _pipe(written: str) -> str:
+    name = written.lower()
+    near = difflib.get_close_matches(name, PIPE_NAMES, n=1, cutoff=_LIKENESS)
+    return _PIPES.get(name) or (near[0] if near else written)
 
 
 def as_field(text: str) -> Query | None:

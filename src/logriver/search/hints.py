@@ -16,7 +16,20 @@ from logriver.columns import ALIASES, RESERVED, TABLE, attribute_key
 from logriver.errors import LogriverError
 from logriver.query import parser, text
 from logriver.query.hints import as_field, name_of, other_operators, other_pipes, other_place, renamed, spaced
-from logriver.query.tree import And, Anywhere, Field, Not, Or, Pipe, Query, Search, Text, conjunction, disjunction
+from logriver.query.tree import (
+    PIPE_NAMES,
+    And,
+    Anywhere,
+    Field,
+    Not,
+    Or,
+    Pipe,
+    Query,
+    Search,
+    Text,
+    conjunction,
+    disjunction,
+)
 from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
 from logriver.search.scope import ANY_TIME, Times, where
@@ -144,7 +157,7 @@ def _other_readings(given: str, query: Query, fields: list[_Named], texts: list[
         yield _Guess("operators are words in capitals", parser.parse(operators).where)
     piped = other_pipes(given)
     if piped:
-        yield _Guess("pipes for rows are sort, limit and fields", piped.where, pipes=piped.pipes)
+        yield _Guess(f"pipes are {', '.join(PIPE_NAMES)}", piped.where, pipes=piped.pipes)
     conditions = spaced(given)
     if conditions:
         yield _Guess("a condition has no blanks in it", parser.parse(conditions).where)
