@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ import pytest
 from logriver import clock
 from logriver.follow.unheld import Unheld
 from logriver.record import Gap, Generation, Held
-from tests.commands import logriver
+from tests.commands import logriver, on_terminal
 from tests.conftest import RunningServer
 from tests.running_agent import RunningAgent
 
@@ -141,6 +142,10 @@ def test_the_command_shows_them_and_what_is_wrong(many: tuple[RunningServer, Pat
     assert [row["path"] for row in rows] == [str(logs / name) for name in NAMES]
     assert {(row["follower"], row["lag"], row["gaps"], row["problem"]) for row in rows} == {("web1", "0", "0", "")}
     assert len(logriver("sources", "service-07", LOGRIVER_SERVER=server.url).stdout.splitlines()) == 2
+    _, narrow, _ = on_terminal("sources", "service-07", LOGRIVER_SERVER=server.url, COLUMNS="80")
+    assert re.match(rf"path {{9}}{logs}/service-07.log\nfollower {{5}}web1\n", narrow), narrow
+    _, wide, _ = on_terminal("sources", "service-07", LOGRIVER_SERVER=server.url, COLUMNS="300")
+    assert f"│ {logs}/service-07.log │ web1" in wide
     none = logriver("sources", "servise-07", LOGRIVER_SERVER=server.url)
     assert (none.returncode, none.stderr) == (1, "no followed file has 'servise-07' in its path\n")
     assert logriver("sources", LOGRIVER_SERVER="http://127.0.0.1:1").returncode == 2

@@ -1,4 +1,4 @@
-"""Tables: drawn on a terminal, tab-separated in a pipe, or as JSON, NDJSON and CSV."""
+"""Tables: drawn on a terminal, one below the other where it is narrow, tab-separated in a pipe, or as JSON, NDJSON, CSV."""
 
 import csv
 import io
@@ -9,12 +9,16 @@ from typing import Literal
 import msgspec
 import typer
 from rich import table as rich_table
+from rich.cells import cell_len
 from rich.console import Console
 
 from logriver.cli.filter import write, write_bytes
 from logriver.cli.output import Color, one_line, use_color, visible
 
 Format = Literal["text", "json", "ndjson", "csv"]
+
+# Of a drawn table the widest column is folded, to no less.
+_MIN_FOLDED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +61,36 @@ def _write_csv(table: Table) -> None:
 
 
 def _draw(table: Table, color: Color) -> None:
+    colors: Literal["auto"] | None = "auto" if use_color(color, sys.stdout) else None
+    console = Console(markup=False, emoji=False, highlight=False, color_system=colors)
+    if not _fits(table, console.width):
+        _write_below(table)
+        return
     drawn = rich_table.Table()
     for place, name in enumerate(table.columns):
         right = all(_is_number(row[place]) for row in table.rows)
         drawn.add_column(visible(name), justify="right" if right else "left", overflow="fold")
     for row in table.rows:
         drawn.add_row(*(visible(_text(value)) for value in row))
-    colors: Literal["auto"] | None = "auto" if use_color(color, sys.stdout) else None
-    Console(markup=False, emoji=False, highlight=False, color_system=colors).print(drawn)
+    console.print(drawn)
+
+
+def _fits(table: Table, width: int) -> bool:
+    """Whether a drawn table of this width has room for all columns as they are but the widest."""
+    widths = [max(cell_len(visible(text)) for text in column) for column in zip(*_texts(table), strict=True)]
+    borders = 3 * len(widths) + 1
+    return sum(widths) - max(widths) + min(max(widths), _MIN_FOLDED) + borders <= width
+
+
+def _write_below(table: Table) -> None:
+    """Each row as lines of a name and a value, empty ones left out, with an empty line between rows."""
+    names = [one_line(name) for name in table.columns]
+    longest = max(map(cell_len, names))
+    for place, row in enumerate(_texts(table)[1:]):
+        write("\n" if place else "")
+        for name, value in zip(names, row, strict=True):
+            if value:
+                write(f"{name}{' ' * (longest - cell_len(name))}  {one_line(value)}\n")
 
 
 def _is_number(value: object) -> bool:
