@@ -19,6 +19,7 @@ from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.record import Batch, Decoded, Refused
 from tests.conftest import RunningServer
+from tests.running_agent import RunningAgent
 
 LARGE = 10**9
 GOOD = "2024-09-14 16:15:35 {} /api/v1/resource4 200 0.772"
@@ -76,6 +77,26 @@ def test_letters_are_shown_newest_first_and_page_by_page(server_with_letters: Ru
     assert {letter["reason"] for letter in everything} == {"expected 6 tokens, got 3"}
     assert {Path(letter["source"]).name for letter in everything} == {"requests.log"}
     assert all(letter["received"].endswith("Z") and "raw_base64" not in letter for letter in everything)
+
+
+def test_an_agents_letter_is_read_in_the_format_of_its_file(server: RunningServer, tmp_path: Path) -> None:
+    path = tmp_path / "far.json"
+    path.write_text("no object\n")
+    agent = RunningAgent(tmp_path / "agent.log", "--server", server.url, "--name", tmp_path.name, f"json={path}")
+
+    def source() -> dict[str, Any]:
+        found = server.client.get("/api/v1/sources", params={"source": str(path)}).json()["sources"]
+        return found[0] if found else {}
+
+    try:
+        until(lambda: source().get("held_bytes") == path.stat().st_size and source()["format"] == "json")
+        until(lambda: server.status()["waiting"] == 0)
+        (letter,) = (letter for letter in letters_of(server)["dead_letters"] if letter["source"] == str(path))
+        again = replay(server, letter["id"])
+        assert (again.status_code, again.json()["error"]["message"][:14]) == (422, "it fails again")
+        assert replay(server, letter["id"], '{"message": "mended"}').status_code == 200
+    finally:
+        agent.stop()
 
 
 def test_a_corrected_letter_is_stored_and_gone(server_with_letters: RunningServer) -> None:

@@ -237,8 +237,8 @@ class _Server:
         return {**agents, name: [*self._follower.sources(), *agents.get(name, [])]}
 
     def _format_of(self, source: str) -> str | None:
-        """The format of a followed file, by its path."""
-        followed = self._follower.sources()
+        """The format of a file that this server or a connected agent follows, by its path."""
+        followed = [status for statuses in self._followed().values() for status in statuses]
         return next((status.format for status in followed if status.path == source and status.format), None)
 
     def _give_back_memory(self) -> None:
