@@ -1,4 +1,4 @@
-"""Tables: drawn on a terminal, one below the other where it is narrow, tab-separated in a pipe, or as JSON, NDJSON, CSV."""
+"""Tables: drawn on a terminal, or a line a value where it is narrow, tabs in a pipe, or JSON, NDJSON and CSV."""
 
 import csv
 import io
