@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import anyio
 from anyio.lowlevel import checkpoint
 
+from logriver import clock
 from logriver.columns import ALIASES, RESERVED, TABLE, attribute_key
 from logriver.errors import LogriverError
 from logriver.query import parser, text
@@ -81,19 +82,24 @@ class Hints:
         search = parser.parse(given)
         with contextlib.suppress(LogriverError), anyio.move_on_after(MAX_SECONDS):
             async for guess in self._guesses(given, search.where, times):
-                if await self._finds(guess, ANY_TIME if guess.any_time else times):
+                newest = await self._newest(guess, ANY_TIME if guess.any_time else times)
+                if newest is not None:
                     pipes = search.pipes if guess.pipes is None else guess.pipes
                     query = text.search_text(Search(guess.where, pipes))
-                    return Hint(f"{guess.message}: `{query}`", query)
+                    when = f", the newest at {clock.to_text(newest)}" if guess.any_time else ""
+                    return Hint(f"{guess.message}{when}: `{query}`", query)
         return None
 
-    async def _finds(self, guess: _Guess, times: Times) -> bool:
+    async def _newest(self, guess: _Guess, times: Times) -> int | None:
+        """The time of the newest record that it finds, where that matters, else of any; None if there is none."""
+        order = "ORDER BY timestamp DESC" if guess.any_time else ""
         try:
             wanted = where(guess.where, times, self._mark(), self._promoted())
-            answer = await self._desk.ask("hint", f"SELECT 1 FROM {TABLE} WHERE {wanted.sql} LIMIT 1", wanted.params)
+            asked = f"SELECT toUnixTimestamp64Nano(timestamp) FROM {TABLE} WHERE {wanted.sql} {order} LIMIT 1"
+            answer = await self._desk.ask("hint", asked, wanted.params)
         except LogriverError:
-            return False
-        return bool(answer.rows)
+            return None
+        return int(str(answer.rows[0][0])) if answer.rows else None
 
     async def _guesses(self, given: str, query: Query, times: Times) -> AsyncIterator[_Guess]:
         """What may be meant, the cheap first: what stands in any field is looked for at last."""
