@@ -82,6 +82,24 @@ def test_followed_lines_are_found_and_a_new_agent_goes_on_where_the_ledger_ends(
     assert again.stop() == 0
 
 
+def test_a_record_says_whose_it_is_where_its_line_does_not(
+    server: RunningServer, new_agent: NewAgent, tmp_path: Path
+) -> None:
+    name, config = tmp_path.name, tmp_path / "agent.toml"
+    (tmp_path / "a.log").write_text(f"{name} text\n")
+    (tmp_path / "b.log").write_text(f'{{"message":"{name} json","host":"its own"}}\n{{"message":"{name} no host"}}\n')
+    (tmp_path / "c.log").write_text(f"{name} labelled\n")
+    config.write_text(f'[[sources]]\npath = "{tmp_path}/c.log"\nformat = "text"\nlabels = {{hostname = "a label"}}\n')
+    new_agent(server.url, f"text={tmp_path}/a.log", str(tmp_path / "b.log"), "--config", str(config))
+    deadline = time.monotonic() + _FOUND_SECONDS
+    while len(rows := server.search(q=name)) < 4:
+        assert time.monotonic() < deadline, rows
+        time.sleep(0.1)
+    hosts = {str(row["message"]).removeprefix(f"{name} "): row["host"] for row in rows}
+    assert hosts == {"text": name, "json": "its own", "no host": name, "labelled": "a label"}
+    assert len(server.search(q=f'host:"{name}"')) == 2
+
+
 def test_it_is_small(server: RunningServer, new_agent: NewAgent, tmp_path: Path) -> None:
     line = '{{"level":"info","message":"{} {}","n":{},"some":{{"nested":["fields","{}"]}}}}\n'
     for file_number in range(8):

@@ -112,6 +112,8 @@ def deliver(new_server: NewServer, tmp_path: Path, *, rounds: int, pause_seconds
     writer = LogWriter(logs / "app.log")
     writer.start()
     try:
+        # What rotates away before anything of its path is held is of the time before it was followed.
+        wait_until_arrived(server, 1)
         with (
             killed_at_random(server, seed, 2.0, 8.0),
             killed_at_random(agent, seed + 1, 1.0, 5.0),

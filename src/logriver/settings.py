@@ -105,6 +105,11 @@ class FollowSettings(BaseSettings):
         """The name that the ledger knows this follower's files under."""
         return self.name or socket.gethostname()
 
+    @property
+    def machine(self) -> str:
+        """The host of records from files that name none. Of a server's own files it is empty: there is but one."""
+        return ""
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -211,6 +216,11 @@ class AgentSettings(FollowSettings):
     server: str = Field("http://127.0.0.1:3000", description="address of the server that gets the lines")
     token: SecretStr = Field(SecretStr(""), description="the server's token, where it needs one")
     log_file: Path | None = Field(None, description="write the own log here instead of stderr")
+
+    @property
+    def machine(self) -> str:
+        """See `FollowSettings.machine`: of many agents' files each says whose it is."""
+        return self.follower_name
 
 
 _Kind = TypeVar("_Kind", bound=FollowSettings)

@@ -110,17 +110,19 @@ def _verify(client: httpx.Client, text: SourceText, path: Path, follower: str, s
     with closing(open_file(path, settings.max_record_bytes)) as file:
         source, life = generation_of(file, sources)
         rules = _rules(text, source.format, settings)
-        reader = LineFormat(rules, settings.max_record_bytes, clock.local_offset_seconds).reader(file)
+        # What an agent sent has its name where the line names no host.
+        ways = (rules, replace(rules, machine=source.follower))
+        readers = [LineFormat(way, settings.max_record_bytes, clock.local_offset_seconds).reader(file) for way in ways]
         others = [one for other in sources for one in other.generations if one.id != life.id]
         judge = Judge(
-            reader.decode,
+            [reader.decode for reader in readers],
             _Once(client, text.path),
             now_ns=clock.now_ns(),
             left_out_end=max([gap.offset + gap.bytes for gap in life.gaps if not gap.lost], default=0),
             other_ends=[one.held_bytes for one in others],
         )
         with closing(HeldRecords(client, text.path, life.held_bytes)) as records:
-            _judge(judge, records, chunks(file, life.held_bytes, reader.whole))
+            _judge(judge, records, chunks(file, life.held_bytes, readers[0].whole))
         tally, size = judge.tally, file.size()
     removed = ask(client, "/api/v1/status", _Status).removed_by_retention
     return _Verdict(

@@ -60,14 +60,23 @@ class Tally:
 
 
 class Judge:
-    """Of one generation, whose lines come in order. `other_ends` is how far other lives under the path are held."""
+    """Of one generation, whose lines come in order. `other_ends` is how far other lives under the path are held.
+
+    Of several ways in which its lines may have become records the one counts, chunk by chunk, that most are held by.
+    """
 
     def __init__(
-        self, decode: Decode, letters: Callable[[], Letters], *, now_ns: int, left_out_end: int, other_ends: list[int]
+        self,
+        decodes: list[Decode],
+        letters: Callable[[], Letters],
+        *,
+        now_ns: int,
+        left_out_end: int,
+        other_ends: list[int],
     ) -> None:
         """`letters` is asked for only where a line was refused or is missing; before `left_out_end` nothing is held."""
         self.tally = Tally()
-        self._decode = decode
+        self._decodes = decodes
         self._letters = letters
         self._now_ns = now_ns
         self._left_out_end = left_out_end
@@ -78,8 +87,7 @@ class Judge:
         there: dict[int, list[Record]] = defaultdict(list)
         for record in records:
             there[record[0]].append(record)
-        decoded = self._decode(data, start, self._now_ns)
-        lines = lines_of(decoded)
+        decoded, lines = self._as_held(data, start, there)
         # Where a line ends only those need to know that are not simply held.
         ends: dict[int, int] | None = None
         for line in lines:
@@ -103,6 +111,21 @@ class Judge:
         else:
             self.tally.refused_gone += 1
             self._example("refused, its dead letter is gone", refused.offset, refused.raw)
+
+    def _as_held(self, data: bytes, start: int, there: dict[int, list[Record]]) -> tuple[Decoded, list[Line]]:
+        """The lines in the way that most of them are held by, which is tried first from then on."""
+        best, found = -1, (Decoded(), list[Line]())
+        for decode in list(self._decodes):
+            decoded = decode(data, start, self._now_ns)
+            lines = lines_of(decoded)
+            held = sum(any(self._is(record, line) for record in there.get(line[0], ())) for line in lines)
+            if held > best:
+                best, found = held, (decoded, lines)
+                self._decodes.remove(decode)
+                self._decodes.insert(0, decode)
+            if held == len(lines):
+                break
+        return found
 
     def _is(self, record: Record, line: Line) -> bool:
         """A line without a time of its own has that of its reading, whatever it was."""
@@ -136,7 +159,7 @@ class Judge:
     def _was(self, record: Record, piece: bytes) -> bool:
         """Whether the record is what the line became when it was read: its year may come from that time."""
         offset, _, received_ns, _ = record
-        lines = lines_of(self._decode(piece, offset, received_ns))
+        lines = lines_of(self._decodes[0](piece, offset, received_ns))
         return len(lines) == 1 and lines[0][1:] == (record[1], record[3])
 
     def _is_in_pieces(self, piece: bytes, offset: int, here: list[Record], there: dict[int, list[Record]]) -> bool:
@@ -145,7 +168,7 @@ class Judge:
         places = [offset, *sorted(place for place in there if offset < place < end)]
         for start, stop in pairwise([*places, end]):
             part = piece[start - offset : stop - offset]
-            lines = lines_of(self._decode(part, start, self._now_ns))
+            lines = lines_of(self._decodes[0](part, start, self._now_ns))
             records = here if start == offset else there[start]
             if len(lines) != 1 or not any(self._is(record, lines[0]) or self._was(record, part) for record in records):
                 return False

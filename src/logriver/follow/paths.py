@@ -117,12 +117,15 @@ def sources_of(settings: FollowSettings) -> list[Source]:
     formats = user_formats(settings.formats)
     texts = [split_source(text, (*FORMATS, *formats)) for text in settings.follow]
     found = [
-        Source(text.path, LineRules(text.format, text.zone, formats.get(text.format or "")))
+        Source(text.path, LineRules(text.format, text.zone, formats.get(text.format or ""), machine=settings.machine))
         for text in texts
         if not text.path.startswith(JOURNAL)
     ]
-    tables = [table for table in settings.sources if not table.path.startswith(JOURNAL)]
-    return found + [Source(table.path, rules_of(table, formats), table.include, table.exclude) for table in tables]
+    for table in settings.sources:
+        if not table.path.startswith(JOURNAL):
+            rules = replace(rules_of(table, formats), machine=settings.machine)
+            found.append(Source(table.path, rules, table.include, table.exclude))
+    return found
 
 
 def siblings(path: Path) -> list[FoundFile]:

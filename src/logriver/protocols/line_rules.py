@@ -29,13 +29,17 @@ _POD_FILE = re.compile(r".*/pods/([^/_]+)_([^/_]+)_[^/]+/([^/]+)/[^/]+", re.DOTA
 
 @dataclass(frozen=True, slots=True)
 class LineRules:
-    """A `format` of None is to be recognised, a `zone` of None is the reading machine's."""
+    """A `format` of None is to be recognised, a `zone` of None is the reading machine's.
+
+    `machine` is the host of records that have none, labels included; empty to leave them so.
+    """
 
     format: str | None = None
     zone: Zone | None = None
     user_format: UserFormat | None = None
     multiline: Multiline | None = None
     labels: Labels = _NO_LABELS
+    machine: str = ""
 
 
 class LineReader(NamedTuple):
@@ -76,7 +80,9 @@ def rules_of(table: SourceTable, formats: UserFormats) -> LineRules:
 def reader(rules: LineRules, name: str, max_record_bytes: int, zone: Zone, path: Path) -> LineReader:
     """The reader of the file at `path`, whose format is called `name`; `zone` is that of rules that name none."""
     decode, whole = _reader(rules, name, max_record_bytes, rules.zone or zone)
-    labels = [given for given in (rules.labels, _pod_labels(path) if name == "cri" else _NO_LABELS) if given]
+    machine = Labels({"host": rules.machine}) if rules.machine else _NO_LABELS
+    pod = _pod_labels(path) if name == "cri" else _NO_LABELS
+    labels = [given for given in (rules.labels, pod, machine) if given]
     if not labels:
         return LineReader(decode, whole)
 
