@@ -302,7 +302,7 @@ def test_search_prints_newest_last_and_answers_as_grep(peer: Peer) -> None:
         "2024-09-14 16:15:34.000Z ERROR web older status=500",
         r"2024-09-14 16:15:35.123Z ERROR web lost \x1b[31m[bold]connection status=500",
     ]
-    assert peer.searches == ["/api/v1/search?q=a+b&from=1h&to=now&limit=2&order=desc"]
+    assert peer.searches == ["/api/v1/search?q=a+b&from=1h&to=now&limit=2"]
     reversed_local = logriver("search", "a b", "-r", "--server", peer.url)
     assert reversed_local.stdout.splitlines()[1] == "2024-09-15 01:15:34.000 ERROR web older status=500"
 
