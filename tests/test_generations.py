@@ -167,6 +167,44 @@ async def test_what_rotated_before_it_could_be_opened_is_read_or_a_gap(
     assert len(sink.messages()) == 4
 
 
+async def test_an_inode_that_is_used_again_before_its_file_could_be_opened_is_two_files(tmp_path: Path) -> None:
+    path, elsewhere, sink = tmp_path / "app.log", tmp_path / "elsewhere", Ledger(failing=lambda: Overloaded("full"))
+    elsewhere.mkdir()
+    of_first, of_second = elsewhere / "first", elsewhere / "second"
+
+    def rotate(to: Path, content: bytes, inode_of: Path | None = None) -> None:
+        path.rename(to)
+        if inode_of:
+            os.truncate(inode_of, 0)
+            inode_of.rename(path)
+        append(path, content)
+
+    def compress(older: Path) -> None:
+        times, copy = older.stat(), Path(f"{older}.gz")
+        copy.write_bytes(gzip.compress(older.read_bytes()))
+        os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))
+        older.rename(of_first)
+
+    events: list[Callable[[], None]] = [
+        lambda: rotate(tmp_path / "app.log.0", b"compressed\n"),
+        lambda: rotate(tmp_path / "app.log.1", b"deleted\n"),
+        lambda: compress(tmp_path / "app.log.1"),
+        lambda: rotate(of_second, b"four\n", inode_of=of_first),
+        lambda: rotate(tmp_path / "app.log.2", b"five\n", inode_of=of_second),
+    ]
+    append(path, b"one\n")
+    async with following(sink, path, at_once=1):
+        for happens in events:
+            await asyncio.sleep(1.3)
+            happens()
+        await asyncio.sleep(1.3)
+        sink.failing = lambda: None
+        await until(lambda: len(sink.messages()) == 4 and any(held.gaps for held in sink.ledger.values()), 20)
+    assert sorted(sink.messages()) == ["compressed", "five", "four", "one"]
+    gaps = [(held.path, gap.offset, gap.bytes) for held in sink.ledger.values() for gap in held.gaps]
+    assert gaps == [(str(path), 0, len("deleted\n"))]
+
+
 @pytest.mark.parametrize("more", ["", "that is longer than what was held before\n"])
 async def test_a_file_truncated_and_then_rotated_away_while_away_is_read(tmp_path: Path, more: str) -> None:
     path, sink = tmp_path / "app.log", Ledger()

@@ -1,6 +1,5 @@
 """The parameters of a call that can be asked by GET and by POST: from the address, a JSON object or a form."""
 
-import contextlib
 import difflib
 import re
 from collections.abc import Iterable
@@ -44,9 +43,9 @@ async def no_unknown(request: HTTPConnection) -> None:
 
 def _check_names(request: HTTPConnection, given: Iterable[str]) -> None:
     route = request.scope["route"]
+    body = (route.openapi_extra or {}).get("requestBody", {}).get("content", {}).get("application/json", {})
     described = [parameter.alias for parameter in route.dependant.query_params]
-    with contextlib.suppress(KeyError, TypeError):
-        described += route.openapi_extra["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    described += body.get("schema", {}).get("properties", {})
     known = {*described, *(_ALSO[name] for name in described if name in _ALSO)}
     for name in given:
         if name not in known:

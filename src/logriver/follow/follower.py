@@ -81,6 +81,8 @@ class Follower:
         self._archives: frozenset[Place] = frozenset()
         self._settle_at = 0.0
         self._doubts_ledger = False
+        # Files that were gone before they could be opened, and how long they were; not in the ledger yet.
+        self._lost: list[tuple[str, Place, int]] = []
 
     def doubt_ledger(self) -> None:
         """The sink may know less than it did: it is asked, and if so, everything is read on from where it ends now."""
@@ -189,14 +191,17 @@ class Follower:
         by_path: dict[str, FileReader] = {}
         for key, file in found.items():
             reader = self._readers.get(key) or self._start(file, from_end=self._from_end)
+            if key in self._gone_since and reader.is_unopened and file.status.st_size < reader.seen.st_size:
+                # Another file has the inode of the one that went.
+                self._lose(reader, key)
             by_path[str(file.path)] = by_path[str(file.real_path)] = reader
             reader.where, reader.rotated = file.real_path, str(file.path) != reader.first_path
             _wake_if_changed(reader, file)
         self._by_path = by_path
         gone = self._readers.keys() - found.keys()
         await self._find_unopened({key: self._readers[key] for key in gone if self._readers[key].is_unopened})
-        for key in gone:
-            await self._gone(key)
+        for key in self._readers.keys() - found.keys():
+            self._gone(key)
         for key in self._gone_since.keys() & found.keys():
             del self._gone_since[key]
 
@@ -209,16 +214,19 @@ class Follower:
             beside = await asyncio.to_thread(siblings, path)
             rotated = {file.place: file for file in beside if rotated_from(file.path) == path}
             for key, reader in readers.items():
-                if Path(reader.first_path) != path or reader.place != key or not reader.is_unopened:
+                if Path(reader.first_path) != path or not reader.is_unopened:
                     continue
                 if key in rotated:
                     reader.where = rotated[key].real_path
                 elif archive := compressed_since(path, reader.seen, filter(self._is_unknown, beside)):
+                    # Its own inode may be a new file's soon, which needs a reader of its own.
                     reader.read_archive(archive)
+                    self._readers[archive.place] = self._readers.pop(key)
+                    self._tasks[archive.place] = self._tasks.pop(key)
+                    self._gone_since.pop(key, None)
 
     def _is_unknown(self, file: FoundFile) -> bool:
-        being_read = any(reader.place == file.place for reader in self._readers.values())
-        return not (being_read or self._generations.known_at(file.place))
+        return file.place not in self._readers and not self._generations.known_at(file.place)
 
     def _start(self, file: FoundFile, *, from_end: bool = False, only: str = "") -> FileReader:
         reader = FileReader(file, self._settings, from_end=from_end, only=only)
@@ -249,6 +257,9 @@ class Follower:
     async def _settle(self, found: dict[Place, FoundFile]) -> None:
         """Find out what became of files that no followed path leads to any more, known ones and others."""
         try:
+            while self._lost:
+                await self._settling.unopened(*self._lost[0])
+                del self._lost[0]
             for held in self._generations.unsettled():
                 await self._settling.truncated(held)
             beside: dict[Path, list[FoundFile]] = {}
@@ -271,7 +282,7 @@ class Follower:
         gone = held.over or held.gone_ns or self._generations.displaced(held)
         return not gone and held.place not in found and held.place not in self._readers
 
-    async def _gone(self, key: Place) -> None:
+    def _gone(self, key: Place) -> None:
         """No path leads to the file any more: read what is left of it, later let go."""
         reader, now = self._readers[key], clock.monotonic()
         reader.rotated = True
@@ -281,18 +292,20 @@ class Follower:
         kept_seconds = _KEPT_AFTER_RENAMED_SECONDS if links else _KEPT_AFTER_GONE_SECONDS
         if not self._tasks[key].done() and (reader.busy or min(now - since, idle_seconds) < kept_seconds):
             return
-        if reader.is_unopened and reader.seen.st_size:
-            try:
-                await self._settling.unopened(reader.first_path, key, reader.seen.st_size)
-            except (OSError, LogriverError) as error:
-                log.warning("what %s had is not recorded as lost yet: %s", reader.first_path, error)
-                return
+        if reader.is_unopened:
+            self._lose(reader, key)
         self._tasks.pop(key).cancel()
         del self._readers[key], self._gone_since[key]
         if reader.generation:
             self._generations.release(reader.generation)
         # What became of it is found out with the next look.
         self._settle_at = 0
+
+    def _lose(self, reader: FileReader, key: Place) -> None:
+        """What an unopened file was seen to have is nowhere; the next look records that."""
+        if reader.seen.st_size:
+            self._lost.append((reader.first_path, key, reader.seen.st_size))
+            self._settle_at = 0
 
 
 def _wake_if_changed(reader: FileReader, file: FoundFile) -> None:

@@ -4,6 +4,7 @@ On the batch: a block of rows is cut at its tabs once, and each label becomes on
 attributes. Only where the name of a label stands in a block are its records looked at one by one.
 """
 
+import copy
 import re
 from collections.abc import Mapping
 
@@ -48,6 +49,12 @@ class Labels:
 
     def __bool__(self) -> bool:
         return bool(self._columns or self._attributes)
+
+    def or_host(self, host: str) -> "Labels":
+        """These, and `host` where they say none."""
+        labels = copy.copy(self)
+        labels._columns = {_PLACES["host"]: escape(host).encode(), **self._columns}
+        return labels
 
     def add(self, decoded: Decoded) -> None:
         """Put them into the rows of a decoded chunk."""

@@ -80,9 +80,8 @@ def rules_of(table: SourceTable, formats: UserFormats) -> LineRules:
 def reader(rules: LineRules, name: str, max_record_bytes: int, zone: Zone, path: Path) -> LineReader:
     """The reader of the file at `path`, whose format is called `name`; `zone` is that of rules that name none."""
     decode, whole = _reader(rules, name, max_record_bytes, rules.zone or zone)
-    machine = Labels({"host": rules.machine}) if rules.machine else _NO_LABELS
-    pod = _pod_labels(path) if name == "cri" else _NO_LABELS
-    labels = [given for given in (rules.labels, pod, machine) if given]
+    own = rules.labels.or_host(rules.machine) if rules.machine else rules.labels
+    labels = [given for given in (own, _pod_labels(path) if name == "cri" else _NO_LABELS) if given]
     if not labels:
         return LineReader(decode, whole)
 
