@@ -23,6 +23,14 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+def compress(path: Path) -> None:
+    """As `gzip` does: with the time of the last write, and the file itself is gone."""
+    times, copy = path.stat(), Path(f"{path}.gz")
+    copy.write_bytes(gzip.compress(path.read_bytes()))
+    os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))
+    path.unlink()
+
+
 async def test_a_copy_is_held_back_while_the_known_file_lives_and_takes_over_when_that_is_truncated(
     tmp_path: Path,
 ) -> None:
@@ -109,17 +117,23 @@ async def test_a_file_that_was_renamed_out_of_the_pattern_while_away_is_read_to_
     assert {batch.source for batch in sink.taken} == {str(path)}
 
 
-async def test_of_several_rotations_while_away_every_file_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compresses", [False, True])
+async def test_of_several_rotations_while_away_every_file_is_read(tmp_path: Path, compresses: bool) -> None:
     path, sink = tmp_path / "app.log", Ledger()
+    suffix = ".gz" if compresses else ""
 
     def rotate(content: bytes) -> None:
         for number in (3, 2, 1):
-            if (older := Path(f"{path}.{number}")).exists():
-                older.rename(f"{path}.{number + 1}")
+            if (older := Path(f"{path}.{number}{suffix}")).exists():
+                older.rename(f"{path}.{number + 1}{suffix}")
         path.rename(f"{path}.1")
+        if compresses:
+            compress(Path(f"{path}.1"))
         append(path, content)
 
     append(tmp_path / "app.log.1", b"from before it was followed\n")
+    if compresses:
+        compress(tmp_path / "app.log.1")
     append(path, b"one\n")
     async with following(sink, path):
         await until(lambda: sink.messages() == ["one"])
@@ -133,6 +147,35 @@ async def test_of_several_rotations_while_away_every_file_is_read(tmp_path: Path
         await asyncio.sleep(1.2)
     assert sorted(sink.messages()) == ["five", "four", "one", "three", "two"]
     assert {batch.source for batch in sink.taken} == {str(path)}
+
+
+def compress_into(inode_of: Path, content: bytes, *, written_after: Path) -> None:
+    """Another compressed file that has the inode of a deleted one."""
+    times = written_after.stat()
+    inode_of.write_bytes(gzip.compress(content))
+    os.utime(inode_of, ns=(times.st_atime_ns, times.st_mtime_ns + 1))
+
+
+async def test_a_compressed_file_with_the_inode_of_one_that_is_known_is_read(tmp_path: Path) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    append(path, b"one\n")
+    async with following(sink, path):
+        await until(lambda: sink.messages() == ["one"])
+    for number in (2, 1):
+        path.rename(f"{path}.{number}")
+        compress(Path(f"{path}.{number}"))
+        append(path, b"two\n")
+    os.truncate(path, 0)
+    append(path, b"three\n")
+    async with following(sink, path):
+        await until(lambda: len(sink.messages()) == 3)
+        await until(lambda: all(held.gone_ns for held in sink.ledger.values() if held.path and held.end == 4), 20)
+    assert sorted(sink.messages()) == ["one", "three", "two"]
+    compress_into(Path(f"{path}.2.gz"), b"four\n", written_after=Path(f"{path}.1.gz"))
+    async with following(sink, path):
+        await until(lambda: len(sink.messages()) == 4)
+        await asyncio.sleep(1.2)
+    assert sorted(sink.messages()) == ["four", "one", "three", "two"]
 
 
 async def test_what_rotated_before_it_could_be_opened_is_read_or_a_gap(
@@ -179,16 +222,15 @@ async def test_an_inode_that_is_used_again_before_its_file_could_be_opened_is_tw
             inode_of.rename(path)
         append(path, content)
 
-    def compress(older: Path) -> None:
-        times, copy = older.stat(), Path(f"{older}.gz")
-        copy.write_bytes(gzip.compress(older.read_bytes()))
-        os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))
-        older.rename(of_first)
+    def compress_first() -> None:
+        older = tmp_path / "app.log.1"
+        os.link(older, of_first)
+        compress(older)
 
     events: list[Callable[[], None]] = [
         lambda: rotate(tmp_path / "app.log.0", b"compressed\n"),
         lambda: rotate(tmp_path / "app.log.1", b"deleted\n"),
-        lambda: compress(tmp_path / "app.log.1"),
+        compress_first,
         lambda: rotate(of_second, b"four\n", inode_of=of_first),
         lambda: rotate(tmp_path / "app.log.2", b"five\n", inode_of=of_second),
     ]

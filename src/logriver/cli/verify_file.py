@@ -7,13 +7,12 @@ from logriver.cli.source_answers import Generation, Source
 from logriver.errors import NotFound
 from logriver.follow.archive import Archive
 from logriver.follow.growing_file import Chunk, GrowingFile, Mark, NotTheSame, head_hash
-
-_ARCHIVES = (".gz", ".zst")
+from logriver.follow.paths import ARCHIVES
 
 
 def open_file(path: Path, max_record_bytes: int) -> GrowingFile:
     """The file, or what is compressed in it. Raises `OSError`."""
-    return (Archive if path.suffix in _ARCHIVES else GrowingFile)(path, max_record_bytes)
+    return (Archive if path.suffix in ARCHIVES else GrowingFile)(path, max_record_bytes)
 
 
 def generation_of(file: GrowingFile, sources: list[Source]) -> tuple[Source, Generation]:

@@ -16,11 +16,11 @@ from logriver.errors import LogriverError
 from logriver.follow.generations import Generations, Place
 from logriver.follow.journal import Journal, journals_of
 from logriver.follow.open_files import MAX_OPEN, OpenFiles
-from logriver.follow.paths import FoundFile, Source, siblings, sources_of
+from logriver.follow.paths import ARCHIVES, FoundFile, Source, siblings, sources_of
 from logriver.follow.reader import AT_ONCE, FileReader, ReaderSettings
 from logriver.follow.settle import Settling
 from logriver.follow.sources import SourceStatus, statuses
-from logriver.follow.unseen import compressed_since, rotated_from, unseen
+from logriver.follow.unseen import compressed_since, known_archives, rotated_from, unseen
 from logriver.follow.watch import POLL_SECONDS, wakings
 from logriver.record import Held, Sink
 from logriver.settings import FollowSettings
@@ -68,7 +68,7 @@ class Follower:
             self._generations,
             settings.max_record_bytes,
             zone,
-            self._settling.truncated,
+            self._truncated,
             asyncio.Semaphore(at_once),
             OpenFiles(max_open),
         )
@@ -132,6 +132,11 @@ class Follower:
             log.info("the ledger is not asked yet: %s", error)
             self._doubts_ledger = True
             return False
+
+    async def _truncated(self, held: Held, seen_bytes: int) -> None:
+        """See `Settling.truncated`. Files beside it may be known for unseen ones by what that finds."""
+        await self._settling.truncated(held, seen_bytes)
+        self._settle_at = 0
 
     def _forget_readers(self) -> None:
         """Those of a run before, which ended with it: every file needs a new one."""
@@ -212,7 +217,7 @@ class Follower:
         """
         for path in {Path(reader.first_path) for reader in readers.values()}:
             beside = await asyncio.to_thread(siblings, path)
-            rotated = {file.place: file for file in beside if rotated_from(file.path) == path}
+            rotated = {file.place: file for file in beside if rotated_from(file.path) == path and not file.is_archive}
             for key, reader in readers.items():
                 if Path(reader.first_path) != path or not reader.is_unopened:
                     continue
@@ -268,11 +273,15 @@ class Follower:
                     beside[path.parent] = await asyncio.to_thread(siblings, path)
             for held in [held for held in self._generations.all() if self._is_missing(held, found)]:
                 await self._settling.missing(held, {file.place: file for file in beside[Path(held.path).parent]})
-            for file in unseen(found.values(), beside, self._generations):
+            archives = [file for file in chain.from_iterable(beside.values()) if file.is_archive]
+            seen = [(file, self._generations.at(file.place)) for file in archives]
+            known = await asyncio.to_thread(known_archives, seen)
+            for file in unseen(found.values(), beside, self._generations, known):
                 if file.place not in self._readers:
-                    self._start(file)
+                    reader = self._start(file)
+                    if file.real_path.suffix in ARCHIVES:
+                        reader.read_archive(file)
             moved_to = {held.moved_to for held in self._generations.all()}
-            archives = (file for file in chain.from_iterable(beside.values()) if file.is_archive)
             self._archives = frozenset(file.place for file in archives if file.place in moved_to)
         except (OSError, LogriverError) as error:
             log.warning("what became of files that are gone is not found out yet: %s", error)

@@ -98,6 +98,10 @@ class Generations:
         here = self._contenders(place)
         return here[-1] if here else None
 
+    def at(self, place: Place) -> list[Generation]:
+        """Those whose file was last seen in a place, gone ones too."""
+        return [self._held[key].generation for key in self._by_place.get(place, ())]
+
     def known_at(self, place: Place) -> bool:
         """Whether the file there was ever seen, as far as anybody can tell."""
         return any(not self._held[key].gone_ns for key in self._by_place.get(place, ()))

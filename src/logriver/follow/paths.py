@@ -17,7 +17,8 @@ JOURNAL = "journal:"
 
 _MAGIC = frozenset("*?[")
 _COMPRESSED = frozenset((".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".Z"))
-_ARCHIVES = frozenset((".gz", ".zst"))
+ARCHIVES = frozenset((".gz", ".zst"))
+"""The ends of names of compressed files that can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class FoundFile:
     @property
     def is_archive(self) -> bool:
         """Whether it is compressed in a way that can be read (`archive.py`)."""
-        return self.path.suffix in _ARCHIVES
+        return self.path.suffix in ARCHIVES
 
 
 class Source:
@@ -132,7 +133,7 @@ def siblings(path: Path) -> list[FoundFile]:
     """The files in the directory of a path, first those whose names begin as its does: rotated ones; archives last."""
     found = []
     with contextlib.suppress(OSError):
-        for other in _plain_logs(path.parent.iterdir(), _COMPRESSED - _ARCHIVES):
+        for other in _plain_logs(path.parent.iterdir(), _COMPRESSED - ARCHIVES):
             with contextlib.suppress(OSError):
                 status = other.stat()
                 if stat.S_ISREG(status.st_mode):

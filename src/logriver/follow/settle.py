@@ -89,7 +89,7 @@ class Settling:
             if there.is_archive or there.status.st_size > held.end:
                 self._start(there, held.generation.id)
             return
-        if there is not None and rotated_from(there.path) == path:
+        if there is not None and not there.is_archive and rotated_from(there.path) == path:
             await self.truncated(held)
             # Newer than what was held there: its path was followed, and it was rotated away before anybody looked.
             self._start(replace(there, path=path), "")
