@@ -167,6 +167,8 @@ def test_a_finger_zooms_into_the_histogram_which_can_be_folded_away(logs: Runnin
 
     page.wait_for_load_state("networkidle")
     before = page.locator(".list").bounding_box()
+    # A finger is not there again within a millisecond.
+    page.wait_for_timeout(400)
     page.get_by_role("button", name="histogram").tap()
     expect(page.locator(".histogram")).to_have_count(0)
     after = page.locator(".list").bounding_box()
