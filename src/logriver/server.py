@@ -325,7 +325,6 @@ def _prepare_process() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
-    gc.enable()
     sys.setswitchinterval(_SWITCH_SECONDS)
 
 

@@ -1,6 +1,5 @@
 """`logriver serve`: the server, until SIGTERM or Ctrl-C."""
 
-import gc
 import logging
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,8 +65,6 @@ def run(
 
 
 def _serve(settings: Settings) -> None:
-    # What is loaded stays: to look for garbage in it again and again takes a tenth of the start.
-    gc.disable()
     try:
         # The engine comes with the extra `server`; every other command works without it.
         from logriver import server
