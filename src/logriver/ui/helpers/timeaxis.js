@@ -1,9 +1,10 @@
-// The time axis of a chart: clock times, with the day below where it changes.
+// The time axis of a chart: clock times, with the day below where it changes, days with the year, or years alone.
 
 import { colour } from "./colour.js";
 import { parts } from "./times.js";
 
 const DAY_SECONDS = 86_400;
+const YEAR_SECONDS = 364 * DAY_SECONDS;
 
 export function timeAxis(zone, withDays = true) {
   return {
@@ -25,9 +26,13 @@ function labels(seconds, zone) {
   let before = "";
   return seconds.map((second) => {
     const { day, clock } = parts(second * 1000, zone);
-    const shown = step >= DAY_SECONDS ? day.slice(5) : clock.slice(0, step < 60 ? 8 : 5);
-    const below = day === before || step >= DAY_SECONDS ? "" : `\n${day.slice(5)}`;
-    before = day;
-    return shown + below;
+    const year = day.slice(0, 4);
+    if (step >= YEAR_SECONDS) return year;
+    const [shown, changes, below] = step >= DAY_SECONDS
+      ? [day.slice(5), year, year]
+      : [clock.slice(0, step < 60 ? 8 : 5), day, day.slice(5)];
+    const label = changes === before ? shown : `${shown}\n${below}`;
+    before = changes;
+    return label;
   });
 }

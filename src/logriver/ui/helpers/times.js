@@ -64,6 +64,8 @@ export function rangeLabel(from, to, zone) {
   const known = RANGES.find(([value]) => value === (from || ""));
   if (!to && known) return known[1];
   if (!to && SPAN.test(from)) return `Last ${from}`;
-  const show = (text, open) => (!text ? open : isRelative(text) ? text : dayAndClock(toMs(text), zone).replace(/\.000$/, ""));
+  // What is no time stands as it was given, beside the server's word about it.
+  const isPlain = (text) => isRelative(text) || Number.isNaN(toMs(text));
+  const show = (text, open) => (!text ? open : isPlain(text) ? text : dayAndClock(toMs(text), zone).replace(/\.000$/, ""));
   return `${show(from, "Begin")} to ${show(to, "now")}`;
 }
