@@ -65,15 +65,22 @@ class FileAnswers:
     async def _given(self, pieces: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
         """What a generator gives that blocks, without its empty pieces. Raises `Overloaded`, and as that does."""
         with self._place(pieces.close) as steps:
-            ended = False
-            while not ended:
+            while True:
                 piece, ended = await steps.run(lambda: _step(pieces))
+                if ended:
+                    break
                 if piece:
                     yield piece
+        # The place is free before the end is told: who asks again on that is not turned away.
+        if piece:
+            yield piece
 
     @contextmanager
     def _place(self, close: Callable[[], None] = lambda: None) -> Iterator["_Steps"]:
-        """A place to read in, free again when `close` has been called after the last step. Raises `Overloaded`."""
+        """A place to read in. Raises `Overloaded`.
+
+        Free at once when all was read; where that was broken off, when `close` has been called after the last step.
+        """
         if not self._places.acquire(blocking=False):
             _turned_away.inc()
             raise Overloaded("too many files are being read", hint="ask again when one of the others has ended")
@@ -87,8 +94,10 @@ class FileAnswers:
 
         try:
             yield steps
-        finally:
+        except BaseException:
             steps.then(leave)
+            raise
+        self._places.release()
 
 
 class _Steps:

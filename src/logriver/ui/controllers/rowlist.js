@@ -118,7 +118,8 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
   }, [question]);
   const scrolled = () => {
     const seen = keptAt(place.visit, question);
-    if (seen?.pages === pages) Object.assign(seen, { top: list.current.scrollTop, current });
+    // The last event may come when the list is gone.
+    if (seen?.pages === pages && list.current) Object.assign(seen, { top: list.current.scrollTop, current });
   };
   useEffect(() => {
     if (list.current) scrolled();
