@@ -1,5 +1,6 @@
 """`logriver doctor` as a user calls it: on good machines, and on each kind of bad one that a test can make."""
 
+import itertools
 import os
 import re
 import resource
@@ -67,9 +68,9 @@ def free_address() -> str:
         return f"127.0.0.1:{free.getsockname()[1]}"
 
 
-@pytest.fixture
-def an_hour_ahead() -> Iterator[str]:
-    """Something that answers like a ready server with a clock that is an hour ahead."""
+def peer(seconds_ahead: Callable[[int], float]) -> Iterator[str]:
+    """Something that answers like a ready server, with a clock that is so far ahead at the n-th request."""
+    asked = itertools.count()
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
@@ -78,18 +79,29 @@ def an_hour_ahead() -> Iterator[str]:
         def do_GET(self) -> None:
             body = b'{"ready":true,"problems":[]}'
             self.send_response_only(200)
-            self.send_header("Date", formatdate(time.time() + 3600, usegmt=True))
+            self.send_header("Date", formatdate(time.time() + seconds_ahead(next(asked)), usegmt=True))
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-    peer = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=peer.serve_forever, kwargs={"poll_interval": 0.02})
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield f"http://127.0.0.1:{peer.server_port}"
-    peer.shutdown()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
     thread.join()
-    peer.server_close()
+    server.server_close()
+
+
+@pytest.fixture
+def an_hour_ahead() -> Iterator[str]:
+    yield from peer(lambda request: 3600)
+
+
+@pytest.fixture
+def once_behind() -> Iterator[str]:
+    """As a busy server, which did not make its date anew in time."""
+    yield from peer(lambda request: 0 if request else -3)
 
 
 def test_a_good_machine_passes_and_nothing_is_left_behind(tmp_path: Path) -> None:
@@ -243,6 +255,11 @@ def test_a_clock_that_was_set_back(tmp_path: Path, an_hour_ahead: str) -> None:
     verdict, text = report.of("server clock")
     assert verdict == "warn"
     assert re.match(r"3(599|600) s ahead of", text)
+
+
+def test_a_date_that_was_not_made_anew_in_time_is_no_clock_that_is_behind(tmp_path: Path, once_behind: str) -> None:
+    report = doctor("--data", tmp_path / "data", "--server", once_behind)
+    assert report.of("server clock")[0] == "ok"
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:

@@ -243,6 +243,24 @@ def test_a_file_truncated_midway_breaks_the_stream(files: RunningServer, root: P
             list(pieces)
 
 
+def test_who_asks_again_on_the_end_is_not_turned_away(new_server: Callable[..., RunningServer], tmp_path: Path) -> None:
+    """The one place for reading is free when the end is told, not a moment later."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "app.log").write_bytes(b"a line\n")
+    server = new_server("--files-root", str(tmp_path / "root"), LOGRIVER_MAX_FILE_READS="1")
+    with httpx.Client(base_url=server.url) as other:
+        for client in [server.client, other] * 100:
+            with client.stream("GET", "/api/v1/files/search", params={"q": "line"}) as answer:
+                assert answer.status_code == 200
+                pieces = answer.iter_raw()
+                told = b""
+                while b'"end"' not in told:
+                    told += next(pieces)
+                # The next is asked on the other connection while this answer is still open.
+                following = other if client is server.client else server.client
+                assert following.get("/logs", params={"filename": "app.log"}).status_code == 200
+
+
 def test_schema_names_the_calls(files: RunningServer) -> None:
     paths = files.client.get("/openapi.json").json()["paths"]
     names = {parameter["name"] for parameter in paths["/logs"]["get"]["parameters"]}
