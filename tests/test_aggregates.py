@@ -172,7 +172,7 @@ def test_what_a_histogram_cannot_do_is_said(server: RunningServer, params: dict[
     st.integers(1, 1000),
     st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/Sao_Paulo", "Pacific/Apia"]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_buckets_cover_any_span_with_about_as_many_as_wanted(from_ns: int, span: int, most: int, zone: str) -> None:
     to_ns = min(from_ns + span, clock.MAX_TIME_NS)
     made = buckets.buckets(from_ns, to_ns, most, ZoneInfo(zone))

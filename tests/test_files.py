@@ -20,7 +20,7 @@ from logriver.files.roots import Roots
 
 SECOND = clock.SECOND_NS
 START_NS = clock.from_text("2026-01-02T03:04:05Z")
-SMALL = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SMALL = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 # Few different bytes, so that keywords are often there, often nearly, and often across the border of two pieces.
 CONTENT = st.lists(

@@ -400,7 +400,7 @@ def test_unknown_format_is_refused() -> None:
 lines = st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b"")), min_size=1, max_size=20)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=lines, cuts=st.lists(st.integers(0, 600), max_size=6), stops=st.integers(0, 3))
 def test_any_split_into_writes_gives_the_same_rows(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], cuts: list[int], stops: int

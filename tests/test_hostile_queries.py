@@ -82,7 +82,7 @@ def test_every_hostile_text_in_every_place(asked: RunningServer) -> None:
     assert_unharmed(asked)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(call=st.sampled_from(CALLS + ASKED), text=st.text(max_size=80) | st.lists(st.sampled_from(TEXTS)).map("".join))
 def test_any_text_anywhere_gets_a_clear_answer(asked: RunningServer, call: Call, text: str) -> None:
     assert_answers(asked, call, text)
@@ -274,7 +274,7 @@ def test_sql_with_a_hostile_value_finds_exactly_its_record(stored: Stored) -> No
         assert stored.client.post(f"{V1}/sql", json={"query": sql}).json().get("rows") == [[str(number)]], text
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9), min_size=2, max_size=9)
 )
@@ -379,7 +379,7 @@ def test_looking_for_near_names_ends(asked: RunningServer) -> None:
             assert asked.client.post(f"{V1}/search", json={"q": query}).json()["rows"] == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.text("""ab1 \n"'\\`()[]{}<>|*:=~-.,+/%é@_^$?\u2028""", min_size=1, max_size=6), st.text('a"(|', max_size=2))
 @example("[[:", "")
 @example("| ", "a")

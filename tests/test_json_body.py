@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from logriver.errors import BadBody
@@ -54,7 +54,6 @@ def decoded(body: bytes) -> tuple[list[Any], list[int]]:
 
 
 @given(st.lists(records, min_size=1, max_size=4))
-@settings(deadline=None)
 def test_every_shape_of_the_same_records_gives_the_same_rows(sent: list[dict[str, Any]]) -> None:
     texts = [json.dumps(record) for record in sent]
     expected = decoded("\n".join(texts).encode())

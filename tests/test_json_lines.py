@@ -91,7 +91,7 @@ def one_by_one(decode: JsonLines, slice_lines: list[bytes]) -> tuple[bytes, list
 @example([b'{"timestamp":null,"level":null,"a":1}', b'{"level":"info"}'], 2)
 @example([b'{"message":"a\\u0009b"}', b'{"message":"a\\nb"}'], 1)
 @example([b'{"message":"a\\\\tb","x":"\\\\"}'], 1)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_a_slice_gives_the_rows_of_its_records(sent: list[bytes], times_over: int) -> None:
     decode = JsonLines(MAX_RECORD_BYTES)
     filler = json.dumps({"message": FILLER}).encode()
@@ -106,7 +106,7 @@ def test_a_slice_gives_the_rows_of_its_records(sent: list[bytes], times_over: in
 
 
 @given(st.lists(lines(), min_size=1, max_size=6))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_followed_slice_has_offsets_and_takes_any_time(sent: list[bytes]) -> None:
     decode = JsonLines(MAX_RECORD_BYTES)
     slice_lines = [*sent, json.dumps({"message": FILLER}).encode()]
@@ -197,7 +197,7 @@ def top_level(record: dict[str, Any]) -> bytes:
 
 
 @given(st.lists(st.dictionaries(odd_text, anything, min_size=1, max_size=4), min_size=1, max_size=20))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_engine_reads_every_field_of_what_fits(engine: Any, sent: list[dict[str, Any]]) -> None:
     fitness = Fitness()
     documents, keys, values = [], [], []

@@ -126,7 +126,7 @@ def within(binding: int, q: str, holds: Holds, own: int) -> tuple[str, Holds]:
 
 
 @given(combined())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 def test_any_combination_means_what_it_says(find: Find, records: Records, made: tuple[str, Holds, int]) -> None:
     q, holds, _ = made
     assert find(q) == expected(records, holds)

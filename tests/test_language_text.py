@@ -120,7 +120,7 @@ searches = st.builds(Search, trees, st.lists(pipes, max_size=3).map(tuple))
 
 
 @given(searches)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_canonical_text_is_the_same_tree(search: Search) -> None:
     assert parser.parse(search_text(search)) == search
     assert parser.parse(to_text(search.where)) == Search(search.where)
@@ -158,7 +158,7 @@ fragments = st.lists(
 
 
 @given(st.one_of(st.text(), st.text(alphabet=string.punctuation + " aORNDT"), fragments))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_any_text_is_read_or_refused_and_reads_the_same_again(text: str) -> None:
     try:
         search = parser.parse(text)

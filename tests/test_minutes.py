@@ -62,7 +62,7 @@ def expected(times: Times, mark: int) -> dict[RECORD, int]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TIMES, TIMES, st.integers(0, LAST))
 def test_the_counts_are_those_of_the_records(
     store: Embedded, from_ns: int | None, to_ns: int | None, mark: int

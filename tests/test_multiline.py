@@ -153,7 +153,7 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise([0, *sorted({place % (len(data) + 1) for place in cuts}), None])]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data(), st.lists(LINES, max_size=30), st.lists(st.integers(0, 5000), max_size=12))
 def test_records_are_the_same_however_the_file_grows(data: st.DataObject, lines: list[bytes], cuts: list[int]) -> None:
     text = b"\n".join(lines)
@@ -164,7 +164,7 @@ def test_records_are_the_same_however_the_file_grows(data: st.DataObject, lines:
     assert in_pieces == at_once
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.booleans(), st.lists(CRI_LINES, max_size=25), st.lists(st.integers(0, 5000), max_size=12))
 def test_streams_of_a_container_are_the_same_however_the_file_grows(
     several: bool, lines: list[bytes], cuts: list[int]

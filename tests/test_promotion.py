@@ -126,7 +126,7 @@ def _asked(value: object) -> str:
 
 
 @given(st.lists(st.lists(records, min_size=5, max_size=20), min_size=2, max_size=3))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=4)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=4)
 def test_a_promoted_field_finds_what_reading_json_finds(table: Table, blocks: list[list[dict[str, object]]]) -> None:
     """Each example: the first block is written before the promotion (which goes when the next example begins)."""
     table.promote([])

@@ -56,7 +56,7 @@ def test_a_text_finds_what_the_model_finds(q: str, model: Holds) -> None:
 
 
 @given(combined())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_combination_means_what_it_says(made: tuple[str, Holds, int]) -> None:
     q, model, _ = made
     check(q, model)

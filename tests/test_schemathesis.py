@@ -95,7 +95,7 @@ def test_made_up_calls_get_a_clear_answer(server: RunningServer) -> None:
     assert len(operations) == len(CALLS) - 1
     made = 0
 
-    @settings(max_examples=200, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(max_examples=200, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def call(data: st.DataObject) -> None:
         nonlocal made

@@ -364,13 +364,13 @@ hostile = st.one_of(
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(("q", "from", "to", "limit", "order", "cursor"), hostile)))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 def test_no_parameter_breaks_out(client: httpx.Client, params: dict[str, str]) -> None:
     assert client.post("/api/v1/search", json=params).status_code in (200, 400)
 
 
 @given(hostile)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_a_forged_cursor_is_only_a_place(client: httpx.Client, node: str) -> None:
     forged = cursors.encode(cursors.Cursor(2**62, None, None, "desc", 0, node, 2**62))
     answer = client.get("/api/v1/search", params={"cursor": forged, "limit": 1})

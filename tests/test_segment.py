@@ -94,7 +94,7 @@ def fresh(directory: Path) -> Path:
 
 
 @given(record_shapes, st.integers(1, 4), st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_read(
     tmp_path: Path, shapes: list[tuple[list[bytes], list[Letter], int, bool]], group: int, sealed: bool
 ) -> None:
@@ -117,7 +117,7 @@ def test_what_is_written_is_read(
 
 
 @given(record_shapes, st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_numbers_grow_without_overlap_and_a_gap_is_a_hole(
     tmp_path: Path, shapes: list[tuple[list[bytes], list[Letter], int, bool]], sealed: bool
 ) -> None:
@@ -133,7 +133,7 @@ def test_numbers_grow_without_overlap_and_a_gap_is_a_hole(
 
 
 @given(record_shapes, st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_torn_tail_is_reported_and_all_before_it_is_read(
     tmp_path: Path, shapes: list[tuple[list[bytes], list[Letter], int, bool]], data: st.DataObject
 ) -> None:
@@ -156,7 +156,7 @@ def test_a_torn_tail_is_reported_and_all_before_it_is_read(
 
 
 @given(record_shapes, st.booleans(), st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 def test_a_flipped_bit_costs_its_record_and_is_reported(
     tmp_path: Path,
     shapes: list[tuple[list[bytes], list[Letter], int, bool]],

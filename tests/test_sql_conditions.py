@@ -308,7 +308,7 @@ hostile = st.one_of(
 
 
 @given(hostile, hostile.filter(bool))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 def test_values_and_names_are_data(find: Find, value: str, name: str) -> None:
     assert find(Field("resourceId", value)) == []
     assert find(Field("service", value)) == []
@@ -325,7 +325,7 @@ def test_values_and_names_are_data(find: Find, value: str, name: str) -> None:
 
 
 @given(hostile)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 def test_a_pattern_is_read_or_refused(find: Find, pattern: str) -> None:
     query = Or((Regex(None, pattern), Regex("resourceId", pattern)))
     try:
@@ -357,7 +357,7 @@ def leaves(value: object) -> list[object]:
 
 
 @given(st.dictionaries(st.sampled_from(["word", "k"]), json_values, max_size=2))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 def test_a_value_is_found_at_any_depth_and_nowhere_else(engine: Session, record: dict[str, object]) -> None:
     there = {leaf if isinstance(leaf, str) else json.dumps(leaf) for leaf in leaves(record)}
     there |= {"5"} if 5.0 in leaves(record) else set()
@@ -376,7 +376,7 @@ def word_part(text: str) -> Query:
 
 
 @given(st.text(alphabet="aZ 5é=_%\\日.", min_size=1, max_size=4), st.sampled_from([Text, word_part]))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 def test_the_index_changes_no_answer(engine: Session, text: str, node: Callable[[str], Query]) -> None:
     made = sql.condition(node(text))
     count = f"SELECT count() FROM logs WHERE {made.sql} SETTINGS use_query_condition_cache = 0, use_skip_indexes = "

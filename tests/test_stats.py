@@ -276,7 +276,7 @@ hostile = st.one_of(
 
 
 @given(hostile, hostile, hostile)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_no_name_or_value_breaks_out(server: RunningServer, field: str, name: str, value: str) -> None:
     def quoted(text: str) -> str:
         return "`" + text.replace("`", "``") + "`"

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from logriver.query.suggest import complete
@@ -71,7 +71,6 @@ fragments = st.lists(
 
 
 @given(st.one_of(st.text(), fragments.map("".join)), st.integers(-1, 40))
-@settings(deadline=None)
 def test_any_text_has_a_place(text: str, at: int) -> None:
     place = complete(text, at)
     assert 0 <= place.start <= max(0, min(at, len(text))) <= place.end <= len(text)

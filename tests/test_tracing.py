@@ -69,7 +69,7 @@ HEADERS = st.tuples(
 @example(f"01-{TRACE_ID}-{SPAN_ID}-01later")
 @example(f"00-{TRACE_ID}-{SPAN_ID}-01\n")
 @example(f"00-{TRACE_ID}-{SPAN_ID}-\u0660\u0661")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_header_is_read_by_the_book(header: str) -> None:
     trace = Context().run(begin_trace, header)
 
@@ -104,7 +104,7 @@ def test_what_a_request_starts_belongs_to_its_trace_and_nothing_else_does() -> N
 
 
 @given(st.lists(HEADERS | st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=300), max_size=3))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_caller_sends_is_answered(server: RunningServer, headers: list[str]) -> None:
     answer = server.client.get("/health", headers=[("traceparent", header.strip()) for header in headers])
 

@@ -180,7 +180,7 @@ def mutated(draw: st.DrawFn) -> str:
     return " ".join(pieces)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(statement=mutated() | st.lists(words, max_size=30).map(" ".join) | st.text(max_size=60))
 def test_no_statement_is_an_error_of_the_server(server: RunningServer, canary: Canary, statement: str) -> None:
     answer = post(server, canary.put(statement))

@@ -467,7 +467,7 @@ class Scenario:
 
 @pytest.mark.usefixtures("_no_snapshots_by_time")
 @given(operations)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_what_was_answered_for_is_stored_once_wherever_it_is_killed(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:

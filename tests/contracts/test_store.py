@@ -112,7 +112,7 @@ def test_every_column_of_a_row_arrives(store: Store) -> None:
 
 
 @given(st.lists(awkward, min_size=1, max_size=30), st.integers(1, 2**40))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 def test_any_text_arrives_as_it_is_under_its_number(store: Store, texts: list[str], first_seq: int) -> None:
     (before,) = store.query(f"SELECT max(_seq) FROM {TABLE}").rows[0]
     first_seq += int(str(before))
@@ -190,7 +190,7 @@ def test_wrong_data_are_refused_with_their_row(store: Store, place: int, wrong: 
 
 
 @given(awkward)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_a_parameter_is_data(store: Store, text: str) -> None:
     answer = store.query("SELECT {text:String} AS given, {n:Int64}", {"text": escaping.parameter(text), "n": -5})
     assert answer.columns[0] == "given"
