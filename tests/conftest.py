@@ -14,7 +14,7 @@ import httpx
 import hypothesis
 import pytest
 
-# How long an example takes says more about what else the machine does.
+# By the clock an example says more of what else the machine does; `within_cpu_time` bounds those that need no server.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 

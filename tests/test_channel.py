@@ -21,6 +21,7 @@ from logriver.errors import BadRequest
 from logriver.ship import frames
 from logriver.ship.frames import BAD_FRAME, NAME_TAKEN, Beat, Cancel, End, Failure, Hello, More, Piece, Source, Welcome
 from tests.conftest import RunningServer
+from tests.cpu_time import within_cpu_time
 
 FORWARDED = {"X-Forwarded-For": "203.0.113.7"}
 _TOO_BIG = 1009
@@ -157,6 +158,7 @@ def test_a_huge_message_closes_the_channel(server: RunningServer) -> None:
 
 @given(st.binary(max_size=300))
 @settings(max_examples=300)
+@within_cpu_time
 def test_whatever_comes_is_a_frame_or_a_bad_request(message: bytes) -> None:
     for decode in (frames.from_agent, frames.from_server):
         with contextlib.suppress(BadRequest):

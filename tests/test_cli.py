@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from logriver import __version__, clock
 from logriver.cli.pipe import MAX_LINE_BYTES, Pipe
 from logriver.cli.send import document
+from tests.cpu_time import within_cpu_time
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("LOGRIVER_", "LOG_", "MAX_LOGS"))}
 CLEAN |= {"COLUMNS": "120", "TZ": "Asia/Tokyo"}
@@ -349,6 +350,7 @@ def split(pieces: list[bytes], max_bytes: int = 1 << 20) -> tuple[list[bytes], l
 
 
 @given(st.lists(st.binary(max_size=12) | st.sampled_from([b"\n", b"\r\n", b"a\nb"]), max_size=12), st.integers(1, 40))
+@within_cpu_time
 def test_lines_do_not_depend_on_how_they_arrive(pieces: list[bytes], max_bytes: int) -> None:
     lines = [line.removesuffix(b"\r") for line in b"".join(pieces).split(b"\n")]
     expected = [(line, number) for number, line in enumerate(lines, 1) if line]
@@ -365,6 +367,7 @@ def test_a_line_beyond_the_limit_is_named_and_the_next_one_kept() -> None:
 @given(
     st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False))
 )
+@within_cpu_time
 def test_an_object_gets_a_service_and_stays_as_it_was(record: dict[str, object]) -> None:
     line = json.dumps(record).encode()
     expected = record if {"service", "service.name"} & set(record) else {"service": "web", **record}
@@ -378,6 +381,7 @@ def test_what_is_not_json_is_a_message() -> None:
 
 
 @given(st.binary().filter(lambda line: b"\n" not in line))
+@within_cpu_time
 def test_any_bytes_become_one_line_of_json(line: bytes) -> None:
     sent = document(line, "web")
     assert sent.count(b"\n") == 1

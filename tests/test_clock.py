@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from logriver import clock
 from logriver.columns import LEVELS, OTEL_LEVELS, SYSLOG_LEVELS, level_of, level_of_number
 from logriver.protocols.time_cache import TimeCache
+from tests.cpu_time import within_cpu_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -36,6 +37,7 @@ texts = st.one_of(
 
 
 @given(times_ns)
+@within_cpu_time
 def test_a_time_comes_back(time_ns: int) -> None:
     text = clock.to_text(time_ns)
     assert clock.from_text(text) == time_ns
@@ -68,6 +70,7 @@ def test_other_numbers_are_no_times(text: str) -> None:
 
 
 @given(st.integers(-2_208_902_400, 9_223_200_000), st.integers(0, 999_999), st.integers(-1439, 1439))
+@within_cpu_time
 def test_texts_mean_what_the_standard_library_says(seconds: int, micros: int, minutes: int) -> None:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=micros)
     zoned = moment + timedelta(minutes=minutes)
@@ -125,6 +128,7 @@ def remembered(cache: TimeCache, text: str) -> str:
 
 @pytest.mark.parametrize("zone", [None, berlin])
 @given(sent=st.lists(texts, max_size=30))
+@within_cpu_time
 def test_the_cache_says_what_the_clock_says(zone: clock.Zone | None, sent: list[str]) -> None:
     cache = TimeCache(zone)
     expected = [meaning(text, zone) for text in sent]
@@ -167,6 +171,7 @@ def test_only_a_text_without_a_zone_is_a_time_of_the_zone(text: str, utc: str) -
 
 
 @given(st.integers(clock.MIN_TIME_NS // 10**9 + 86_400, clock.MAX_TIME_NS // 10**9 - 86_400))
+@within_cpu_time
 def test_what_a_zone_shows_is_that_time_or_one_that_it_shows_too(seconds: int) -> None:
     time_ns = seconds * clock.SECOND_NS
     shown_ns = time_ns + berlin(time_ns) * clock.SECOND_NS

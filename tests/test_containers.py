@@ -13,6 +13,7 @@ from logriver.columns import DECODED_COLUMNS
 from logriver.protocols.formats import recognise
 from logriver.protocols.line_rules import LineRules, reader, rules_of
 from logriver.settings import SourceTable
+from tests.cpu_time import within_cpu_time
 
 NOW_NS = clock.from_text("2026-03-01T12:00:00Z")
 NAMES = [column.name for column in DECODED_COLUMNS]
@@ -141,6 +142,7 @@ _LINES = st.sampled_from(
 
 
 @given(st.lists(_LINES, max_size=12), st.integers(0, 5_000), st.sampled_from(["", "indent"]))
+@within_cpu_time
 def test_what_was_looked_at_for_its_end_is_not_read_otherwise(
     lines: list[str], offset: int, multiline: Literal["", "indent"]
 ) -> None:

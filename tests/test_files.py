@@ -17,6 +17,7 @@ from logriver.errors import BadQuery, LogriverError, Unavailable, Unprocessable
 from logriver.files import backwards, compressed, matcher, reading, time_range
 from logriver.files.request import LogRequest, decode, encode
 from logriver.files.roots import Roots
+from tests.cpu_time import within_cpu_time
 
 SECOND = clock.SECOND_NS
 START_NS = clock.from_text("2026-01-02T03:04:05Z")
@@ -54,6 +55,7 @@ def newest_first(lines: list[bytes], n: int | None) -> bytes:
 
 @SMALL
 @given(CONTENT, PIECES, st.text("ab.ä\r", max_size=3), st.none() | st.integers(0, 5), st.booleans())
+@within_cpu_time
 def test_lines_with_a_keyword(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -74,6 +76,7 @@ def test_lines_with_a_keyword(
 
 @SMALL
 @given(CONTENT, PIECES, st.sampled_from(["^a", "b$", "a.b", "^$", "$", "", r"a\sb", "[^a]b", "x*", r"ab?\b", "a|^b"]))
+@within_cpu_time
 def test_lines_with_a_pattern(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: list[bytes], size: int, pattern: str
 ) -> None:
@@ -94,6 +97,7 @@ def test_lines_with_a_pattern(
     st.sampled_from(["a\nb", "b[^c]*c", "a(?s:.)b", "a[^b]*b", "c\n", "\n\n", "ab", "^b", "(?s)a.*"]),
     st.none() | st.integers(0, 3),
 )
+@within_cpu_time
 def test_matches_that_span_lines(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -138,6 +142,7 @@ def blocks_of(content: bytes, pattern: re.Pattern[bytes], reach: int) -> list[tu
     st.none() | st.integers(0, 10_000),
     st.booleans(),
 )
+@within_cpu_time
 def test_lines_of_a_time_range(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

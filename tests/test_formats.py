@@ -19,6 +19,7 @@ from logriver.protocols.formats import FORMATS, SAMPLE_LINES, decoder, recognise
 from logriver.protocols.text import TextLines
 from logriver.protocols.timestamp_shapes import SHAPES
 from tests.conftest import RunningServer
+from tests.cpu_time import within_cpu_time
 
 NOW_NS = clock.from_text("2026-03-01T12:00:00Z")
 NAMES = [column.name for column in DECODED_COLUMNS]
@@ -222,6 +223,7 @@ LINES = st.one_of(
 
 
 @given(st.lists(LINES.map(lambda line: line.replace(b"\n", b"")), max_size=12), st.sampled_from(FORMATS))
+@within_cpu_time
 def test_no_line_is_lost_whatever_its_bytes(lines: list[bytes], name: str) -> None:
     chunk = b"".join(line + b"\n" for line in lines)
     decoded = decoder(name, MAX_RECORD_BYTES, utc)(chunk, 7, NOW_NS)
@@ -233,6 +235,7 @@ def test_no_line_is_lost_whatever_its_bytes(lines: list[bytes], name: str) -> No
 
 
 @given(st.lists(LINES.map(lambda line: line.replace(b"\n", b"") or b"x"), max_size=SAMPLE_LINES + 5), st.binary())
+@within_cpu_time
 def test_the_format_is_that_of_the_first_lines(lines: list[bytes], later: bytes) -> None:
     first = b"".join(line + b"\n" for line in lines)
     sample = b"".join(line + b"\n" for line in [line for line in lines if line != b"\r"][:SAMPLE_LINES])

@@ -40,6 +40,7 @@ from logriver.query.tree import (
     conjunction,
     disjunction,
 )
+from tests.cpu_time import within_cpu_time
 
 any_text = st.text(st.characters(codec="utf-8"), max_size=20)
 signs = st.text(alphabet=string.punctuation + ' aTO\\"*', max_size=6)
@@ -186,5 +187,6 @@ def test_the_canonical_text_is_short(text: str, canonical: str) -> None:
 
 
 @given(any_text, st.integers(0, 2**53))
+@within_cpu_time
 def test_ids_come_back(node: str, seq: int) -> None:
     assert ids.decode(ids.encode(node, seq)) == (node, seq)

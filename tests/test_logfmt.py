@@ -10,6 +10,7 @@ from logriver import clock
 from logriver.columns import DECODED_COLUMNS
 from logriver.protocols.formats import recognise
 from logriver.protocols.logfmt import LogFmt, pairs_of
+from tests.cpu_time import within_cpu_time
 
 NOW_NS = clock.from_text("2026-03-01T12:00:00Z")
 NAMES = [column.name for column in DECODED_COLUMNS]
@@ -124,6 +125,7 @@ def test_recognised(line: str, name: str) -> None:
 
 
 @given(st.lists(st.text(st.sampled_from('ab= "\\\t\r\x00é\ud7ffu0'), max_size=30).map(str.encode), max_size=20))
+@within_cpu_time
 def test_every_line_is_a_row(lines: list[bytes]) -> None:
     rows = rows_of(b"".join(line + b"\n" for line in lines))
     assert len(rows) == sum(line not in (b"", b"\r") for line in lines)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from logriver.api.merged import merged
 from logriver.errors import BadRequest, Forbidden, LogriverError, NotFound, Overloaded, Unavailable
 from logriver.files import timed
+from tests.cpu_time import within_cpu_time
 
 
 async def in_pieces(text: bytes, size: int = 7, failure: Exception | None = None) -> AsyncGenerator[bytes, None]:
@@ -166,6 +167,7 @@ def test_what_never_has_a_time_is_held_back_within_bounds() -> None:
     ),
     st.integers(1, 60),
 )
+@within_cpu_time
 def test_every_line_comes_once_in_its_machine_s_order(files: list[list[str]], size: int) -> None:
     machines = {f"m{number}": machine(*lines, size=size) for number, lines in enumerate(files)}
     got, error = of(**machines)

@@ -23,6 +23,7 @@ from logriver.protocols.row_check import RowCheck
 from logriver.protocols.rows import row
 from logriver.record import Batch, Decoded, FileRange, Gap, Generation, Held, Refused
 from tests.conftest import RunningServer
+from tests.cpu_time import within_cpu_time
 
 PATH = "/api/v1/ranges"
 MAX_RECORD_BYTES = 2_000_000
@@ -171,6 +172,7 @@ def test_two_that_send_the_same_range_at_once_are_told_apart(server: RunningServ
 
 @pytest.mark.parametrize("name", FORMATS)
 @given(data=st.binary(max_size=300), text=st.text(max_size=100))
+@within_cpu_time
 def test_what_our_decoders_write_is_good(name: str, data: bytes, text: str) -> None:
     lines = b"\n".join(
         (data, text.encode(), b'{"a":"' + text.encode() + b'"}', b'2024-09-14 16:15:35 k="\\t\\\\n" a=1')
@@ -190,6 +192,7 @@ VALUES = st.sampled_from([*NUMBERS, *OBJECTS, *TEXTS])
 
 
 @given(st.lists(st.lists(VALUES, min_size=9, max_size=11), min_size=1, max_size=4), st.integers(0, 3))
+@within_cpu_time
 def test_a_slice_is_good_if_each_of_its_rows_is(columns: list[list[bytes]], good_rows: int) -> None:
     columns = [[b"1", *values[1:7], b"{}", b"", b"2"] if len(values) == 9 else values for values in columns]
     rows = [b"\t".join(values) for values in columns] + [GOOD[:-1]] * good_rows

@@ -13,6 +13,7 @@ from logriver.columns import DECODED_COLUMNS
 from logriver.protocols.formats import recognise, split_source
 from logriver.protocols.text import TextLines
 from logriver.record import Decoded
+from tests.cpu_time import within_cpu_time
 
 NOW_NS = clock.from_text("2026-03-01T12:00:00Z")
 NAMES = [column.name for column in DECODED_COLUMNS]
@@ -205,6 +206,7 @@ def test_line_over_the_limit_is_refused_alone() -> None:
 
 
 @given(st.lists(st.binary(max_size=60).map(lambda line: line.replace(b"\n", b"")), max_size=20))
+@within_cpu_time
 def test_any_bytes_are_kept_as_lines(lines: list[bytes]) -> None:
     rows = decode(b"".join(line + b"\n" for line in lines))
     expected = [line.removesuffix(b"\r").decode("utf-8", "replace") for line in lines]

@@ -16,6 +16,7 @@ from logriver.protocols import zones
 from logriver.protocols.line_rules import reader, rules_of, user_formats
 from logriver.record import Decoded
 from logriver.settings import FollowSettings, SourceTable
+from tests.cpu_time import within_cpu_time
 
 NOW_NS = clock.from_text("2026-03-01T12:00:00Z")
 NAMES = [column.name for column in DECODED_COLUMNS]
@@ -118,6 +119,7 @@ def test_a_source_that_cannot_be(wanted: dict[str, object], reason: str) -> None
 
 
 @given(st.binary(max_size=200))
+@within_cpu_time
 def test_no_line_is_lost_whatever_its_bytes(text: bytes) -> None:
     result = decoded(r"^(?P<a>[a-f\s]*)(?P<message>.)(?P<b>.*)$", text, 20)
     there = [line for line in text.split(b"\n") if line.removesuffix(b"\r")]
