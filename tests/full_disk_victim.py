@@ -68,4 +68,5 @@ def main(directory: Path) -> None:
     store.close()
 
 
-main(Path(sys.argv[1]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -110,9 +110,7 @@ class _Server:
             sizes.backlog_bytes,
             self._disk.check,
         )
-        self._retention = Retention(
-            self._store, self._state, self._disk, settings.retention_seconds, self._store.mind_room
-        )
+        self._retention = Retention(self._store, self._state, self._disk, settings.retention_seconds)
         self._writer = Writer(
             self._queue,
             self._store,

@@ -40,13 +40,8 @@ MINUTE = f"{_TIME_NS} - positiveModulo({_TIME_NS}, {MINUTE_NS})"
 """SQL for the start of a record's minute, in nanoseconds, as the projection has it."""
 _PROJECTION = f"PROJECTION minutes (SELECT {MINUTE}, level, count() GROUP BY {MINUTE}, level)"
 
-# Parts that were merged away would otherwise stay for minutes and fill a small disk.
-_TIDY = {
-    "old_parts_lifetime": 1,
-    "cleanup_delay_period": 1,
-    "max_cleanup_delay_period": 2,
-    "cleanup_delay_period_random_add": 0,
-}
+# Parts that were merged away would otherwise stay for minutes and fill a small disk. `parts.py` tells the engine when.
+_TIDY = {"old_parts_lifetime": 2}
 
 
 def create_table(slice_bytes: int) -> str:

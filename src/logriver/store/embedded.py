@@ -4,8 +4,8 @@ Sessions of one process share one engine, run in parallel and release the interp
 reach the engine through an anonymous file in memory, which costs two thirds of giving them inline.
 
 A write that fails because the disk is full is passed over by the engine: the insert answers OK and the part's files end
-early. Where room is short each new part is therefore compared with its checksums and dropped if it is damaged, and
-`mind_room` keeps merges, which delete what they read, from being caught by it.
+early. Where room is short each inserted part is therefore compared with its checksums and dropped if it is damaged, and
+no merge begins (`mind_room`); one that was under way and was caught by it is undone (`parts.py`).
 """
 
 import contextlib
@@ -28,6 +28,7 @@ from logriver.errors import BadQuery, DataRefused, QueryTooExpensive, StoreError
 from logriver.store import ddl, pipe, promote
 from logriver.store.base import Answer, Block, Limits, Param, Pieces, SliceSize
 from logriver.store.engine import ChdbError
+from logriver.store.parts import Parts
 from logriver.store.sessions import Sessions
 
 # Codes that are the data's fault: parsing, types, wrong data. All others (disk full, memory, too many parts, read-only)
@@ -91,7 +92,8 @@ _BAD_REGEX = 427
 _TOO_LONG = "Max query size exceeded"
 _REGEX_REASON = re.compile(r", error: (.{1,200}?)(?:\. Look at |$)", re.DOTALL)
 _NO_SUCH_PART = 232
-_TRUNCATED = 33
+# Met while a damaged part is being found, and while the table is attached again without it.
+_PASSING = frozenset({32, 33, 60})
 _DAMAGE_SECONDS = 3.0
 _DAMAGE_PAUSE_SECONDS = 0.1
 # Enough for all writers at work at a time, twice.
@@ -109,7 +111,6 @@ class Embedded:
     ) -> None:
         self._directory = directory
         self._numbers = itertools.count(1)
-        self._merges_held = False
         self._damage = threading.Lock()
         self._damaged: set[str] = set()
         config = directory / "engine.xml"
@@ -123,20 +124,22 @@ class Embedded:
             raise _translated(error) from None
         self._node = node
         self.query_text(ddl.create_table(slice_bytes))
+        self._parts = Parts(self.query_text)
         self.set_promoted(promoted)
 
     def set_promoted(self, promoted: frozenset[str]) -> None:
         """See `promotion.Table`. Columns of a small table are filled soon, in the background; else merges do it."""
         sql = f"SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '{TABLE}'"
-        there = [str(name) for (name,) in self.query(sql).rows]
-        change, added = promote.change(there, promoted)
-        if change:
-            self.query_text(ddl.stop_changing_parts())
-            self.query_text(change)
-        small = sum(size.bytes for size in self.slices()) <= promote.SMALL_BYTES
-        # Filling writes files, as merges do.
-        if added and small and not self._merges_held and not self._is_tight():
-            self.query_text(ddl.materialize(added))
+        with self._parts.writing():
+            there = [str(name) for (name,) in self.query(sql).rows]
+            change, added = promote.change(there, promoted)
+            if change:
+                self.query_text(ddl.stop_changing_parts())
+                self.query_text(change)
+            small = sum(size.bytes for size in self.slices()) <= promote.SMALL_BYTES
+            # Filling writes files, as merges do.
+            if added and small and not self._parts.merges_held and not self._is_tight():
+                self.query_text(ddl.materialize(added))
 
     def is_sent(self, key: str) -> bool:
         """See `promotion.Table`."""
@@ -147,14 +150,15 @@ class Embedded:
         # A damaged part may be readable after a restart: its rows are not stored a second time before it is gone.
         self._drop_parts()
         tight = self._is_tight()
-        try:
-            self._insert(block)
-        except QueryTooExpensive as error:
-            # No memory or time for it just now says nothing about the data, and it is no query that could ask for less.
-            raise StoreError(error.message) from None
-        finally:
-            if tight or self._is_tight():
-                self._drop_damaged(block.slice)
+        with self._parts.writing():
+            try:
+                self._insert(block)
+            except QueryTooExpensive as error:
+                # No memory or time just now says nothing about the data, and it is no query that could ask for less.
+                raise StoreError(error.message) from None
+            finally:
+                if tight or self._is_tight():
+                    self._drop_damaged(block.slice)
 
     def _insert(self, block: Block) -> None:
         with MemoryFile(block.rows) as path:
@@ -205,11 +209,13 @@ class Embedded:
             raise
         return answer.split(b"\t")[1:2] == [b"1"]
 
+    def mind_parts(self) -> None:
+        """See `WatchedStore.mind_parts`."""
+        self._parts.mind()
+
     def mind_room(self, short: bool) -> None:
-        """To be called again and again. While room is short no merge begins or goes on; damage is cleared away."""
-        if short != self._merges_held:
-            self.query_text(f"SYSTEM {'STOP' if short else 'START'} MERGES {TABLE}")
-            self._merges_held = short
+        """See `WatchedStore.mind_room`. While room is short no merge begins or goes on; damage is cleared away."""
+        self._parts.hold_merges(short)
         self._drop_parts()
 
     def _refused_row(self, rows: bytes) -> int | None:
@@ -274,8 +280,8 @@ class Embedded:
         while True:
             try:
                 return self.query_text(sql, "JSONCompact", params)
-            except DataRefused as error:
-                if error.engine_code != _TRUNCATED or clock.monotonic() > deadline:
+            except StoreError as error:
+                if error.engine_code not in _PASSING or clock.monotonic() > deadline:
                     raise
             time.sleep(_DAMAGE_PAUSE_SECONDS)
 

@@ -11,7 +11,6 @@ steps the next start drops again what is still there, or has come back, and coun
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +42,18 @@ class Memory(Protocol):
         ...
 
 
+class WatchedStore(Store, Protocol):
+    """A store whose files are on the disk that is watched. Both calls may raise `StoreError`."""
+
+    def mind_parts(self) -> None:
+        """Make whole what a full disk damaged, delete what is not needed any more: to be called about once a second."""
+        ...
+
+    def mind_room(self, short: bool) -> None:
+        """To be told at each look whether room is short."""
+        ...
+
+
 class Openness(Protocol):
     """Who knows which slices are still written to."""
 
@@ -65,19 +76,8 @@ class Retention:
     is dropped: for a moment they may also still be found, but are never neither.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        memory: Memory,
-        disk: Disk,
-        max_age_seconds: int | None,
-        mind_room: Callable[[bool], None] = lambda short: None,
-    ) -> None:
-        """Finish what a former process had begun. Raises `StoreError`.
-
-        `mind_room` is told after each look whether room is short; it may raise `StoreError`.
-        """
-        self._mind_room = mind_room
+    def __init__(self, store: WatchedStore, memory: Memory, disk: Disk, max_age_seconds: int | None) -> None:
+        """Finish what a former process had begun. Raises `StoreError`."""
         self._store = store
         self._memory = memory
         self._disk = disk
@@ -110,6 +110,7 @@ class Retention:
         pause = 0.0
         while not self._stopped.wait(pause):
             try:
+                self._store.mind_parts()
                 self.sweep(writer)
                 self._trouble = ""
             except Exception as error:
@@ -122,13 +123,15 @@ class Retention:
 
     def sweep(self, writer: Openness) -> None:
         """Drop what is too old and as much more as there is too little room for."""
-        if self._memory.mark("removing_rows"):
-            self._finish()
+        removed = self._memory.mark("removing_slice")
         # In this order: a slice that is closed now is closed in the list too, and the newest is known.
         first_open = writer.first_open_slice()
         self._disk.keep_reserve()
         slices = self._store.slices()
-        wanted_bytes = self._disk.look(slices, self._memory.mark("removing_slice"))
+        if self._memory.mark("removing_rows") or any(size.rows and size.slice <= removed for size in slices):
+            self._finish()
+            slices = self._store.slices()
+        wanted_bytes = self._disk.look(slices, removed)
         filled = [size for size in slices if size.rows]
         closed = [size for size in filled[:-1] if size.slice < first_open]
         done = self._memory.mark("mark")
@@ -142,7 +145,7 @@ class Retention:
             dropped += 1
             wanted_bytes -= size.bytes + size.old_bytes
         self._disk.exhausted = wanted_bytes > 0 and not dropped and not self._disk.leaving
-        self._mind_room(self._disk.is_short)
+        self._store.mind_room(self._disk.is_short)
 
     def _too_old(self, content: _Content) -> bool:
         if self._max_age_seconds is None:
