@@ -83,11 +83,6 @@ def stop_changing_parts() -> str:
     return f"KILL MUTATION WHERE {which} AND position(command, 'COLUMN {PROMOTED_PREFIX}') > 0 SYNC"
 
 
-def drop_slice(slice: int) -> str:
-    """`ALTER TABLE` that drops a slice as a whole."""
-    return f"ALTER TABLE {TABLE} DROP PARTITION {slice}"
-
-
 def insert_select(source: str, node: str, first_seq: str, slice: int) -> str:
     """`INSERT` of carried rows from the table expression `source`; `first_seq` is the expression for `_seq`."""
     names = ", ".join(column.name for column in COLUMNS)

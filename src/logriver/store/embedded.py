@@ -4,8 +4,7 @@ Sessions of one process share one engine, run in parallel and release the interp
 reach the engine through an anonymous file in memory, which costs two thirds of giving them inline.
 
 A write that fails because the disk is full is passed over by the engine: the insert answers OK and the part's files end
-early. Where room is short each inserted part is therefore compared with its checksums and dropped if it is damaged, and
-no merge begins (`mind_room`); one that was under way and was caught by it is undone (`parts.py`).
+early. Where room is short no merge begins (`mind_room`), and what such a write did to parts is found (`parts.py`).
 """
 
 import contextlib
@@ -14,7 +13,6 @@ import os
 import re
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -86,18 +84,14 @@ _CONFIG = """<clickhouse>
 _CACHE_BYTES = 64_000_000
 # With less than this free before or after an insert, others may have filled the disk during it.
 _TIGHT_BYTES = 1_000_000_000
-_NO_SPACE = 243
 _BAD_REGEX = 427
 # The engine reads no more of a query, and then finds an error of syntax at its end.
 _TOO_LONG = "Max query size exceeded"
 _REGEX_REASON = re.compile(r", error: (.{1,200}?)(?:\. Look at |$)", re.DOTALL)
-_NO_SUCH_PART = 232
 # Met while a damaged part is being found, and while the table is attached again without it.
 _PASSING = frozenset({32, 33, 60})
 _DAMAGE_SECONDS = 3.0
 _DAMAGE_PAUSE_SECONDS = 0.1
-# Enough for all writers at work at a time, twice.
-_NEWEST_PARTS = 16
 
 
 class Embedded:
@@ -111,8 +105,6 @@ class Embedded:
     ) -> None:
         self._directory = directory
         self._numbers = itertools.count(1)
-        self._damage = threading.Lock()
-        self._damaged: set[str] = set()
         config = directory / "engine.xml"
         content = _CONFIG.format(memory_bytes=memory_bytes, cache_bytes=_CACHE_BYTES)
         # Written only if it is another one: on a full disk it could not be written again.
@@ -147,8 +139,6 @@ class Embedded:
 
     def insert(self, block: Block) -> None:
         """See `Store.insert`."""
-        # A damaged part may be readable after a restart: its rows are not stored a second time before it is gone.
-        self._drop_parts()
         tight = self._is_tight()
         with self._parts.writing():
             try:
@@ -158,7 +148,7 @@ class Embedded:
                 raise StoreError(error.message) from None
             finally:
                 if tight or self._is_tight():
-                    self._drop_damaged(block.slice)
+                    self._parts.check_inserted(block.slice)
 
     def _insert(self, block: Block) -> None:
         with MemoryFile(block.rows) as path:
@@ -175,48 +165,13 @@ class Embedded:
     def _is_tight(self) -> bool:
         return shutil.disk_usage(self._directory).free < _TIGHT_BYTES
 
-    def _drop_damaged(self, slice: int) -> None:
-        """Drop what the engine took and did not write whole. Raises `StoreError` if there was such a part."""
-        sql = (
-            f"SELECT name FROM system.parts WHERE database = currentDatabase() AND table = '{TABLE}' AND active "
-            f"AND level = 0 AND partition = '{slice}' ORDER BY min_block_number DESC LIMIT {_NEWEST_PARTS}"
-        )
-        damaged = {str(name) for (name,) in self.query(sql).rows if not self._is_whole(str(name))}
-        if damaged:
-            with self._damage:
-                self._damaged |= damaged
-            self._drop_parts()
-            raise StoreError("the disk was full while a block was written", engine_code=_NO_SPACE)
-
-    def _drop_parts(self) -> None:
-        """Drop the parts that are known to be damaged. Raises `StoreError`, for want of room too: call it again."""
-        with self._damage:
-            for part in sorted(self._damaged):
-                try:
-                    self.query_text(f"ALTER TABLE {TABLE} DROP PART '{part}'")
-                except StoreError as error:
-                    if error.engine_code != _NO_SUCH_PART:
-                        raise
-                self._damaged.discard(part)
-
-    def _is_whole(self, part: str) -> bool:
-        try:
-            answer = self.query_text(f"CHECK TABLE {TABLE} PART '{part}' SETTINGS check_query_single_value_result = 0")
-        except StoreError as error:
-            # Merged or dropped since it was listed.
-            if error.engine_code == _NO_SUCH_PART:
-                return True
-            raise
-        return answer.split(b"\t")[1:2] == [b"1"]
-
     def mind_parts(self) -> None:
         """See `WatchedStore.mind_parts`."""
         self._parts.mind()
 
     def mind_room(self, short: bool) -> None:
-        """See `WatchedStore.mind_room`. While room is short no merge begins or goes on; damage is cleared away."""
+        """See `WatchedStore.mind_room`. While room is short no merge begins or goes on."""
         self._parts.hold_merges(short)
-        self._drop_parts()
 
     def _refused_row(self, rows: bytes) -> int | None:
         """The first row that the engine cannot read, found by reading halves without storing them; None if it can."""
@@ -270,7 +225,7 @@ class Embedded:
 
     def _settings(self, limits: Limits, name: str) -> str:
         clause = f"{_limit_clause(limits)}, log_comment = '{name}'"
-        damaged = ", ".join(f"\\'{part}\\'" for part in self._damaged.copy())
+        damaged = ", ".join(f"\\'{part}\\'" for part in self._parts.damaged.copy())
         # The condition keeps the engine from opening those parts at all.
         return f"{clause}, additional_table_filters = {{'{TABLE}': '_part NOT IN ({damaged})'}}" if damaged else clause
 
@@ -306,7 +261,7 @@ class Embedded:
 
     def drop(self, slice: int) -> None:
         """See `Store.drop`."""
-        self.query_text(ddl.drop_slice(slice))
+        self._parts.drop(f"PARTITION {slice}")
 
     def give_back_memory(self) -> None:
         """Return what the engine's allocator keeps for later to the machine."""

@@ -1,11 +1,13 @@
-"""Parts that a merge did not write whole: each is found and replaced by the parts that it was made of.
+"""Parts that were not written whole, found and done away with.
 
-The engine passes over a write that fails because the disk is full. A merge caught by that leaves files that end early,
-and a moment later the engine would delete what it had read. So it deletes only when told to, just after a look at each
-part that came by a merge has found its files as long as the engine meant them to be.
+The engine passes over a write that fails because the disk is full: the files of an insert or a merge end early, and it
+answers OK. Where room is short each inserted part is therefore compared with its checksums; one that is damaged is
+dropped, and its block inserted again. Of parts that came by a merge the files are looked at again and again, and what a
+merge has read is deleted only just after such a look.
 
-Attaching the table again does the rest, as any start does: the engine puts a part aside whose files are too short, and
-takes what it was made of. It needs no room, and a kill in the middle of it is followed by such a start.
+A merged part whose files are too short is replaced by what it was made of: when the table is attached again, as at any
+start, the engine puts such a part aside and takes its sources. That needs no room, and a kill in the middle of it harms
+nothing.
 """
 
 import logging
@@ -17,9 +19,9 @@ from pathlib import Path
 
 from logriver import clock, metrics
 from logriver.columns import TABLE
-from logriver.errors import StoreError
+from logriver.errors import QueryTooExpensive, StoreError
 
-# What lies beside the files whose sizes the engine counts. None of these is ever empty.
+# What lies beside the files whose sizes the engine counts.
 _UNCOUNTED = frozenset(
     {"checksums.txt", "columns.txt", "columns_substreams.txt", "default_compression_codec.txt", "metadata_version.txt"}
 )
@@ -30,6 +32,10 @@ _MERGED = (
     f"AND (level > 0 OR data_version > min_block_number)"
 )
 _PUT_ASIDE = f"SELECT name FROM system.detached_parts WHERE {_OF_TABLE} AND reason = 'broken-on-start'"
+# Enough for all writers at work at a time, twice.
+_NEWEST_PARTS = 16
+_NO_SPACE = 243
+_NO_SUCH_PART = 232
 _WRITERS_SECONDS = 10.0
 # The engine deletes what is two seconds old, `old_parts_lifetime`: nothing that was merged since such a look.
 _FRESH_SECONDS = 0.5
@@ -39,10 +45,14 @@ log = logging.getLogger(__name__)
 
 
 class Parts:
-    """The parts of an engine's table. `ask` runs a statement and gives its output, raising `StoreError`."""
+    """The parts of an engine's table. `ask` runs a statement and gives its output, raising `StoreError`.
+
+    `damaged` are inserted parts that are still to be dropped; queries leave them out.
+    """
 
     def __init__(self, ask: Callable[[str], bytes]) -> None:
         self._ask = ask
+        self.damaged: set[str] = set()
         self.merges_held = False
         self._known: set[str] = set()
         self._table = threading.Condition()
@@ -57,9 +67,15 @@ class Parts:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Who changes the table does it in here, and waits while it is attached again."""
+        """Who changes the table does it in here, and waits while it is attached again.
+
+        Raises `StoreError` while a damaged part is there: it may be readable after a restart, and its rows must not be
+        there twice then.
+        """
         with self._table:
             self._table.wait_for(lambda: not self._leaving)
+            if self.damaged:
+                raise StoreError("a damaged part is still to be dropped", engine_code=_NO_SPACE)
             self._writers += 1
         try:
             yield
@@ -68,8 +84,29 @@ class Parts:
                 self._writers -= 1
                 self._table.notify_all()
 
+    def check_inserted(self, partition: int) -> None:
+        """Raises `StoreError` if one of the parts that were just inserted is damaged; it is dropped soon."""
+        newest = (
+            f"SELECT name FROM system.parts WHERE {_OF_TABLE} AND active AND level = 0 AND partition = '{partition}' "
+            f"ORDER BY min_block_number DESC LIMIT {_NEWEST_PARTS}"
+        )
+        damaged = {name for name in self._ask(newest).decode().split() if not self._is_right(name)}
+        if damaged:
+            self.damaged |= damaged
+            raise StoreError("the disk was full while a block was written", engine_code=_NO_SPACE)
+
+    def _is_right(self, part: str) -> bool:
+        try:
+            answer = self._ask(f"CHECK TABLE {TABLE} PART '{part}' SETTINGS check_query_single_value_result = 0")
+        except StoreError as error:
+            # Merged or dropped since it was listed.
+            if error.engine_code == _NO_SUCH_PART:
+                return True
+            raise
+        return answer.split(b"\t")[1:2] == [b"1"]
+
     def mind(self) -> None:
-        """Replace what merges did not write whole, or else delete what they had read. Takes a moment.
+        """Do away with damaged parts, and with what merges have read where there are none. Takes a moment.
 
         By one thread, again and again. Raises `StoreError`: the next time goes on from there.
         """
@@ -80,6 +117,25 @@ class Parts:
             self._ask(f"SYSTEM START CLEANUP {TABLE}")
             time.sleep(_DELETE_SECONDS)
             self._ask(f"SYSTEM STOP CLEANUP {TABLE}")
+        for part in sorted(self.damaged):
+            try:
+                self.drop(f"PART '{part}'")
+            except StoreError as error:
+                if error.engine_code != _NO_SUCH_PART:
+                    raise
+            self.damaged.discard(part)
+
+    def drop(self, what: str) -> None:
+        """Drop a part or a partition, by the thread that minds. Raises `StoreError`.
+
+        The engine then also deletes what is old, whatever it was told: so a look goes before it, and it may not take
+        long.
+        """
+        self._look()
+        try:
+            self._ask(f"ALTER TABLE {TABLE} DROP {what} SETTINGS lock_acquire_timeout = 1")
+        except QueryTooExpensive as error:
+            raise StoreError(error.message) from None
 
     def hold_merges(self, hold: bool) -> None:
         """Let no merge begin or go on, or let them go on. Raises `StoreError`."""
@@ -124,7 +180,9 @@ class Parts:
         self._ask(f"SYSTEM STOP CLEANUP {TABLE}")
 
     def _rows(self) -> int:
-        return int(self._ask(f"SELECT sum(rows) FROM system.parts WHERE {_OF_TABLE} AND active"))
+        damaged = "".join(f", '{part}'" for part in self.damaged)
+        sql = f"SELECT sum(rows) FROM system.parts WHERE {_OF_TABLE} AND active AND name NOT IN (''{damaged})"
+        return int(self._ask(sql))
 
     def _aside(self) -> set[str]:
         return set(self._ask(_PUT_ASIDE).decode().split())
@@ -142,7 +200,7 @@ class Parts:
 
 
 def _is_whole(part: Path, size: int) -> bool:
-    """Whether the files of a part have the bytes that the engine counts, and those that it does not count have some."""
+    """Whether the files of a part have the bytes that the engine counts, and none is empty that should not be."""
     if not part.is_dir():
         return True  # dropped since it was listed
     counted = 0
@@ -150,8 +208,13 @@ def _is_whole(part: Path, size: int) -> bool:
         if not file.is_file():
             continue
         length = file.stat().st_size
+        if not length and not _may_be_empty(file):
+            return False
         if file.name not in _UNCOUNTED:
             counted += length
-        elif not length:
-            return False
     return counted >= size
+
+
+def _may_be_empty(file: Path) -> bool:
+    """Of a column that has its default value nearly everywhere, only the other values are written."""
+    return file.suffix == ".bin" and file.with_suffix(".sparse.idx.bin").exists()
