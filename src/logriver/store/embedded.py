@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ class Embedded:
             raise _translated(error) from None
         self._node = node
         self.query_text(ddl.create_table(slice_bytes))
-        self._parts = Parts(self.query_text)
+        self._parts = Parts(self.query_text, self._alone)
         self.set_promoted(promoted)
 
     def set_promoted(self, promoted: frozenset[str]) -> None:
@@ -164,6 +165,9 @@ class Embedded:
 
     def _is_tight(self) -> bool:
         return shutil.disk_usage(self._directory).free < _TIGHT_BYTES
+
+    def _alone(self) -> AbstractContextManager[None]:
+        return self._sessions.alone(lambda: self.query_text("KILL QUERY WHERE 1 ASYNC"))
 
     def mind_parts(self) -> None:
         """See `WatchedStore.mind_parts`."""

@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from logriver import clock, metrics
@@ -45,13 +45,15 @@ log = logging.getLogger(__name__)
 
 
 class Parts:
-    """The parts of an engine's table. `ask` runs a statement and gives its output, raising `StoreError`.
+    """The parts of an engine's table. `ask` runs a statement and gives its output, raising `StoreError`; in `alone`
+    only this thread can.
 
     `damaged` are inserted parts that are still to be dropped; queries leave them out.
     """
 
-    def __init__(self, ask: Callable[[str], bytes]) -> None:
+    def __init__(self, ask: Callable[[str], bytes], alone: Callable[[], AbstractContextManager[None]]) -> None:
         self._ask = ask
+        self._alone = alone
         self.damaged: set[str] = set()
         self.merges_held = False
         self._known: set[str] = set()
@@ -164,11 +166,13 @@ class Parts:
                 self._table.notify_all()
                 raise StoreError("a merged part is damaged and cannot be replaced while a block is being stored")
         try:
-            rows, aside = self._rows(), self._aside()
-            self._ask(f"DETACH TABLE {TABLE} SYNC")
-            self._detached = True
-            self._attach()
-            self._tidy(sorted(self._aside() - aside), rows - self._rows())
+            # The engine does not attach a table that a query still uses.
+            with self._alone():
+                rows, aside = self._rows(), self._aside()
+                self._ask(f"DETACH TABLE {TABLE} SYNC")
+                self._detached = True
+                self._attach()
+                self._tidy(sorted(self._aside() - aside), rows - self._rows())
         finally:
             with self._table:
                 self._leaving = False
@@ -216,5 +220,5 @@ def _is_whole(part: Path, size: int) -> bool:
 
 
 def _may_be_empty(file: Path) -> bool:
-    """Of a column that has its default value nearly everywhere, only the other values are written."""
-    return file.suffix == ".bin" and file.with_suffix(".sparse.idx.bin").exists()
+    """Of a column that has its default value everywhere no data is written. Marks and dictionaries always are."""
+    return file.suffix == ".bin" and not file.name.endswith(".dict.bin")

@@ -8,7 +8,7 @@ the session and puts it before the answer of the next one.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from logriver import clock
@@ -17,6 +17,7 @@ from logriver.store.engine import Session
 
 _MAX_IDLE = 16
 _CLOSE_SECONDS = 10.0
+_ALONE_SECONDS = 2.0
 # The newest records are read in the order of the key; to ask the index of times first, which granules may hold them,
 # costs a quarter of such a page.
 _SETUP = "SET enable_extended_results_for_datetime_functions = 1, use_skip_indexes_for_top_k = 0"
@@ -32,6 +33,7 @@ class Sessions:
         self._idle: list[Session] = []
         self._lent = 0
         self._closed = False
+        self._owner: int | None = None
         self._changed = threading.Condition()
 
     @contextmanager
@@ -46,6 +48,29 @@ class Sessions:
             raise
         self._give_back(session)
 
+    @contextmanager
+    def alone(self, hurry: Callable[[], object]) -> Iterator[None]:
+        """Inside of this block sessions are lent to this thread alone; others wait.
+
+        What is running is waited for; `hurry` ends it when that takes long. Raises `StoreError` if it does not end.
+        """
+        with self._changed:
+            self._owner = threading.get_ident()
+        try:
+            if not self._none_lent():
+                hurry()
+                if not self._none_lent():
+                    raise StoreError("queries do not end that the store waits for")
+            yield
+        finally:
+            with self._changed:
+                self._owner = None
+                self._changed.notify_all()
+
+    def _none_lent(self) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._lent, _ALONE_SECONDS)
+
     def close(self) -> None:
         """Close every session; what is running is waited for, up to ten seconds."""
         deadline = clock.monotonic() + _CLOSE_SECONDS
@@ -59,6 +84,7 @@ class Sessions:
 
     def _take(self) -> Session:
         with self._changed:
+            self._changed.wait_for(lambda: self._owner in (None, threading.get_ident()))
             if self._closed:
                 raise StoreError("the store is closed")
             self._lent += 1
