@@ -220,5 +220,5 @@ def _is_whole(part: Path, size: int) -> bool:
 
 
 def _may_be_empty(file: Path) -> bool:
-    """Of a column that has its default value everywhere no data is written. Marks and dictionaries always are."""
-    return file.suffix == ".bin" and not file.name.endswith(".dict.bin")
+    """Data of a column that has its default value everywhere, and of an index that fits into its dictionary."""
+    return file.suffix in (".bin", ".idx") and not file.name.endswith(".dict.bin")
