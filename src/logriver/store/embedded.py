@@ -24,10 +24,11 @@ import msgspec
 from logriver import clock
 from logriver.columns import ROW_COLUMNS, TABLE
 from logriver.errors import BadQuery, DataRefused, QueryTooExpensive, StoreError
-from logriver.store import ddl, pipe, promote
+from logriver.store import ddl, promote
 from logriver.store.base import Answer, Block, Limits, Param, Pieces, SliceSize
 from logriver.store.engine import ChdbError
 from logriver.store.parts import Parts
+from logriver.store.pipe import OutputPipe
 from logriver.store.sessions import Sessions
 
 # Codes that are the data's fault: parsing, types, wrong data. All others (disk full, memory, too many parts, read-only)
@@ -106,6 +107,7 @@ class Embedded:
     ) -> None:
         self._directory = directory
         self._numbers = itertools.count(1)
+        self._pipes: set[OutputPipe] = set()
         config = directory / "engine.xml"
         content = _CONFIG.format(memory_bytes=memory_bytes, cache_bytes=_CACHE_BYTES)
         # Written only if it is another one: on a full disk it could not be written again.
@@ -167,7 +169,12 @@ class Embedded:
         return shutil.disk_usage(self._directory).free < _TIGHT_BYTES
 
     def _alone(self) -> AbstractContextManager[None]:
-        return self._sessions.alone(lambda: self.query_text("KILL QUERY WHERE 1 ASYNC"))
+        return self._sessions.alone(self._end_queries)
+
+    def _end_queries(self) -> None:
+        for pipe in self._pipes.copy():
+            pipe.cut()
+        self.query_text("KILL QUERY WHERE 1 ASYNC")
 
     def mind_parts(self) -> None:
         """See `WatchedStore.mind_parts`."""
@@ -252,7 +259,12 @@ class Embedded:
             def write(path: str) -> None:
                 self.query_text(f"INSERT INTO FUNCTION file('{path}', '{format}') {sql} {settings}", params=params)
 
-            yield from pipe.read_while_written(write, lambda: self._kill(name))
+            pipe = OutputPipe(write, lambda: self._kill(name))
+            self._pipes.add(pipe)
+            try:
+                yield from pipe.pieces()
+            finally:
+                self._pipes.discard(pipe)
 
     def slices(self) -> list[SliceSize]:
         """See `Store.slices`."""

@@ -6,41 +6,78 @@ it is one file, and a slow reader holds the engine back.
 
 import os
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
+
+from logriver.errors import StoreError
 
 PIECE_BYTES = 65_536
 """The most that a pipe holds."""
 _PAUSE_SECONDS = 0.05
 
 
-def read_while_written(write: Callable[[str], object], kill: Callable[[], None]) -> Generator[bytes, None, None]:
-    """What `write` writes to the path that it is given, and then what it raised.
+class OutputPipe:
+    """One such output. `write` writes it to the path that it is given; `kill` ends `write` from outside."""
 
-    `kill` ends `write` from outside. Closing the iterator does, and returns when `write` has returned. One thread at a
-    time may use the iterator.
-    """
-    reading, writing = os.pipe()
-    failures: list[Exception] = []
+    def __init__(self, write: Callable[[str], object], kill: Callable[[], None]) -> None:
+        self._write = write
+        self._kill = kill
+        self._reading, self._writing = os.pipe()
+        self._ends = threading.Lock()
+        self._open = True
+        self._is_cut = False
+        self._failures: list[Exception] = []
+        self._writer = threading.Thread(target=self._work, name="stream", daemon=True)
 
-    def work() -> None:
+    def pieces(self) -> Iterator[bytes]:
+        """What is written, once, and then what `write` raised.
+
+        Closing the iterator ends `write`, and returns when `write` has returned. One thread at a time may use it.
+        """
+        self._writer.start()
         try:
-            write(f"/dev/fd/{writing}")
-        except Exception as error:  # noqa: BLE001  (raised again by the reader)
-            failures.append(error)
+            while piece := os.read(self._reading, PIECE_BYTES):
+                self._raise_if_cut()
+                yield piece
+            self._writer.join()
+            self._raise_if_cut()
+            if self._failures:
+                raise self._failures[0]
         finally:
-            os.close(writing)
+            # Who is stuck in writing gets an error from a pipe that nobody reads; who computes has to be killed.
+            with self._ends:
+                self._open = False
+                os.close(self._reading)
+            while self._writer.is_alive():
+                self._kill()
+                self._writer.join(_PAUSE_SECONDS)
 
-    writer = threading.Thread(target=work, name="stream", daemon=True)
-    writer.start()
+    def cut(self) -> None:
+        """Let `write` end without the reader, who may take its time and then gets `StoreError`."""
+        with self._ends:
+            if self._is_cut or not self._open:
+                return
+            # Before anything is taken from the reader: no piece that comes after a missing one is given out.
+            self._is_cut = True
+            rest = os.dup(self._reading)
+        threading.Thread(target=_discard, args=(rest,), name="discard", daemon=True).start()
+        self._kill()
+
+    def _work(self) -> None:
+        try:
+            self._write(f"/dev/fd/{self._writing}")
+        except Exception as error:  # noqa: BLE001  (raised again by the reader)
+            self._failures.append(error)
+        finally:
+            os.close(self._writing)
+
+    def _raise_if_cut(self) -> None:
+        if self._is_cut:
+            raise StoreError("the stream was cut: the store had to be alone for a moment")
+
+
+def _discard(reading: int) -> None:
     try:
-        while piece := os.read(reading, PIECE_BYTES):
-            yield piece
-        writer.join()
-        if failures:
-            raise failures[0]
+        while os.read(reading, PIECE_BYTES):
+            pass
     finally:
-        # Whoever is stuck in writing gets an error from a pipe that nobody reads; whoever computes has to be killed.
         os.close(reading)
-        while writer.is_alive():
-            kill()
-            writer.join(_PAUSE_SECONDS)
