@@ -18,7 +18,9 @@ STAMP := $(VENV)/.installed
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
+# A package that is not installed editable comes compiled; each of the processes that tests start would do it anew.
 env: $(STAMP)  ## only the environment: .venv, with .venv/bin/logriver
+	@$(BIN)/python -m compileall -q src
 
 demo: env  ## server, generator and two followed files; Ctrl-C stops all
 	@$(BIN)/logriver demo
