@@ -59,14 +59,21 @@ def tracer(trace: Path, calls: str, inject: str = "", *more: str) -> list[str]:
 
 
 CUTS = [
-    *(Cut("log", "fdatasync", when) for when in (2, 3, 6)),
-    *(Cut("log", "writev", when) for when in (2, 5)),
-    Cut("log", "fsync", 1),
-    *(Cut("log", "unlink", when) for when in (1, 2)),
-    *(Cut("state", "fdatasync", when) for when in (1, 2)),
+    *(Cut("log", "fdatasync", when) for when in (2, 6)),
+    Cut("log", "writev", 2),
+    Cut("log", "unlink", 1),
+    Cut("state", "fdatasync", 1),
     Cut("state", "pwrite64", 5),
-    *(Cut("engine", "rename", when) for when in (1, 2)),
+    Cut("engine", "rename", 1),
     Cut("engine", "fdatasync", 7),
+]
+MORE_CUTS = [
+    Cut("log", "fdatasync", 3),
+    Cut("log", "writev", 5),
+    Cut("log", "fsync", 1),
+    Cut("log", "unlink", 2),
+    Cut("state", "fdatasync", 2),
+    Cut("engine", "rename", 2),
     Cut("engine", "unlink", 8),
 ]
 
@@ -89,21 +96,32 @@ def kill_at(server: RunningServer, cut: Cut, trace: Path) -> bool:
 def test_killed_between_system_calls_every_acknowledged_record_is_there_once(
     new_server: NewServer, tmp_path: Path
 ) -> None:
-    server = new_server(**SMALL)
+    hits = kill_at_each(new_server(**SMALL), CUTS, tmp_path)
+    # A call that is never made (a merge that did not come) cuts nothing; most do.
+    assert hits["log"] >= 3, hits
+    assert hits["state"] >= 1, hits
+    assert hits["engine"] >= 1, hits
+
+
+@pytest.mark.soak
+def test_killed_between_more_system_calls(new_server: NewServer, tmp_path: Path) -> None:
+    hits = kill_at_each(new_server(**SMALL), [*CUTS, *MORE_CUTS], tmp_path)
+    assert hits["log"] >= 6, hits
+
+
+def kill_at_each(server: RunningServer, cuts: list[Cut], tmp_path: Path) -> Counter[str]:
+    """How many cuts were met, by their owners; nothing was lost or doubled, and something was sent twice."""
     hits: Counter[str] = Counter()
     with sending(server, [1, 30, 200], SEED) as clients:
         time.sleep(0.5)
-        for number, cut in enumerate(CUTS):
+        for number, cut in enumerate(cuts):
             server.kill()
             hits[cut.owner] += kill_at(server, cut, tmp_path / f"trace-{number}")
         server.wrapper = []
         server.start()
-    # A call that is never made (a merge that did not come) cuts nothing; most do.
-    assert hits["log"] >= 6, hits
-    assert hits["state"] >= 2, hits
-    assert hits["engine"] >= 2, hits
     assert_exactly_once(server, clients)
     assert sum(client.duplicates for client in clients) > 0
+    return hits
 
 
 @pytest.mark.soak

@@ -25,7 +25,7 @@ def address_of(shown: bytes) -> str:
 
 
 def test_demo_agrees_with_its_files_and_cleans_up(tmp_path: Path) -> None:
-    with start(tmp_path, "--agents", "3", "--for", "30s") as demo:
+    with start(tmp_path, "--agents", "3", "--for", "15s") as demo:
         shown = shown_until(demo, b"/logs?hostname=*")
         assert_answered_by(shown.decode().split("'")[-2], {"web-1", "web-2", "web-3"})
         rest, errors = demo.communicate(timeout=120)

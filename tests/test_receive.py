@@ -150,7 +150,7 @@ def test_a_full_backlog_is_a_429_that_keeps_nothing(new_server: NewServer, run: 
     server.stop()
     server.start()
     assert stored(server, run) == accepted
-    assert post(server, record(run, 1000)).status_code == 200
+    assert server.client.post("/api/v1/logs", content=record(run, 1000)).status_code == 200
 
 
 def test_bytes_in_flight_are_bounded_and_given_back(new_server: NewServer, run: str) -> None:

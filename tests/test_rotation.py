@@ -134,7 +134,14 @@ def rotate_and_kill(server: RunningServer, path: Path, rounds: int, pause_second
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("pattern", ["app.log*", "app.log", ""], ids=["glob", "file", "directory"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        pytest.param("app.log*", id="glob"),
+        pytest.param("app.log", id="file"),
+        pytest.param("", id="directory", marks=pytest.mark.soak),
+    ],
+)
 def test_rotated_in_every_way_and_killed_nothing_is_lost_or_doubled(
     new_server: NewServer, tmp_path: Path, pattern: str
 ) -> None:
