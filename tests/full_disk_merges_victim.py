@@ -7,6 +7,7 @@ how many damaged parts were restored and how many put aside.
 import random
 import sys
 import threading
+import time
 from pathlib import Path
 
 from logriver import metrics
@@ -33,11 +34,13 @@ class Looks(threading.Thread):
         while not self.finish.wait(LOOK_SECONDS):
             self.look()
 
-    def look(self) -> None:
+    def look(self) -> bool:
         try:
             self._store.mind_parts()
         except StoreError as error:
             print(f"look: {error}", file=sys.stderr)
+            return False
+        return True
 
 
 def main(directory: Path, seed: int) -> None:
@@ -62,7 +65,9 @@ def main(directory: Path, seed: int) -> None:
         file.unlink(missing_ok=True)
     looks.finish.set()
     looks.join()
-    looks.look()
+    # What reads a damaged block may need minutes for it.
+    while not looks.look():
+        time.sleep(LOOK_SECONDS)
     counts = store.query(f"SELECT count(), uniqExact(_seq), sum(NOT ignore(*)) FROM {TABLE}").rows[0]
     outcome = {name: int(metrics.damaged_parts.labels(outcome=name)._value.get()) for name in ("restored", "put_aside")}
     print(expected, *map(int, map(str, counts)), outcome["restored"], outcome["put_aside"])

@@ -7,7 +7,8 @@ merge has read is deleted only just after such a look.
 
 A merged part whose files are too short is replaced by what it was made of: when the table is attached again, as at any
 start, the engine puts such a part aside and takes its sources. That needs no room, and a kill in the middle of it harms
-nothing.
+nothing. Who reads a damaged block is lost to the engine for minutes (it tries every bit of it, and hears no KILL): the
+table is attached again when those have ended, and nobody waits for them.
 """
 
 import logging
@@ -31,15 +32,20 @@ _MERGED = (
     f"SELECT name, bytes_on_disk, path FROM system.parts WHERE {_OF_TABLE} AND active AND rows > 0 "
     f"AND (level > 0 OR data_version > min_block_number)"
 )
+_MERGING = f"SELECT count() FROM system.merges WHERE database = currentDatabase() AND table = '{TABLE}'"
 _PUT_ASIDE = f"SELECT name FROM system.detached_parts WHERE {_OF_TABLE} AND reason = 'broken-on-start'"
 # Enough for all writers at work at a time, twice.
 _NEWEST_PARTS = 16
 _NO_SPACE = 243
 _NO_SUCH_PART = 232
 _WRITERS_SECONDS = 10.0
+_MERGES_SECONDS = 1.0
+# Others are held back by each try to be alone.
+_ALONE_AGAIN_SECONDS = 10.0
 # The engine deletes what is two seconds old, `old_parts_lifetime`: nothing that was merged since such a look.
 _FRESH_SECONDS = 0.5
 _DELETE_SECONDS = 0.03
+_PAUSE_SECONDS = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +63,8 @@ class Parts:
         self.damaged: set[str] = set()
         self.merges_held = False
         self._known: set[str] = set()
+        self._must_replace = False
+        self._alone_again_at = 0.0
         self._table = threading.Condition()
         self._writers = 0
         self._leaving = False
@@ -141,6 +149,7 @@ class Parts:
 
     def hold_merges(self, hold: bool) -> None:
         """Let no merge begin or go on, or let them go on. Raises `StoreError`."""
+        hold |= self._must_replace
         if hold != self.merges_held:
             self._ask(f"SYSTEM {'STOP' if hold else 'START'} MERGES {TABLE}")
             self.merges_held = hold
@@ -153,12 +162,25 @@ class Parts:
             whole = name in self._known or _is_whole(Path(path), int(size))
             (merged if whole else damaged).add(name)
         self._known = merged
-        if damaged:
+        if damaged and not self._must_replace:
             log.warning("the disk was full during a merge", extra={"fields": {"parts": sorted(damaged)}})
+        self._must_replace = bool(damaged)
+        if damaged:
+            self.hold_merges(True)
+            self._await_merges()
             self._replace()
         return not damaged
 
+    def _await_merges(self) -> None:
+        deadline = clock.monotonic() + _MERGES_SECONDS
+        while int(self._ask(_MERGING)):
+            if clock.monotonic() > deadline:
+                raise StoreError("a merged part is damaged and cannot be replaced while another merge goes on")
+            time.sleep(_PAUSE_SECONDS)
+
     def _replace(self) -> None:
+        if clock.monotonic() < self._alone_again_at:
+            raise StoreError("a merged part is damaged and cannot be replaced while queries do not end")
         with self._table:
             self._leaving = True
             if not self._table.wait_for(lambda: not self._writers, _WRITERS_SECONDS):
@@ -166,8 +188,10 @@ class Parts:
                 self._table.notify_all()
                 raise StoreError("a merged part is damaged and cannot be replaced while a block is being stored")
         try:
+            self._alone_again_at = clock.monotonic() + _ALONE_AGAIN_SECONDS
             # The engine does not attach a table that a query still uses.
             with self._alone():
+                self._alone_again_at = 0.0
                 rows, aside = self._rows(), self._aside()
                 self._ask(f"DETACH TABLE {TABLE} SYNC")
                 self._detached = True
@@ -180,7 +204,7 @@ class Parts:
 
     def _attach(self) -> None:
         self._ask(f"ATTACH TABLE {TABLE}")
-        self._detached = self.merges_held = False
+        self._detached = self.merges_held = self._must_replace = False
         self._ask(f"SYSTEM STOP CLEANUP {TABLE}")
 
     def _rows(self) -> int:
