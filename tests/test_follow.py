@@ -73,6 +73,19 @@ class Ledger:
         return [batch.range for batch in self.taken if batch.range]
 
 
+@dataclass
+class Slow(Ledger):
+    """Takes a batch only when `go` is set; `asked` is, when it was given one."""
+
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def put(self, batch: Batch) -> Receipt:
+        self.asked.set()
+        await self.go.wait()
+        return await super().put(batch)
+
+
 @asynccontextmanager
 async def following(
     sink: Ledger,

@@ -8,8 +8,7 @@ import pytest
 
 from logriver.errors import Overloaded, RangeConflict
 from logriver.follow.growing_file import CHUNK_BYTES, GrowingFile
-from logriver.record import Batch, Receipt
-from tests.test_follow import Ledger, append, following, until
+from tests.test_follow import Ledger, Slow, append, following, until
 
 pytestmark = pytest.mark.anyio
 
@@ -30,16 +29,6 @@ def write(path: Path, texts: list[str]) -> None:
     append(path, "".join(f"{text}\n" for text in texts).encode())
 
 
-class Slow(Ledger):
-    """Takes a batch only when `go` is set."""
-
-    go: asyncio.Event
-
-    async def put(self, batch: Batch) -> Receipt:
-        await self.go.wait()
-        return await super().put(batch)
-
-
 async def test_the_next_chunk_is_read_while_the_sink_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     chunk_after = GrowingFile.chunk_after
@@ -51,7 +40,6 @@ async def test_the_next_chunk_is_read_while_the_sink_works(tmp_path: Path, monke
 
     monkeypatch.setattr(GrowingFile, "chunk_after", noted)
     path, sink = tmp_path / "app.log", Slow()
-    sink.go = asyncio.Event()
     write(path, lines())
     async with following(sink, f"text={path}"):
         await until(lambda: len(read) == 1)
@@ -85,7 +73,6 @@ async def test_refusals_and_conflicts_between_chunks_lose_and_double_nothing(tmp
 
 async def test_what_was_read_ahead_of_a_truncation_is_of_the_old_content(tmp_path: Path) -> None:
     path, sink = tmp_path / "app.log", Slow()
-    sink.go = asyncio.Event()
     write(path, lines())
     async with following(sink, f"text={path}"):
         await asyncio.sleep(0.3)

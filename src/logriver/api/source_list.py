@@ -41,8 +41,9 @@ class Source:
     def shown(self) -> dict[str, object]:
         """The source as an answer has it."""
         statuses = self.statuses or []
-        # Of a file that was rotated there may be two: the one at the path is the source's own.
-        own = next((status for status in statuses if status.file == self.path), statuses[-1] if statuses else None)
+        # Of a file that was rotated or deleted there may be two: the last one found at the path is the source's own.
+        at_path = [status for status in statuses if status.file == self.path]
+        own = next(reversed(at_path or statuses), None)
         held_bytes = own.held_bytes if own else self.held[-1].end
         last_event_ns = max(
             [held.last_event_ns for held in self.held] + [status.last_event_ns for status in statuses], default=0

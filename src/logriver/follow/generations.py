@@ -4,7 +4,7 @@ A generation is *claimed* by the one file that is read for it. It is *free* for 
 its own file is gone or has other content. In between, at a start, nobody knows yet, and a copy has to wait.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -159,6 +159,11 @@ class Generations:
                 keys |= by_hash.get(head_hash(head[:length]), {})
         found = [self._held[key] for key in keys if key in self._held]
         return [held for held in reversed(found) if held.end]
+
+    def claims_alike(self, head: bytes, known: Mapping[str, Claim | None]) -> dict[str, Claim]:
+        """Who claims those that begin as a file with the first bytes `head` does, but for the claims that are known."""
+        claims = {key: self._claims[key] for key in self._claimed_heads.alike(head)}
+        return {key: claim for key, claim in claims.items() if known.get(key) is not claim}
 
     def born(self, place: Place, head: bytes) -> Generation:
         """A new generation in a place."""

@@ -73,7 +73,7 @@ class GrowingFile:
         self._in_use = Lock()
         self._long_line: _LongLine | None = None
         self._compared = Mark()
-        self._same_as_other = 0
+        self._same_as: dict[Path, int] = {}
 
     def close(self) -> None:
         """Close the file; a read under way is finished first."""
@@ -119,13 +119,13 @@ class GrowingFile:
         """Whether another file has everything that this one has. Raises `OSError`."""
         end = self.size()
         with path.open("rb", buffering=0) as other:
-            at = min(self._same_as_other, end)
+            at = min(self._same_as.get(path, 0), end)
             while at < end:
                 piece = self._read(at, min(CHUNK_BYTES, end - at))
                 if not piece or os.pread(other.fileno(), len(piece), at) != piece:
                     return False
                 at += len(piece)
-        self._same_as_other = end
+        self._same_as = {path: end}
         return True
 
     def go_to(self, end: int) -> None:

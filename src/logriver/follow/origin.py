@@ -2,14 +2,14 @@
 
 A file that equals a known one up to what is held of that may be a copy of it, made by a tool that will truncate the
 other next, or a file of its own that began with the same lines. As long as the known one lives unchanged it is held
-back, because nobody can tell yet.
+back, because nobody can tell yet. So it is where nothing is held yet of the other, whose first lines are on their way.
 """
 
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from logriver.follow.generations import Generations
+from logriver.follow.generations import Claim, Generations
 from logriver.follow.growing_file import HEAD_BYTES, GrowingFile
 from logriver.record import Held
 
@@ -37,12 +37,29 @@ class OriginFinder:
 
     async def ask(self, file: GrowingFile, head: bytes) -> Origin:
         """What it is now. Raises `OSError`."""
-        for held in self._generations.alike(head):
+        alike = self._generations.alike(head)
+        compared = {held.generation.id: self._generations.claimed(held) for held in alike}
+        for held in alike:
             if self._only in ("", held.generation.id):
                 origin = await self._compare(file, held)
                 if origin:
                     return origin
-        return Origin(held_back="the file that it is a copy of" if self._only else "")
+        if self._only:
+            return Origin(held_back="the file that it is a copy of")
+        # Others may have been claimed meanwhile: when it is said to be of its own, it was compared with all.
+        while claims := self._generations.claims_alike(head, compared):
+            compared |= claims
+            for key, claim in claims.items():
+                if not await self._differs(file, key, claim):
+                    return Origin(held_back=str(claim.path))
+        return Origin()
+
+    async def _differs(self, file: GrowingFile, key: str, claim: Claim) -> bool:
+        """Whether the file is no copy of one of which nothing is held yet; not while that cannot be told."""
+        same = await asyncio.to_thread(file.is_beginning_of, claim.path)
+        unchanged = await asyncio.to_thread(_begins, claim.path, claim.head)
+        held = self._generations.get(key)
+        return unchanged and not same and not (held and held.end)
 
     async def _compare(self, file: GrowingFile, held: Held) -> Origin | None:
         """None: it is no copy of that."""
@@ -72,6 +89,12 @@ class OriginFinder:
         # The other may have been truncated meanwhile, which its reader will notice.
         changed = self._generations.get(key) is not held or not await asyncio.to_thread(_has, claim.path, held)
         return Origin(held_back=held.path) if changed or self._generations.claimed(held) is not claim else None
+
+
+def _begins(path: Path, head: bytes) -> bool:
+    """Whether the file there begins so."""
+    with path.open("rb") as file:
+        return file.read(len(head)) == head
 
 
 def _has(path: Path, held: Held) -> bool:
