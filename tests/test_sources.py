@@ -318,6 +318,21 @@ def test_of_very_many_looks_few_are_kept_and_the_age_is_never_less_than_it_is(mo
     assert unheld.seconds(5_000) == 0
 
 
+def test_of_a_path_whose_file_was_deleted_and_made_anew_the_new_one_is_shown(
+    new_server: NewServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "app.log"
+    path.write_text("the first\n")
+    server = new_server("--follow", str(path))
+    wait_until_held(server, path)
+    path.unlink()
+    path.write_text("another, which is longer\n")
+    began = time.monotonic()
+    wait_until_held(server, path)
+    # The deleted one is read on for a minute, in which somebody may still write to it.
+    assert time.monotonic() - began < 30
+
+
 def test_held_ranges_are_what_is_left_between_the_gaps() -> None:
     def gap(offset: int, size: int) -> Gap:
         return Gap(offset, size, True, "", 0)

@@ -116,9 +116,19 @@ def test_of_nothing_there_is_nothing(table: Table) -> None:
 
 
 def test_uniq_is_exact_for_many(server: RunningServer) -> None:
-    run = send(server, [{"n": number} for number in range(20_000)])
-    answer = server.client.get("/api/v1/stats", params={"q": f"{run} | stats uniq(n)"})
-    assert answer.json()["rows"] == [[20_000]]
+    run = send(server, [{"n": number} for number in range(100_000)])
+    answer = server.client.get("/api/v1/stats", params={"q": f"{run} | stats uniq(n)"}).json()
+    assert (answer["rows"], answer["exact"]) == ([[100_000]], True)
+
+
+def test_what_needs_too_much_memory_to_be_exact_says_so(new_server: Callable[..., RunningServer]) -> None:
+    server = new_server(LOGRIVER_MAX_QUERY_MEMORY_BYTES="40000000")
+    run = send(server, [{"n": number} for number in range(400_000)])
+    figures = {"uniq(n)": 400_000, "p50(n)": 200_000}
+    for figure, expected in figures.items():
+        answer = server.client.get("/api/v1/stats", params={"q": f"{run} | stats {figure}"}).json()
+        assert answer["exact"] is (figure == "p50(n)")
+        assert answer["rows"][0][0] == pytest.approx(expected, rel=0.01)
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """Pipes to SQL: `| stats`, `| top` over the records, then any pipes over the result before, each a SELECT around it.
 
 Figures. Counts and sums are exact. `p50`, `p90`, `p99` are values that occur, the one at place `int(share * n)` of the
-sorted ones, while a query may keep them all (`EXACT_BYTES` each); beyond, within 0.1 % of it, in constant memory.
-`uniq` is exact up to 65,000 different values and within 1 % beyond. Numbers are numbers and texts that are wholly one;
-others, and records without the field, are left out.
+sorted ones, while a query may keep them all; beyond, within 0.1 % of it, in constant memory. `uniq` is exact in the
+same way, and within 1 % beyond. Numbers are numbers and texts that are wholly one; others, and records without the
+field, are left out.
 """
 
 import itertools
@@ -17,8 +17,10 @@ from logriver.query.binding import Condition
 from logriver.query.field_sql import Value
 from logriver.query.tree import Aggregate, Bin, Eval, Limit, Pipe, Query, Search, Sort, Stats, Top, Where
 
-EXACT_BYTES = 32
+_PERCENTILE_BYTES = 32
 """What a query needs for each record of an exact percentile: the value, twice while its array grows, on two threads."""
+_UNIQ_BYTES = 128
+"""The same for an exact `uniq`: a hash of 16 bytes, in a table that is a quarter full at least, on two threads."""
 MAX_GROUPS = 500_000
 """Groups of one `stats` or `top`."""
 MAX_COLUMNS = 100
@@ -48,10 +50,13 @@ class _Source:
     order: list[str] = field(default_factory=list)
 
 
-def percentiles(pipes: Sequence[Pipe]) -> int:
-    """How many figures depend on how many rows are looked at."""
-    stats = [pipe for pipe in pipes if isinstance(pipe, Stats)]
-    return sum(aggregate.function in _PERCENTILES for pipe in stats for aggregate in pipe.aggregates)
+def exact_bytes(pipes: Sequence[Pipe]) -> int:
+    """What a query needs for each record that is looked at, for its figures to be exact."""
+    functions = [aggregate.function for pipe in pipes if isinstance(pipe, Stats) for aggregate in pipe.aggregates]
+    kept = (
+        _PERCENTILE_BYTES * (function in _PERCENTILES) + _UNIQ_BYTES * (function == "uniq") for function in functions
+    )
+    return sum(kept)
 
 
 def statistic(search: Search, wanted: Condition, zone: str, exact: bool, max_rows: int) -> Statistic:
@@ -152,7 +157,7 @@ class _Compiler:
             raise BadQuery(f"{function!r} needs a field", hint=f"such as: | stats {function}(latency)")
         suffix, condition = ("If", f", {only}") if only else ("", "")
         if function == "uniq":
-            return Value(f"uniq{suffix}({value.nullable}{condition})", "number")
+            return Value(f"{'uniqExact' if self._exact else 'uniq'}{suffix}({value.nullable}{condition})", "number")
         if value.kind == "time":
             if function not in ("min", "max"):
                 raise BadQuery(f"{function!r} of times has no meaning", hint="times have: min, max, count, uniq")

@@ -9,7 +9,7 @@ from logriver.columns import TABLE
 from logriver.errors import QueryTooExpensive
 from logriver.query import parser
 from logriver.query.binding import Condition
-from logriver.query.pipes_sql import EXACT_BYTES, MAX_GROUPS, Statistic, percentiles, statistic
+from logriver.query.pipes_sql import MAX_GROUPS, Statistic, exact_bytes, statistic
 from logriver.query.tree import Search
 from logriver.search import zone
 from logriver.search.cost import Cost
@@ -35,7 +35,7 @@ class Question:
 class Table:
     """Names of the columns, rows of numbers, texts, times (RFC 3339) and None.
 
-    `complete` is whether these are all rows, `exact` whether percentiles are.
+    `complete` is whether these are all rows, `exact` whether percentiles and `uniq` are.
     """
 
     columns: list[str]
@@ -78,13 +78,13 @@ class Statistics:
         return where(search.where, times, self._mark(), self._promoted())
 
     async def _exact(self, search: Search, times: Times, cost: Cost) -> bool:
-        """Whether there are few enough rows to keep each value of each percentile."""
-        kept = percentiles(search.pipes)
-        if not kept:
+        """Whether there are few enough rows to keep what exact figures need."""
+        bytes_each = exact_bytes(search.pipes)
+        if not bytes_each:
             return True
         wanted = self._wanted(search, times)
         looked_at = await estimate(self._desk, "stats", f"SELECT 1 FROM {TABLE} WHERE {wanted.sql}", wanted.params)
-        return kept * looked_at.rows * EXACT_BYTES <= self._desk.query_memory_bytes
+        return bytes_each * looked_at.rows <= self._desk.query_memory_bytes
 
     async def _ask(self, made: Statistic, wanted: Condition) -> Answer:
         try:
