@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from logriver import metrics
-from logriver.errors import Overloaded, Unauthenticated
+from logriver.errors import Overloaded, Unauthenticated, Unavailable
 from logriver.follow import follower, reader
 from logriver.queue.ledger import FORGET_AFTER_NS
 from tests.test_follow import OFFSET, Ledger, Slow, append, following, until
@@ -345,6 +345,34 @@ async def test_a_copy_that_is_made_while_the_first_lines_are_on_their_way_is_not
         await until(lambda: "three" in sink.messages())
         await asyncio.sleep(1.2)
     assert sorted(sink.messages()) == sorted(["one", "two", "three"] + ["new, and more than there was"] * truncated)
+
+
+async def test_a_copy_is_read_on_although_the_sink_was_away_when_it_was_found(tmp_path: Path) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    append(path, b"one\n")
+    async with following(sink, tmp_path / "app.log*"):
+        await until(lambda: sink.messages() == ["one"])
+    append(path, b"two\n")
+    (tmp_path / "app.log.1").write_bytes(path.read_bytes())
+    os.truncate(path, 0)
+    append(path, b"new\n")
+    failures = iter([Unavailable("away")] * 3)
+    sink.failing = lambda: next(failures, None)
+    async with following(sink, tmp_path / "app.log*"):
+        await until(lambda: sorted(sink.messages()) == ["new", "one", "two"], 20)
+
+
+@pytest.mark.parametrize("pattern", ["app.log", "app.log*"])
+async def test_a_new_file_with_the_same_header_does_not_wait_for_the_renamed_one(tmp_path: Path, pattern: str) -> None:
+    path, sink = tmp_path / "app.log", Ledger()
+    append(path, b"the header\n")
+    async with following(sink, tmp_path / pattern):
+        await until(lambda: len(sink.messages()) == 1)
+        append(path, b"one\ntwo\nthree\n")
+        await until(lambda: len(sink.messages()) == 4)
+        path.rename(tmp_path / "app.log.1")
+        append(path, b"the header\nnew\n")
+        await until(lambda: sink.messages()[4:] == ["the header", "new"])
 
 
 async def test_files_that_begin_alike_and_go_on_otherwise_do_not_wait_for_each_other(tmp_path: Path) -> None:

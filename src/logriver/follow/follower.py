@@ -201,6 +201,8 @@ class Follower:
                 self._lose(reader, key)
             by_path[str(file.path)] = by_path[str(file.real_path)] = reader
             reader.where, reader.rotated = file.real_path, str(file.path) != reader.first_path
+            if reader.generation:
+                self._generations.moved(reader.generation, file.real_path)
             _wake_if_changed(reader, file)
         self._by_path = by_path
         gone = self._readers.keys() - found.keys()

@@ -5,7 +5,8 @@ its own file is gone or has other content. In between, at a start, nobody knows 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -133,6 +134,25 @@ class Generations:
         self._claims[generation.id] = Claim(path, head, next(self._numbers))
         self._claimed_heads.add(generation.id, head)
         self._displaced.pop(generation.id, None)
+
+    @contextmanager
+    def claiming(self, generation: Generation, path: Path, head: bytes) -> Iterator[None]:
+        """A file has it from now on; if the block raises, nobody does, as before."""
+        displaced = generation.id in self._displaced
+        self.claim(generation, path, head)
+        try:
+            yield
+        except BaseException:
+            self.release(generation)
+            if displaced:
+                self._displaced[generation.id] = None
+            raise
+
+    def moved(self, generation: Generation, path: Path) -> None:
+        """The path of its file is another now."""
+        claim = self._claims.get(generation.id)
+        if claim and claim.path != path:
+            self._claims[generation.id] = replace(claim, path=path)
 
     def release(self, generation: Generation) -> None:
         """Its file is no longer read."""

@@ -85,6 +85,13 @@ class GrowingFile:
         with self._in_use:
             return os.fstat(self._file.fileno())
 
+    def is_at(self, path: Path) -> bool:
+        """Whether a path leads to the open file."""
+        try:
+            return os.path.samestat(path.stat(), self.stat())
+        except OSError:
+            return False
+
     def size(self) -> int:
         """How long the content is."""
         return self.stat().st_size

@@ -56,6 +56,9 @@ class OriginFinder:
 
     async def _differs(self, file: GrowingFile, key: str, claim: Claim) -> bool:
         """Whether the file is no copy of one of which nothing is held yet; not while that cannot be told."""
+        if await asyncio.to_thread(file.is_at, claim.path):
+            # The other was renamed to where nobody follows it: this is the new one.
+            return True
         same = await asyncio.to_thread(file.is_beginning_of, claim.path)
         unchanged = await asyncio.to_thread(_begins, claim.path, claim.head)
         held = self._generations.get(key)
@@ -83,6 +86,9 @@ class OriginFinder:
             # A whole head that was compared is more than equal first lines.
             copied = self._beginning_of == (key, size) and size > HEAD_BYTES and self._generations.displaced(held)
             return Origin(copied_bytes=size) if copied else None
+        if await asyncio.to_thread(file.is_at, claim.path):
+            # The other was renamed to where nobody follows it: this is the new one.
+            return None
         if await asyncio.to_thread(file.is_beginning_of, claim.path):
             self._beginning_of = (key, size)
             return Origin(held_back=held.path)

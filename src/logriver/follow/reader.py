@@ -252,20 +252,20 @@ class FileReader:
         if origin.takes_over:
             return await self._resume(file, origin.takes_over)
         generation = self._generations.born(self.place, head)
-        self._generations.claim(generation, self.where, head)
-        if self._old_bytes or origin.copied_bytes:
-            old = await asyncio.to_thread(file.old_lines, self._old_bytes or origin.copied_bytes)
-            reason = "a copy of what is held elsewhere" if origin.copied_bytes else "there before it was followed"
-            left_out = Gap(0, old.after.end, True, reason, clock.now_ns(), lost=False)
-            await self._hand_over(file, generation, old, Decoded(), left_out if old.after.end else None)
+        with self._generations.claiming(generation, self.where, head):
+            if self._old_bytes or origin.copied_bytes:
+                old = await asyncio.to_thread(file.old_lines, self._old_bytes or origin.copied_bytes)
+                reason = "a copy of what is held elsewhere" if origin.copied_bytes else "there before it was followed"
+                left_out = Gap(0, old.after.end, True, reason, clock.now_ns(), lost=False)
+                await self._hand_over(file, generation, old, Decoded(), left_out if old.after.end else None)
         return generation
 
     async def _resume(self, file: GrowingFile, held: Held) -> Generation:
         """Go on with a generation that is known, here or in a file of which this is a copy."""
         generation, is_moved = held.generation, held.place != self.place
-        self._generations.claim(generation, self.where, file.head(HEAD_BYTES))
-        if held.gone_ns or is_moved:
-            await self._generations.put_state(held, place=self.place if is_moved else None)
+        with self._generations.claiming(generation, self.where, file.head(HEAD_BYTES)):
+            if held.gone_ns or is_moved:
+                await self._generations.put_state(held, place=self.place if is_moved else None)
         self.path = held.path
         self._move_to(Mark(held.end, held.crc, held.tail))
         return generation

@@ -39,6 +39,7 @@ _NEWEST_PARTS = 16
 _NO_SPACE = 243
 _NO_SUCH_PART = 232
 _WRITERS_SECONDS = 10.0
+_CHECK_SECONDS = 30.0
 _MERGES_SECONDS = 1.0
 # Others are held back by each try to be alone.
 _ALONE_AGAIN_SECONDS = 10.0
@@ -100,14 +101,28 @@ class Parts:
             f"SELECT name FROM system.parts WHERE {_OF_TABLE} AND active AND level = 0 AND partition = '{partition}' "
             f"ORDER BY min_block_number DESC LIMIT {_NEWEST_PARTS}"
         )
-        damaged = {name for name in self._ask(newest).decode().split() if not self._is_right(name)}
+        damaged = {name for name in self._ask_until_answered(newest).decode().split() if not self._is_right(name)}
         if damaged:
             self.damaged |= damaged
             raise StoreError("the disk was full while a block was written", engine_code=_NO_SPACE)
 
+    def _ask_until_answered(self, sql: str) -> bytes:
+        """The output; asked again for a while, because what is not known to be damaged is taken for stored."""
+        deadline = clock.monotonic() + _CHECK_SECONDS
+        while True:
+            try:
+                return self._ask(sql)
+            except (StoreError, QueryTooExpensive) as error:
+                if (
+                    isinstance(error, StoreError) and error.engine_code == _NO_SUCH_PART
+                ) or clock.monotonic() > deadline:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
+
     def _is_right(self, part: str) -> bool:
+        sql = f"CHECK TABLE {TABLE} PART '{part}' SETTINGS check_query_single_value_result = 0"
         try:
-            answer = self._ask(f"CHECK TABLE {TABLE} PART '{part}' SETTINGS check_query_single_value_result = 0")
+            answer = self._ask_until_answered(sql)
         except StoreError as error:
             # Merged or dropped since it was listed.
             if error.engine_code == _NO_SUCH_PART:
@@ -122,6 +137,8 @@ class Parts:
         """
         if self._detached:
             self._attach()
+        # Only a look says that sources may go; the last one may have been cut off before it said that they must stay.
+        self._ask(f"SYSTEM STOP CLEANUP {TABLE}")
         started = clock.monotonic()
         if self._look() and clock.monotonic() - started < _FRESH_SECONDS:
             self._ask(f"SYSTEM START CLEANUP {TABLE}")
@@ -150,9 +167,13 @@ class Parts:
     def hold_merges(self, hold: bool) -> None:
         """Let no merge begin or go on, or let them go on. Raises `StoreError`."""
         hold |= self._must_replace
-        if hold != self.merges_held:
-            self._ask(f"SYSTEM {'STOP' if hold else 'START'} MERGES {TABLE}")
-            self.merges_held = hold
+        if hold:
+            # Told again each time, and taken for held before: it may fail and hold them all the same.
+            self.merges_held = True
+            self._ask(f"SYSTEM STOP MERGES {TABLE}")
+        elif self.merges_held:
+            self._ask(f"SYSTEM START MERGES {TABLE}")
+            self.merges_held = False
 
     def _look(self) -> bool:
         merged: set[str] = set()
@@ -193,8 +214,9 @@ class Parts:
             with self._alone():
                 self._alone_again_at = 0.0
                 rows, aside = self._rows(), self._aside()
-                self._ask(f"DETACH TABLE {TABLE} SYNC")
+                # It may fail and be detached all the same.
                 self._detached = True
+                self._ask(f"DETACH TABLE {TABLE} SYNC")
                 self._attach()
                 self._tidy(sorted(self._aside() - aside), rows - self._rows())
         finally:
@@ -203,9 +225,10 @@ class Parts:
                 self._table.notify_all()
 
     def _attach(self) -> None:
-        self._ask(f"ATTACH TABLE {TABLE}")
-        self._detached = self.merges_held = self._must_replace = False
+        self._ask(f"ATTACH TABLE IF NOT EXISTS {TABLE}")
         self._ask(f"SYSTEM STOP CLEANUP {TABLE}")
+        self._ask(f"SYSTEM START MERGES {TABLE}")
+        self._detached = self.merges_held = self._must_replace = False
 
     def _rows(self) -> int:
         damaged = "".join(f", '{part}'" for part in self.damaged)

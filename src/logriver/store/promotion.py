@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from logriver import clock
-from logriver.errors import BadRequest, Overloaded, StoreError, Unavailable, Unprocessable
+from logriver.errors import BadRequest, LogriverError, Overloaded, Unavailable, Unprocessable
 from logriver.store import promote
 from logriver.store.field_uses import FieldUses
 from logriver.store.promote import MAX_PROMOTED
@@ -121,7 +121,7 @@ class Promotion:
         while not self._stopped.wait(LOOK_SECONDS):
             try:
                 self.look()
-            except (StoreError, Overloaded) as error:
+            except LogriverError as error:
                 log.warning("fields could not be promoted, trying again", extra={"fields": {"error": error.message}})
 
     def _promote_by_use(self, key: str) -> None:
