@@ -17,7 +17,7 @@ from tests.crash_clients import wait_until_stored
 RECORDS = 50
 MAX_BATCHES = 400
 PAUSE_SECONDS = 0.3
-LOOK_SECONDS = 2.5
+LOOK_SECONDS = 10.0
 PART = re.compile(r"(\d+)_(\d+)_(\d+)_(\d+)")
 
 
