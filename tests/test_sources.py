@@ -180,6 +180,35 @@ def test_of_an_agents_file_is_shown_what_it_says_and_what_is_held_when_it_is_gon
     assert logriver("verify", str(path), str(path), LOGRIVER_SERVER=server.url).returncode == 0
 
 
+def test_an_agent_may_have_the_name_of_its_server(new_server: NewServer, tmp_path: Path) -> None:
+    """As both have where nobody gives them one: a server that follows nothing leaves the agent's files to the agent."""
+    path = tmp_path / "app.log"
+    path.write_text("one\n")
+    server = new_server(LOGRIVER_NAME="web1")
+    agent = RunningAgent(tmp_path / "agent.log", "--server", server.url, "--name", "web1", f"{path}*")
+    wait_until_held(server, path)
+    path.rename(f"{path}.1")
+    agent.kill()
+    server.stop()
+    with Path(f"{path}.1").open("a") as file:
+        file.write("two\n")
+    server.start()
+    # Longer than a look: the lines are the agent's to send, in the format of the agent's file.
+    time.sleep(2)
+    (source,) = sources(server)["sources"]
+    assert (source["connected"], source["held_bytes"]) == (False, 4)
+    agent = RunningAgent(tmp_path / "agent.log", "--server", server.url, "--name", "web1", f"{path}*")
+    try:
+        until(
+            lambda: [(one["held_bytes"], one["file"]) for one in sources(server)["sources"]] == [(8, f"{path}.1")],
+            lambda: sources(server),
+        )
+        (source,) = sources(server)["sources"]
+        assert (source["path"], source["connected"], source["error"]) == (str(path), True, "")
+    finally:
+        agent.kill()
+
+
 def test_gaps_and_last_events_outlive_a_crash(new_server: NewServer, tmp_path: Path) -> None:
     path = tmp_path / "app.log"
     path.write_text("one\n")

@@ -232,7 +232,9 @@ class _Server:
     def _followed(self) -> Statuses:
         """What each connected follower says of its files."""
         agents, name = self._agents.statuses(), self._follower.name
-        return {**agents, name: [*self._follower.sources(), *agents.get(name, [])]}
+        own = self._follower.sources()
+        # An agent on this machine has the same name, unless one is given to it.
+        return {**agents, name: [*own, *agents.get(name, [])]} if own else agents
 
     def _format_of(self, source: str) -> str | None:
         """The format of a file that this server or a connected agent follows, by its path."""

@@ -149,7 +149,7 @@ class Follower:
             SourceStatus(str(source.path), source.rules.format or "", 0, 0, 0, "no such file yet")
             for source in self._empty
         )
-        shown = statuses(list(self._readers.values()), self._generations)
+        shown = statuses(list(self._readers.values()), self._generations, self._means)
         seen = {status.path for status in shown}
         journals = (journal.status() for journal in self._journals)
         return [*shown, *(status for status in empty if status.path not in seen), *journals]
@@ -267,7 +267,7 @@ class Follower:
             while self._lost:
                 await self._settling.unopened(*self._lost[0])
                 del self._lost[0]
-            for held in self._generations.unsettled():
+            for held in filter(self._is_ours, self._generations.unsettled()):
                 await self._settling.truncated(held)
             beside: dict[Path, list[FoundFile]] = {}
             for path in {file.path for file in found.values()} | {Path(held.path) for held in self._generations.all()}:
@@ -289,9 +289,18 @@ class Follower:
             log.warning("what became of files that are gone is not found out yet: %s", error)
             self._settle_at = 0
 
+    def _means(self, path: Path) -> bool:
+        """Whether a path is one that is followed. A server and an agent on one machine have one name and one ledger."""
+        return any(source.means(path) for source in self._sources)
+
+    def _is_ours(self, held: Held) -> bool:
+        """Whether it is for us to find out what became of it."""
+        return self._generations.displaced(held) or self._means(Path(held.path))
+
     def _is_missing(self, held: Held, found: dict[Place, FoundFile]) -> bool:
         gone = held.over or held.gone_ns or self._generations.displaced(held)
-        return not gone and held.place not in found and held.place not in self._readers
+        elsewhere = held.place not in found and held.place not in self._readers
+        return not gone and elsewhere and self._is_ours(held)
 
     def _gone(self, key: Place) -> None:
         """No path leads to the file any more: read what is left of it, later let go."""

@@ -1,6 +1,8 @@
 """What is shown of followed files."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from logriver.follow.generations import Generations
 from logriver.follow.reader import FileReader
@@ -45,14 +47,16 @@ class SourceStatus:
         return max(0, self.size_bytes - self.held_bytes)
 
 
-def statuses(readers: list[FileReader], generations: Generations) -> list[SourceStatus]:
-    """One for each file that is followed; sources without a file but with a past come last."""
+def statuses(
+    readers: list[FileReader], generations: Generations, is_followed: Callable[[Path], bool]
+) -> list[SourceStatus]:
+    """One for each file that is followed; followed paths without a file but with a past come last."""
     by_path: dict[str, list[Held]] = {}
     for held in generations.all():
         by_path.setdefault(held.path, []).append(held)
     shown = [_status(reader, by_path, generations) for reader in readers]
     past = by_path.keys() - {status.path for status in shown}
-    return shown + [_past(path, by_path[path], generations) for path in sorted(past)]
+    return shown + [_past(path, by_path[path], generations) for path in sorted(past) if is_followed(Path(path))]
 
 
 def _status(reader: FileReader, by_path: dict[str, list[Held]], generations: Generations) -> SourceStatus:
