@@ -52,10 +52,10 @@ log = logging.getLogger(__name__)
 
 
 class Parts:
-    """The parts of an engine's table. `ask` runs a statement and gives its output, raising `StoreError`; in `alone`
-    only this thread can.
+    """The parts of an engine's table.
 
-    `damaged` are inserted parts that are still to be dropped; queries leave them out.
+    `ask` runs a statement and gives its output, raising `StoreError`; inside of `alone` only this thread can. `damaged`
+    are inserted parts that are still to be dropped; queries leave them out.
     """
 
     def __init__(self, ask: Callable[[str], bytes], alone: Callable[[], AbstractContextManager[None]]) -> None:
@@ -101,9 +101,12 @@ class Parts:
             f"SELECT name FROM system.parts WHERE {_OF_TABLE} AND active AND level = 0 AND partition = '{partition}' "
             f"ORDER BY min_block_number DESC LIMIT {_NEWEST_PARTS}"
         )
-        damaged = {name for name in self._ask_until_answered(newest).decode().split() if not self._is_right(name)}
-        if damaged:
-            self.damaged |= damaged
+        names = self._ask_until_answered(newest).decode().split()
+        for name in names:
+            # Known from here on, also if the check of the next one fails.
+            if not self._is_right(name):
+                self.damaged.add(name)
+        if not self.damaged.isdisjoint(names):
             raise StoreError("the disk was full while a block was written", engine_code=_NO_SPACE)
 
     def _ask_until_answered(self, sql: str) -> bytes:
@@ -112,10 +115,11 @@ class Parts:
         while True:
             try:
                 return self._ask(sql)
-            except (StoreError, QueryTooExpensive) as error:
-                if (
-                    isinstance(error, StoreError) and error.engine_code == _NO_SUCH_PART
-                ) or clock.monotonic() > deadline:
+            except QueryTooExpensive:
+                if clock.monotonic() > deadline:
+                    raise
+            except StoreError as error:
+                if error.engine_code == _NO_SUCH_PART or clock.monotonic() > deadline:
                     raise
             time.sleep(_PAUSE_SECONDS)
 

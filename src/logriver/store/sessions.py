@@ -102,7 +102,7 @@ class Sessions:
         with self._changed:
             self._lent -= 1
             self._changed.notify_all()
-            if session is not None and len(self._idle) < _MAX_IDLE:
+            if session is not None and not self._closed and len(self._idle) < _MAX_IDLE:
                 self._idle.append(session)
                 return
         if session is not None:
