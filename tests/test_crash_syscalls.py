@@ -107,6 +107,8 @@ def test_killed_between_system_calls_every_acknowledged_record_is_there_once(
 def test_killed_between_more_system_calls(new_server: NewServer, tmp_path: Path) -> None:
     hits = kill_at_each(new_server(**SMALL), [*CUTS, *MORE_CUTS], tmp_path)
     assert hits["log"] >= 6, hits
+    assert hits["state"] >= 2, hits
+    assert hits["engine"] >= 2, hits
 
 
 def kill_at_each(server: RunningServer, cuts: list[Cut], tmp_path: Path) -> Counter[str]:

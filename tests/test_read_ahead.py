@@ -57,7 +57,7 @@ async def test_refusals_and_conflicts_between_chunks_lose_and_double_nothing(tmp
 
     def failing() -> Exception | None:
         held = sink.held_bytes()
-        match choice.randrange(6):
+        match choice.randrange(4):
             case 0:
                 return Overloaded("later", retry_after_seconds=0)
             case 1:

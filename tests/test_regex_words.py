@@ -44,7 +44,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=2_000)
 @given(st.lists(PIECES, max_size=12).map("".join), st.text("ab1 -.é", max_size=20))
 def test_a_text_that_matches_holds_the_words(pattern: str, text: str) -> None:
     try:
