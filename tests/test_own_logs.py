@@ -83,6 +83,8 @@ def test_a_stop_loses_no_line_and_a_kill_at_most_the_last_second(talkative: Runn
     killed_at_once = trace(talkative)
     talkative.kill()
     talkative.start()
+    # What was not verified when it was killed is shown a moment later.
+    wait_for_line(talkative, f"trace_id:{stored}")
     assert len(talkative.search(q=f"trace_id:{stored}")) == 1
     assert len(talkative.search(q=f"trace_id:{killed_at_once}")) <= 1
 
