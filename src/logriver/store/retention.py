@@ -164,10 +164,11 @@ class Retention:
 
     def _drop(self, size: SliceSize, content: _Content) -> None:
         self._memory.begin_removal(size.slice, content.rows)
+        # From here on they are removed, also when the drop itself has to be tried again.
         self.removed += content.rows
+        metrics.removed.inc(content.rows)
         self._finish()
         self._contents.pop(size.slice, None)
-        metrics.removed.inc(content.rows)
         fields = {"slice": size.slice, "records": content.rows, "bytes": size.bytes}
         log.info("removed the oldest slice", extra={"fields": fields})
 
