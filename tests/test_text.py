@@ -180,9 +180,27 @@ def test_shapes_may_be_mixed() -> None:
         ("Jun 14 15:16:01 combo app: x", "2025-06-14T15:16:01Z"),
         ("2015-10-18T18:01:47.123456+00:00 box app: x", "2015-10-18T18:01:47.123456Z"),
         ("2015-10-18 18:01:48 x", "2015-10-18T18:01:48Z"),
+        ("2015-10-18T18:01:49.123456+00:00 box app: x", "2015-10-18T18:01:49.123456Z"),
     ]
     rows = decode("".join(f"{line}\n" for line, _ in lines * 2).encode())
     assert [(row.message, row.time) for row in rows] == lines * 2
+    assert [row.host for row in rows] == ["", "", "combo", "box", "", "box"] * 2
+
+
+EXAMPLES = [
+    example[0]
+    for test in (test_time, test_time_that_cannot_be_is_the_time_of_reading, test_level, test_host_and_service)
+    for example in test.pytestmark[0].args[1]  # type: ignore[union-attr]
+]
+
+
+@given(st.lists(st.sampled_from(EXAMPLES) | st.text(max_size=40), max_size=12), st.sampled_from([1, 3]))
+@within_cpu_time
+def test_a_line_means_the_same_alone_and_among_others(lines: list[str], times: int) -> None:
+    lines = [line.replace("\n", "") for line in lines for _ in range(times)]
+    rows = decode("".join(f"{line}\n" for line in lines).encode())
+    alone = [row for line in lines for row in decode(f"{line}\n".encode())]
+    assert [row._replace(offset=0) for row in rows] == alone
 
 
 def test_offsets_count_raw_bytes() -> None:

@@ -25,7 +25,7 @@ _NAMED = r'(?:level|lvl|severity)="?(\w{1,20}+)'
 
 _ENDED = r"(?=[\s\]):>|,/*]|$)"
 # What most lines have comes first, and what cannot be there is left out by its first character.
-_AFTER_TIME = re.compile(
+AFTER_TIME = re.compile(
     r"[\s\]|:,*-]*+(?:"
     rf"(?:\d{{1,10}}+ ++)?+(?=[A-Z])({CAPITALS}){_ENDED}"
     r"|(?!\d)(?:"
@@ -39,6 +39,7 @@ _AFTER_TIME = re.compile(
     r")",
     re.ASCII,
 )
+"""The level is the only one of its groups that is not empty, and the last; matches from the end of the time on."""
 _FIRST_WORD = re.compile(
     rf"\[ *+({_ANY_CASE}|{CAPITALS}) *+\]|({_ANY_CASE}|trce|dbug|fail|crit):|({CAPITALS})(?=[\s:]|$)"
     r"|(TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI)\[\d{4}"
@@ -61,7 +62,7 @@ _MEANINGS = {
 
 def after_time(text: str, position: int) -> str:
     """The level as spelled in `text`, the time of which ends at `position`; empty if there is none."""
-    found = _AFTER_TIME.match(text, position)
+    found = AFTER_TIME.match(text, position)
     return found[found.lastindex or 0] if found else ""
 
 

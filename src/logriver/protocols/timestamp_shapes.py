@@ -65,6 +65,11 @@ class Shape:
     minute: re.Pattern[str]
     begins: str
 
+    @property
+    def nameless(self) -> str:
+        """The pattern without its groups."""
+        return _NAME.sub("?:", self.pattern.pattern).removesuffix("()")
+
 
 def _shape(begins: str, before: str, minute: str, after: str) -> Shape:
     """The shape of lines whose first character is one of `begins`."""

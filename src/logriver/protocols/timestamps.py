@@ -4,9 +4,13 @@ The text up to the minute is what lines have in common, so its time is worked ou
 """
 
 import re
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
 
 from logriver import clock
 from logriver.clock import Zone, in_zone
+from logriver.protocols.line_levels import AFTER_TIME
 from logriver.protocols.timestamp_shapes import MONTHS, SHAPES, Family, Shape
 from logriver.protocols.zones import zone as zone_called
 
@@ -26,6 +30,17 @@ _ENDING = re.compile(
 )
 
 
+class Beginning(NamedTuple):
+    """How lines begin: `match` recognises a line whose time has the `shape`, and the level after it, at once.
+
+    The first `own_groups` of its groups are the shape's, the others those of `AFTER_TIME`.
+    """
+
+    match: Callable[[str], re.Match[str] | None]
+    shape: Shape
+    own_groups: int
+
+
 class Stamps:
     """The times of one chunk, read at `now_ns`; a time that names no zone is one of `zone`."""
 
@@ -33,19 +48,34 @@ class Stamps:
         self._zone = zone
         self._now_ns = now_ns
         self._family: Family = ()
+        self._shape: Shape | None = None
         self._minutes: dict[tuple[Shape, str, str], int] = {}
+        # The digits of seconds that were read, without those of their fraction.
+        self._seconds: dict[tuple[Shape, str, str, str], str] = {}
 
     def find(self, text: str) -> tuple[Shape, re.Match[str]] | None:
         """The shape that the line, which is not empty, begins with, and where; None if there is none."""
-        for shape in self._family:
-            if found := shape.pattern.match(text):
-                return shape, found
-        for family in SHAPES.get(text[0], ()):
+        for family in (self._family, *SHAPES.get(text[0], ())):
             for shape in family:
                 if found := shape.pattern.match(text):
-                    self._family = family
+                    self._family, self._shape = family, shape
                     return shape, found
         return None
+
+    def beginning(self) -> Beginning | None:
+        """How the last line began that had a time."""
+        return _beginning(self._family, self._shape) if self._shape else None
+
+    def digits(self, shape: Shape, minute: str, second: str, fraction: str, ending: str) -> str:
+        """`time_ns` as decimal digits."""
+        whole = self._seconds.get((shape, minute, second, ending))
+        if whole is not None:
+            return whole + fraction.ljust(9, "0")
+        time_ns = self.time_ns(shape, minute, second, fraction, ending)
+        begins_ns = self.time_ns(shape, minute, second, "", ending)
+        if 0 <= begins_ns <= clock.MAX_TIME_NS - clock.SECOND_NS and begins_ns % clock.SECOND_NS == 0:
+            self._seconds[shape, minute, second, ending] = str(begins_ns // clock.SECOND_NS)
+        return str(time_ns)
 
     def time_ns(self, shape: Shape, minute: str, second: str, fraction: str, ending: str) -> int:
         """The time that these parts of a line's stamp say; `ValueError` if it is none or cannot be stored."""
@@ -98,6 +128,15 @@ class Stamps:
             if time_ns <= self._now_ns + _HOUR_NS:
                 return time_ns
         return time_ns
+
+
+@cache
+def _beginning(family: Family, shape: Shape) -> Beginning:
+    # What an earlier shape of the family takes is not this one's.
+    earlier = "|".join(other.nameless for other in family[: family.index(shape)])
+    pattern = f"(?!{earlier})" if earlier else ""
+    pattern += f"{shape.pattern.pattern}(?:{AFTER_TIME.pattern})?+"
+    return Beginning(re.compile(pattern, re.ASCII).match, shape, shape.pattern.groups)
 
 
 def written(found: re.Match[str]) -> str:
