@@ -91,6 +91,7 @@ def one(line: str, zone_seconds: int = 0) -> Row:
         ("    at java.lang.Thread.run(Thread.java:745)", "2026-03-01T12:00:00Z"),
         ("x 2015-10-18 18:01:47 is not at the beginning", "2026-03-01T12:00:00Z"),
         ("1900-01-01 00:00:00 the first", "1900-01-01T00:00:00Z"),
+        ("1970-01-01 00:00:00.5 the first that is counted", "1970-01-01T00:00:00.5Z"),
         ("2262-04-11 23:47:16 the last", "2262-04-11T23:47:16Z"),
     ],
 )

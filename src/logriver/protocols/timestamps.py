@@ -73,7 +73,7 @@ class Stamps:
             return whole + fraction.ljust(9, "0")
         time_ns = self.time_ns(shape, minute, second, fraction, ending)
         begins_ns = self.time_ns(shape, minute, second, "", ending)
-        if 0 <= begins_ns <= clock.MAX_TIME_NS - clock.SECOND_NS and begins_ns % clock.SECOND_NS == 0:
+        if clock.SECOND_NS <= begins_ns <= clock.MAX_TIME_NS - clock.SECOND_NS and not begins_ns % clock.SECOND_NS:
             self._seconds[shape, minute, second, ending] = str(begins_ns // clock.SECOND_NS)
         return str(time_ns)
 
