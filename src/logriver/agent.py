@@ -6,7 +6,6 @@ line. While the server is away the files are the buffer.
 
 import asyncio
 import contextlib
-import ctypes
 import gc
 import logging
 import signal
@@ -14,6 +13,7 @@ import sys
 from collections.abc import Coroutine
 
 from logriver import __version__
+from logriver.allocator import give_back_blocks
 from logriver.errors import LogriverError, Overloaded
 from logriver.files.answers import FileAnswers
 from logriver.files.asked import AskedFiles
@@ -30,8 +30,6 @@ _FILES_AT_ONCE = 3
 _AGAIN_SECONDS = 2
 _INTERNAL_ERROR_SECONDS = 10
 
-# From malloc.h.
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 _LARGE_BLOCK_BYTES = 400_000
 _ARENAS = 2
 
@@ -43,20 +41,12 @@ def run(settings: AgentSettings) -> None:
 
     Raises `SettingsError` and `BadRequest` for what cannot be followed or asked.
     """
-    _give_back_large_blocks()
+    give_back_blocks(_LARGE_BLOCK_BYTES, arenas=_ARENAS)
     agent = _Agent(settings)
     # Objects that live as long as the process need not be looked at again.
     gc.collect()
     gc.freeze()
     asyncio.run(agent.serve())
-
-
-def _give_back_large_blocks() -> None:
-    """Have the C library (GNU's) give back chunks as soon as they are free, instead of keeping holes between them."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
-        mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 class _Agent:

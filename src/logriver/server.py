@@ -20,6 +20,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from logriver import __version__
+from logriver.allocator import give_back_blocks, give_back_freed
 from logriver.api.agent_registry import Agents
 from logriver.api.app import create_api
 from logriver.api.services import Services
@@ -47,7 +48,7 @@ from logriver.ship.frames import MAX_FRAME_BYTES
 from logriver.store.directory import DataDirectory, open_directory
 from logriver.store.disk import Disk, directory_bytes, free_bytes, plan
 from logriver.store.embedded import Embedded
-from logriver.store.memory import engine_memory_bytes, give_back_memory
+from logriver.store.memory import engine_memory_bytes
 from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
@@ -58,6 +59,8 @@ _DRAIN_SECONDS = 60.0
 _KEEP_ALIVE_SECONDS = 75
 _CONNECTIONS_WAITING = 4096
 _GARBAGE_THRESHOLD = 50_000
+# Large bodies and blocks: a twelfth less memory at peak, for a few hundredths of a microsecond a log.
+_LARGE_BLOCK_BYTES = 1_000_000
 # How long a thread may keep the interpreter from the others: the event loop waits for whoever decodes a large body.
 _SWITCH_SECONDS = 0.001
 _QUIET_SECONDS = 5
@@ -243,7 +246,7 @@ class _Server:
 
     def _give_back_memory(self) -> None:
         self._store.give_back_memory()
-        give_back_memory()
+        give_back_freed()
 
     async def _sample(self) -> None:
         """Once a second: note the rates, and after a busy time give memory back."""
@@ -321,6 +324,7 @@ def _prepare_process() -> None:
     """What many connections and many short-lived objects need of a process."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    give_back_blocks(_LARGE_BLOCK_BYTES)
     # Objects that live as long as the process need not be looked at again; batches are freed by their counts.
     gc.collect()
     gc.freeze()

@@ -1,6 +1,5 @@
-"""Memory: how much the engine may use (the setting, else a share of what there is), and giving back what is free."""
+"""How much memory the engine may use: the setting, else a share of what there is."""
 
-import ctypes
 import os
 from pathlib import Path
 
@@ -36,10 +35,3 @@ def _cgroup_limits() -> list[Path]:
     named = (line.removeprefix("0::/") for line in _OWN_CGROUP.read_text().splitlines() if line.startswith("0::/"))
     own = _CGROUPS / next(named, "")
     return [group / "memory.max" for group in (own, *own.parents) if group.is_relative_to(_CGROUPS)]
-
-
-def give_back_memory() -> None:
-    """Return freed memory to the machine. The C library keeps what large bodies and blocks left; takes milliseconds."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
