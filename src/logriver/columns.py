@@ -109,7 +109,9 @@ def attribute_text(key: str, put: Callable[[str], str]) -> str:
 def attribute_number(text: str) -> str:
     """SQL for the number that the value of `text` (SQL too) wholly is; NULL where it is none, or beyond a float."""
     number = f"toFloat64OrNull({text})"
-    return f"if(isFinite({number}) AND match({text}, {literal(f'^{NUMBER}$')}), {number}, NULL)"
+    # Most are whole numbers as they are written; what is asked first of them costs less than the pattern.
+    is_whole = f"toString(toInt64OrZero({text})) = {text}"
+    return f"if({is_whole} OR isFinite({number}) AND match({text}, {literal(f'^{NUMBER}$')}), {number}, NULL)"
 
 
 def promoted_columns(key: str) -> tuple[str, str]:
