@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
 SECOND_NS = 1_000_000_000
 MIN_TIME_NS = -2_208_988_800 * SECOND_NS
@@ -135,10 +136,16 @@ def zone_seconds(zone: str) -> int:
 def to_text(time_ns: int) -> str:
     """Nanoseconds to RFC 3339 with `Z`, with as many digits after the point as needed."""
     seconds, nanos = divmod(time_ns, SECOND_NS)
+    text = _second_text(seconds)
+    return f"{text}.{nanos:09}".rstrip("0") + "Z" if nanos else text + "Z"
+
+
+@lru_cache(1024)
+def _second_text(seconds: int) -> str:
+    # The records of an answer share seconds.
     days, rest = divmod(seconds, 86_400)
     day = date.fromordinal(days + _EPOCH_DAY)
-    text = f"{day.isoformat()}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
-    return f"{text}.{nanos:09}".rstrip("0") + "Z" if nanos else text + "Z"
+    return f"{day.isoformat()}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
 
 
 def local_offset_seconds(time_ns: int) -> int:
