@@ -1,7 +1,7 @@
 # Everything a fresh machine needs, given Python 3.11 or newer, make and the package index. `make help` lists it.
 
 # Debian packages that tests need; each brings a command of its own name, or the one after the colon.
-DEBIAN_PACKAGES := strace openssl chromium iproute2:ip
+DEBIAN_PACKAGES := strace openssl chromium faketime iproute2:ip
 # Half of the time tests wait, for a server or for a deadline: three keep two cores busy.
 TEST_WORKERS ?= 3
 
