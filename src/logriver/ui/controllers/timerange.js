@@ -29,7 +29,6 @@ export function TimeRange({ from, to, zone, change }) {
   const [typed, setTyped] = useState({ from, to });
   const [wrong, setWrong] = useState("");
   const box = useRef(null);
-  useEffect(() => setTyped({ from, to }), [from, to, open]);
   useEffect(() => {
     if (!open) return undefined;
     (box.current.querySelector("[aria-pressed=true]") || box.current.querySelector(".popup button")).focus();
@@ -37,6 +36,12 @@ export function TimeRange({ from, to, zone, change }) {
     addEventListener("pointerdown", outside);
     return () => removeEventListener("pointerdown", outside);
   }, [open]);
+  // Not in an effect, which may come after the first key that is typed.
+  const toggle = () => {
+    setTyped({ from, to });
+    setWrong("");
+    setOpen(!open);
+  };
   const choose = (range) => {
     setOpen(false);
     change(range);
@@ -58,7 +63,7 @@ export function TimeRange({ from, to, zone, change }) {
   };
   return html`
     <div class="range" ref=${box} onKeyDown=${keys}>
-      <button type="button" id="range" aria-expanded=${open} aria-haspopup="dialog" onClick=${() => setOpen(!open)}>
+      <button type="button" id="range" aria-expanded=${open} aria-haspopup="dialog" onClick=${toggle}>
         ${rangeLabel(from, to, zone)}</button>
       <button type="button" title="zoom out" aria-label="zoom out" onClick=${() => change(zoomedOut(from, to))}>−</button>
       ${open && html`
