@@ -193,6 +193,17 @@ EXAMPLES = [
     for test in (test_time, test_time_that_cannot_be_is_the_time_of_reading, test_level, test_host_and_service)
     for example in test.pytestmark[0].args[1]  # type: ignore[union-attr]
 ]
+EXAMPLES += [
+    '<165>1 2003-10-11T22:14:15.003Z host.example.org app 8710 ID47 [a@1 x="1" y="q"][b@1] the text',
+    "<34>1 2003-10-11T22:14:16.003000-07:00 - - - - -",
+    "20171223-22:15:29:606|Step_LSC|30002312|onStandStepChanged 3579",
+]
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_a_line_means_the_same_again(line: str) -> None:
+    first, *others = decode(f"{line}\n".encode() * 3)
+    assert [row._replace(offset=0) for row in others] == [first, first]
 
 
 @given(st.lists(st.sampled_from(EXAMPLES) | st.text(max_size=40), max_size=12), st.sampled_from([1, 3]))

@@ -66,15 +66,14 @@ def _values_alike(
     """What `_values` gives for a line that begins like the one before, at half the price; None where it cannot tell."""
     groups = found.groups("")
     minute, second, fraction, ending, host, service, mark, extra = beginning.shape.parts(groups)
-    if extra:
-        return None
     try:
         time = stamps.digits(beginning.shape, minute, second, fraction, ending)
     except ValueError:
         return None
     last = found.lastindex or 0
     level, sent_level = meaning(mark or (groups[last - 1] if last > beginning.own_groups else ""))
-    return time, level, message, service, host, "", "", "{}", sent_level, offset
+    attributes = _to_json(syslog.fields(extra)) if extra else "{}"
+    return time, level, message, service, host, "", "", attributes, sent_level, offset
 
 
 def _values(message: str, offset: str, stamps: Stamps, now: str) -> Values:
@@ -95,5 +94,9 @@ def _values(message: str, offset: str, stamps: Stamps, now: str) -> Values:
         time = now
         fields["time_text"] = written(found)
     level, sent_level = meaning(mark or after_time(text, found.end()))
-    attributes = msgspec.json.encode(fields).decode() if fields else "{}"
+    attributes = _to_json(fields) if fields else "{}"
     return time, level, message, service, host, "", "", attributes, sent_level, offset
+
+
+def _to_json(fields: syslog.Fields) -> str:
+    return msgspec.json.encode(fields).decode()

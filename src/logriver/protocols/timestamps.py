@@ -72,9 +72,10 @@ class Stamps:
         if whole is not None:
             return whole + fraction.ljust(9, "0")
         time_ns = self.time_ns(shape, minute, second, fraction, ending)
-        begins_ns = self.time_ns(shape, minute, second, "", ending)
-        if clock.SECOND_NS <= begins_ns <= clock.MAX_TIME_NS - clock.SECOND_NS and not begins_ns % clock.SECOND_NS:
-            self._seconds[shape, minute, second, ending] = str(begins_ns // clock.SECOND_NS)
+        seconds, nanos = divmod(time_ns, clock.SECOND_NS)
+        # An ending may have milliseconds of its own, where there is no fraction.
+        if 0 < seconds < clock.MAX_TIME_NS // clock.SECOND_NS and (fraction or not nanos):
+            self._seconds[shape, minute, second, ending] = str(seconds)
         return str(time_ns)
 
     def time_ns(self, shape: Shape, minute: str, second: str, fraction: str, ending: str) -> int:

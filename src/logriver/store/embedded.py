@@ -72,7 +72,6 @@ _CONFIG = """<clickhouse>
   <index_uncompressed_cache_size>{cache_bytes}</index_uncompressed_cache_size>
   <mmap_cache_size>16</mmap_cache_size>
   <background_pool_size>2</background_pool_size>
-  <background_merges_mutations_concurrency_ratio>1</background_merges_mutations_concurrency_ratio>
   <background_schedule_pool_size>4</background_schedule_pool_size>
   <max_partition_size_to_drop>0</max_partition_size_to_drop>
   <compression>
