@@ -66,7 +66,7 @@ def asking(server: RunningServer, clients: int) -> Iterator[list[httpx.Client]]:
 
 
 def test_a_query_that_takes_too_long_says_so(new_server: NewServer) -> None:
-    # The engine looks at the time between blocks, which take a tenth of a second of this question.
+    # Planning so many terms takes a second and does not count; reading some megabytes may take a tenth.
     server = new_server(LOGRIVER_QUERY_TIMEOUT="0.01")
     fill(server)
     answer = server.client.post("/api/v1/search", json={"q": HEAVY})
