@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import send
 from tests.conftest import RunningServer
@@ -131,6 +131,17 @@ def test_axe_finds_nothing_serious(logs: RunningServer, open_page: Open, address
     assert not serious, json.dumps(serious, indent=1)
 
 
+def tap(target: Locator, done: Callable[[], None]) -> None:
+    """A finger that a busy machine holds down for half a second presses long, which clicks nothing: it taps again."""
+    for _ in range(3):
+        target.tap()
+        try:
+            return done()
+        except AssertionError:
+            continue
+    return done()
+
+
 def test_it_works_at_360_pixels(logs: RunningServer, open_page: Open) -> None:
     page = open_page(logs.url, width=360, height=700, has_touch=True, is_mobile=True)
     expect(page.locator(".lines > .line").first).to_be_visible()
@@ -139,11 +150,10 @@ def test_it_works_at_360_pixels(logs: RunningServer, open_page: Open) -> None:
     first = page.locator(".line").first.bounding_box()
     assert first
     assert first["y"] < 330
-    page.locator(".line .cells").first.tap()
-    expect(page.locator(".opened")).to_be_visible()
-    page.get_by_role("button", name="fields").tap()
-    page.get_by_title("only level error", exact=True).tap()
-    expect(page.locator("#query")).to_have_value("level:error")
+    only_errors = page.get_by_title("only level error", exact=True)
+    tap(page.locator(".line .cells").first, expect(page.locator(".opened")).to_be_visible)
+    tap(page.get_by_role("button", name="fields"), expect(only_errors).to_be_visible)
+    tap(only_errors, lambda: expect(page.locator("#query")).to_have_value("level:error"))
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
@@ -169,8 +179,7 @@ def test_a_finger_zooms_into_the_histogram_which_can_be_folded_away(logs: Runnin
     before = page.locator(".list").bounding_box()
     # A finger is not there again within a millisecond.
     page.wait_for_timeout(400)
-    page.get_by_role("button", name="histogram").tap()
-    expect(page.locator(".histogram")).to_have_count(0)
+    tap(page.get_by_role("button", name="histogram"), lambda: expect(page.locator(".histogram")).to_have_count(0))
     after = page.locator(".list").bounding_box()
     assert before
     assert after
