@@ -1,6 +1,6 @@
 // The search box: completion while one types, history, the error under the text where it went wrong.
 
-import { html, useEffect, useRef, useState } from "../helpers/html.js";
+import { html, useLayoutEffect, useRef, useState } from "../helpers/html.js";
 import { ask } from "../models/api.js";
 import * as memory from "../models/memory.js";
 
@@ -42,7 +42,8 @@ export function QueryBar({ text, run, error, busy, cancel }) {
   const [chosen, setChosen] = useState(-1);
   const [found, complete, close] = useCompletion();
   const box = useRef(null);
-  useEffect(() => setDraft(text), [text]);
+  // Before the next key: an effect may come after it.
+  useLayoutEffect(() => setDraft(text), [text]);
   const submit = (wanted = draft) => {
     close();
     setChosen(-1);
