@@ -110,6 +110,16 @@ def test_a_useful_statement_gives_its_rows(ask: Ask, query: str, rows: list[Any]
         assert sorted(found, key=str) == sorted(rows, key=str)
 
 
+@pytest.mark.parametrize("query", ["SELECT avg(latency) FROM logs", "SELECT 1 FROM logs WHERE latency >= 500"])
+def test_a_number_wanted_of_a_text_is_hinted_at(sql_server: RunningServer, query: str) -> None:
+    assert "toFloat64OrNull(field)" in refusal(sql_server, query)["hint"]
+
+
+def test_a_time_that_is_written_otherwise_is_hinted_at(sql_server: RunningServer) -> None:
+    error = refusal(sql_server, "SELECT count() FROM logs WHERE timestamp > '2023-09-15T08:03:00Z'")
+    assert "'2023-09-15 08:00:00', in UTC" in error["hint"]
+
+
 def test_an_answer_has_columns_with_types_and_what_it_cost(ask: Ask) -> None:
     answer = ask("SELECT level, count() AS n, max(timestamp) AS t FROM logs WHERE level = 'fatal' GROUP BY level")
     assert answer["columns"] == [
