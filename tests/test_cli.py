@@ -1,6 +1,9 @@
 """Commands as a user calls them: real processes, against a small HTTP server that records what they send."""
 
+import bz2
+import gzip
 import json
+import lzma
 import os
 import signal
 import socket
@@ -8,11 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -201,6 +205,22 @@ def test_send_reports_what_was_rejected_under_the_line_of_the_input(peer: Peer, 
     assert done.stderr == "line 3: is poison\naccepted 2, rejected 1\n"
     alone = logriver("send", "--server", peer.url, stdin=b"poison\n")
     assert (alone.returncode, alone.stderr) == (1, "line 1: is poison\naccepted 0, rejected 1\n")
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, zstandard.compress, lzma.compress])
+def test_send_takes_what_is_compressed_in_a_file(
+    peer: Peer, tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    file = tmp_path / "x.log.1"
+    file.write_bytes(compress(b"first\nsecond\n"))
+    done = logriver("send", str(file), "--server", peer.url)
+    assert (done.returncode, done.stderr) == (0, "accepted 2, rejected 0\n")
+    assert peer.batches[0][1].splitlines() == [b'{"message":"first"}', b'{"message":"second"}']
+    file.write_bytes(compress(b"first\nsecond\n" * 1000)[:-9])
+    broken = logriver("send", str(file), "--server", peer.url)
+    assert broken.returncode == 1
+    assert f"error: '{file}' cannot be read: the file cannot be decompressed" in broken.stderr
+    assert len(peer.batches) == 1
 
 
 def test_send_repeats_an_overloaded_batch_under_the_same_key(peer: Peer) -> None:

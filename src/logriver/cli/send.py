@@ -1,6 +1,7 @@
 """`logriver send`: lines or JSON from a pipe or a file to a server."""
 
 import os
+import stat
 import sys
 import threading
 from pathlib import Path
@@ -14,7 +15,9 @@ from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption
 from logriver.cli.delivery import Delivery
 from logriver.cli.interrupt import stop_on_interrupt
 from logriver.cli.pipe import MAX_LINE_BYTES, Pipe
-from logriver.errors import BadRequest, Unavailable
+from logriver.errors import BadRequest, Unavailable, Unprocessable
+from logriver.files.compressed import inflated, inflater, temporary_file
+from logriver.files.opened import Opened
 
 BATCH_BYTES = 1_000_000
 LINGER_SECONDS = 0.5
@@ -69,9 +72,24 @@ def _open(file: str) -> int:
     if file == "-":
         return sys.stdin.fileno()
     try:
-        return os.open(Path(file), os.O_RDONLY)
+        descriptor = os.open(Path(file), os.O_RDONLY)
+        return _inflated(descriptor, file) if stat.S_ISREG(os.fstat(descriptor).st_mode) else descriptor
     except OSError as error:
         output.fail(f"{file[:200]!r} cannot be read: {error.strerror}")
+    except (Unprocessable, Unavailable) as error:
+        output.fail(f"{file[:200]!r} cannot be read: {error.message}", hint=error.hint)
+
+
+def _inflated(descriptor: int, file: str) -> int:
+    """The file, or another one with what is compressed in it. Closes what it does not give back."""
+    inflate = inflater(Opened(descriptor, file))
+    if inflate is None:
+        return descriptor
+    with os.fdopen(descriptor, "rb") as source, temporary_file() as target:
+        for _ in inflated(source, inflate, target):
+            pass
+        target.seek(0)
+        return os.dup(target.fileno())
 
 
 def _send_all(pipe: Pipe, delivery: Delivery, service: str, stop: threading.Event) -> str:
