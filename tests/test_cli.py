@@ -174,6 +174,15 @@ def test_a_wrong_value_is_told_in_our_words(tmp_path: Path, flag: str, value: st
     assert done.stderr == f"error: {reason}\n"
 
 
+def test_memory_with_which_nothing_could_be_stored_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "logriver.toml"
+    config.write_text("max_memory_bytes = 200_000_000\n")
+    done = logriver("serve", "--config", str(config), "--data", str(tmp_path / "data"))
+    assert done.returncode == 2
+    assert "'max_memory_bytes'" in done.stderr
+    assert "expected 0 or at least 400000000 bytes" in done.stderr
+
+
 def test_a_wrong_token_setting_is_not_shown(tmp_path: Path) -> None:
     config = tmp_path / "logriver.toml"
     config.write_text("token = 1234567\n")

@@ -74,6 +74,13 @@ def test_a_terminal_gets_colours_and_marks(server: RunningServer, run: str) -> N
     assert shown == f"{error}{mark}connect to{end} \\x1b[2J\\x9b{mark}DB{end}\n    {mark}at{end} line 7\\u202e\n"
 
 
+def test_a_terminal_is_told_that_nothing_was_found(server: RunningServer) -> None:
+    words = uuid.uuid4().hex
+    assert on_terminal("search", words, "--server", server.url) == (1, "", "nothing found\n")
+    silent = logriver("search", words, "--server", server.url)
+    assert (silent.returncode, silent.stdout, silent.stderr) == (1, "", "")
+
+
 @pytest.mark.parametrize(
     ("color", "environment", "colored"),
     [("auto", {"NO_COLOR": "1"}, False), ("auto", {"TERM": "dumb"}, False), ("never", {}, False)],

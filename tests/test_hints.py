@@ -64,6 +64,8 @@ def miss(server: RunningServer, mark: str) -> Miss:
         ('MARK "balloon red"', "order", 1),
         ("MARK balloon | lmit 1", "pipes are", 1),
         ("MARK balloon | TAKE 1", "pipes are", 1),
+        ("MARK balloon | filter status:500", "pipes are", 2),
+        ('MARK red | extract "x <y>" | limit 1', "pipes are", 1),
     ],
 )
 def test_the_hint_finds_what_was_missed(
@@ -82,6 +84,11 @@ def test_other_times_are_told(server: RunningServer, miss: Miss, mark: str) -> N
     assert len(server.search(q=answer["hint_query"])) == 1
 
 
+def test_times_in_the_wrong_order_are_told(miss: Miss, mark: str) -> None:
+    answer = miss(f"{mark} red", **{"from": "2020-01-02", "to": "2020-01-01"})
+    assert answer["hint"].startswith("these times end before they begin; at others, the newest at 2001-02-03")
+
+
 def test_where_nothing_is_near_there_is_no_hint(miss: Miss) -> None:
     answer = miss("word" + uuid.uuid4().hex)
     assert (answer["hint"], answer["hint_query"]) == (None, None)
@@ -93,10 +100,21 @@ def test_an_answer_with_rows_has_no_hint(server: RunningServer, miss: Miss, mark
     assert answer["hint"] is None
 
 
-def test_a_mistyped_pipe_of_a_table_is_hinted_at(server: RunningServer, miss: Miss, mark: str) -> None:
-    asked = miss(f"{mark} | stat count() as n")["hint_query"]
-    assert asked == f"{mark} | stats count() as n"
-    assert server.client.get("/api/v1/stats", params={"q": asked}).json()["rows"] == [[3]]
+@pytest.mark.parametrize(
+    ("written", "meant", "rows"),
+    [
+        ("stat count() as n", "stats count() as n", [[3]]),
+        ("count", "stats count()", [[3]]),
+        ("uniq message | limit 1", "top 10 message | limit 1", 1),
+    ],
+)
+def test_a_mistyped_pipe_of_a_table_is_hinted_at(
+    server: RunningServer, miss: Miss, mark: str, written: str, meant: str, rows: object
+) -> None:
+    asked = miss(f"{mark} | {written}")["hint_query"]
+    assert asked == f"{mark} | {meant}"
+    found = server.client.get("/api/v1/stats", params={"q": asked}).json()["rows"]
+    assert rows in (found, len(found))
 
 
 def test_pipes_stay_in_the_text_of_a_hint(server: RunningServer, miss: Miss, mark: str) -> None:

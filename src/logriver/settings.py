@@ -36,6 +36,8 @@ from logriver.errors import SettingsError
 
 ENV_PREFIX = "LOGRIVER_"
 MB = 1_000_000
+LEAST_MEMORY_BYTES = 400 * MB
+"""With half of it the engine cannot take a block of the usual size, and nothing is stored."""
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 _UNIT_BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -155,7 +157,9 @@ class Settings(FollowSettings):
     body_timeout: float = Field(30.0, gt=0, description="time a body has to arrive")
     max_backlog_bytes: int = Field(2_000 * MB, gt=0, description="log waiting to be stored; beyond it answers are 429")
     max_dead_letter_bytes: int = Field(100 * MB, gt=0, description="dead letters kept; beyond it the oldest go")
-    max_memory_bytes: int = Field(0, ge=0, description="the engine's memory; 0 is a share of what the machine gives")
+    max_memory_bytes: int = Field(
+        0, ge=0, description="the engine's memory, at least 400 MB; 0 is a share of what there is"
+    )
     segment_bytes: int = Field(64 * MB, gt=0, description="size at which a segment of the log is sealed")
 
     workers: int = Field(
@@ -180,6 +184,13 @@ class Settings(FollowSettings):
     max_exports: int = Field(2, gt=0, description="exports running at one time")
     export_idle: float = Field(60.0, gt=0, description="an export whose client takes nothing for so long is cut off")
     max_tails: int = Field(100, gt=0, description="live tails at one time")
+
+    @field_validator("max_memory_bytes")
+    @classmethod
+    def _enough_memory(cls, size: int) -> int:
+        if 0 < size < LEAST_MEMORY_BYTES:
+            raise ValueError(f"expected 0 or at least {LEAST_MEMORY_BYTES} bytes")
+        return size
 
     @field_validator("retention")
     @classmethod

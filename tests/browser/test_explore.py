@@ -259,6 +259,15 @@ def test_an_empty_answer_leads_on(logs: RunningServer, open_page: Open) -> None:
     page.locator(".hint a").click()
     expect(page.locator("#query")).to_have_value("level:error")
     expect(page.locator(".lines > .line").first).to_be_visible()
+    expect(page.locator(".hint")).to_have_count(0)
+
+
+def test_an_answer_without_anything_near_says_so(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q={uuid.uuid4().hex}&from=1h")
+    expect(page.locator(".hint p")).to_have_text("Nothing found at these times")
+    page.get_by_role("button", name="Search all time").click()
+    expect(page.locator(".hint p")).to_have_text("Nothing found")
+    expect(page.get_by_role("button", name="Search all time")).to_have_count(0)
 
 
 def test_keys(logs: RunningServer, open_page: Open) -> None:

@@ -105,6 +105,8 @@ def _end_without_records(page: Page) -> None:
     sys.stdout.flush()
     if page.hint:
         output.note(f"hint: {page.hint}")
+    elif sys.stdout.isatty():
+        output.note("nothing found")
     raise typer.Exit(NOTHING_FOUND)
 
 

@@ -1,5 +1,6 @@
 """What a search text that finds nothing may have been meant to be, as far as the text alone tells."""
 
+import contextlib
 import difflib
 import re
 from dataclasses import replace
@@ -16,7 +17,16 @@ _COMPARISON = re.compile(rf"({PLAIN_NAME.pattern})(==?|!=|>=?|<=?)([^=<>].*)")
 # The same with blanks around the sign, as KQL has it; there a colon is one of them.
 _VALUE = r"\"[^\"]*\"|[^\s=<>:~|()\"][^\s|()]*"
 _SPACED = re.compile(rf"(?<![\w.@`\"])({PLAIN_NAME.pattern})\s*(:|==?|!=|>=?|<=?)\s*({_VALUE})")
-_PIPES = {"head": "limit", "take": "limit", "project": "fields", "keep": "fields", "order": "sort"}
+_PIPES = {
+    "head": "limit",
+    "take": "limit",
+    "project": "fields",
+    "keep": "fields",
+    "order": "sort",
+    "filter": "where",
+    "count": "stats count()",
+    "uniq": "top",
+}
 _LIKENESS = 0.7
 _PIPE = re.compile(r"(\|\s*)([A-Za-z]{1,20})(?=\s|\Z)")
 _QUOTES = "\"'"
@@ -46,14 +56,23 @@ def other_operators(text: str) -> str | None:
 
 
 def other_pipes(text: str) -> Search | None:
-    """`text` with pipes that are mistyped, in capitals or called as in other languages; None where there are none."""
+    """`text` with pipes that are mistyped, in capitals or called as in other languages; None where there are none.
+
+    What is still no pipe, or cannot be read, is left out with all that follows it.
+    """
+    if not (first := _no_pipe(text)):
+        return None
     corrected = _PIPE.sub(lambda found: found[1] + _pipe(found[2]), text)
-    if corrected == text:
-        return None
-    try:
-        return parser.parse(corrected)
-    except BadQuery:
-        return None
+    unknown = _no_pipe(corrected)
+    for readable in (corrected[: unknown.start()] if unknown else corrected, text[: first.start()]):
+        if readable.strip():
+            with contextlib.suppress(BadQuery):
+                return parser.parse(readable)
+    return None
+
+
+def _no_pipe(text: str) -> re.Match[str] | None:
+    return next((found for found in _PIPE.finditer(text) if found[2] not in PIPE_NAMES), None)
 
 
 def _pipe(written: str) -> str:

@@ -113,7 +113,12 @@ class Hints:
         async for guess in self._near_values(query, fields):
             yield guess
         if times != ANY_TIME:
-            yield _Guess("nothing at these times, but at others", query, any_time=True)
+            begin, end = times.from_ns, times.to_ns
+            is_empty = begin is not None and end is not None and begin >= end
+            said = (
+                "these times end before they begin; at others" if is_empty else "nothing at these times, but at others"
+            )
+            yield _Guess(said, query, any_time=True)
         for phrase in texts:
             if len(phrase.text.split()) > 1:
                 words = conjunction([Text(word) for word in phrase.text.split()])

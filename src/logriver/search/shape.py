@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from logriver.errors import BadQuery
 from logriver.query.field_sql import value
 from logriver.query.sql import Condition
-from logriver.query.tree import Fields, Limit, Pipe, Search, Sort
+from logriver.query.tree import Fields, Limit, Pipe, Search, Sort, Where
 
 _DIRECTIONS = {False: "ASC", True: "DESC"}
 
@@ -67,4 +67,8 @@ def _refused(pipe: Pipe) -> BadQuery:
     name = type(pipe).__name__.lower()
     if isinstance(pipe, Sort | Fields):
         return BadQuery(f"the pipe {name!r} may come once, and 'sort' before 'limit'")
-    return BadQuery(f"the pipe {name!r} gives no records", hint="ask /api/v1/stats or /api/v1/patterns")
+    if isinstance(pipe, Where):
+        hint = "conditions on records stand before the pipes, as in `status:>=500 | limit 10`"
+    else:
+        hint = "ask /api/v1/stats or /api/v1/patterns"
+    return BadQuery(f"the pipe {name!r} gives no records", hint=hint)
