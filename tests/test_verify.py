@@ -1,6 +1,7 @@
 """`logriver verify` against real servers: what is held is proven, and each way of not being held is found out."""
 
 import asyncio
+import codecs
 import gzip
 import json
 import os
@@ -92,6 +93,26 @@ def test_a_file_that_is_held_is_proven(followed: Followed, content: bytes) -> No
     code, verdict = followed.verify(f"@UTC={path}", path)
     assert (code, verdict["proven"], verdict["not_yet_held_bytes"]) == (0, True, 0)
     assert counts(verdict) == {"held": sum(line.strip() != b"" for line in content.split(b"\n"))}
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "level"),
+    [
+        ("json", b'{"level":"error","message":"NAME first"}\n', "error"),
+        ("text", b"2026-01-02 03:04:05 WARN NAME first\n", "warn"),
+    ],
+)
+def test_the_mark_at_the_beginning_of_a_text_is_none_of_it(
+    followed: Followed, name: str, line: bytes, level: str
+) -> None:
+    words = f"bom{name}"
+    file = followed.file(f"mark-{name}.log", codecs.BOM_UTF8 + line.replace(b"NAME", words.encode()) * 2)
+    # It waits until what it looks for is stored.
+    code, verdict = followed.verify(f"@UTC={file}", file)
+    assert (code, verdict["proven"], counts(verdict)) == (0, True, {"held": 2})
+    rows = followed.server.search(q=f"level:{level} {words}")
+    assert len(rows) == 2
+    assert "\ufeff" not in str(rows)
 
 
 def test_it_may_be_compressed_or_have_another_name_by_now(followed: Followed, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from logriver.protocols.container_lines import cri_piece, docker_piece
 from logriver.protocols.containers import ContainerLines
 from logriver.protocols.document import fields_of
 from logriver.protocols.json_lines import JsonLines
-from logriver.protocols.lines import split
+from logriver.protocols.lines import split, without_mark
 from logriver.protocols.logfmt import LogFmt, is_logfmt
 from logriver.protocols.text import TextLines
 from logriver.record import Decoded
@@ -61,7 +61,7 @@ def split_source(source: str, formats: Collection[str] = FORMATS) -> SourceText:
 
 def recognise(head: bytes) -> str:
     """The format of a file that begins with the lines `head`: what most of the first 64 are, else text."""
-    texts = [text for _, _, text in split(head, 0, len(head))[0][:SAMPLE_LINES]]
+    texts = [text for _, _, text in split(without_mark(head), 0, len(head))[0][:SAMPLE_LINES]]
     for name, is_one in _TESTS.items():
         if sum(1 for text in texts if is_one(text)) * 2 > len(texts):
             return name

@@ -13,7 +13,7 @@ from logriver.protocols import zones
 from logriver.protocols.containers import ContainerLines
 from logriver.protocols.formats import CONTAINERS, FORMATS, Decode, decoder
 from logriver.protocols.labels import Labels
-from logriver.protocols.lines import split
+from logriver.protocols.lines import split, without_mark
 from logriver.protocols.multiline import ByIndentation, ByPattern, Multiline
 from logriver.protocols.text import TextLines
 from logriver.protocols.user_format import UserFormat, UserLines
@@ -79,7 +79,11 @@ def rules_of(table: SourceTable, formats: UserFormats) -> LineRules:
 
 def reader(rules: LineRules, name: str, max_record_bytes: int, zone: Zone, path: Path) -> LineReader:
     """The reader of the file at `path`, whose format is called `name`; `zone` is that of rules that name none."""
-    decode, whole = _reader(rules, name, max_record_bytes, rules.zone or zone)
+    decode_lines, whole = _reader(rules, name, max_record_bytes, rules.zone or zone)
+
+    def decode(chunk: bytes, offset: int, now_ns: int) -> Decoded:
+        return decode_lines(chunk if offset else without_mark(chunk), offset, now_ns)
+
     own = rules.labels.or_host(rules.machine) if rules.machine else rules.labels
     labels = [given for given in (own, _pod_labels(path) if name == "cri" else _NO_LABELS) if given]
     if not labels:

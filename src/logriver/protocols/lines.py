@@ -4,6 +4,7 @@ Used by the decoders of text formats. Offsets count the raw bytes of the file: l
 that are not UTF-8 included.
 """
 
+import codecs
 from collections.abc import Callable
 from itertools import count
 
@@ -39,6 +40,11 @@ def split(chunk: bytes, offset: int, max_record_bytes: int) -> tuple[list[Line],
             lines.append((number, offset, text[:-1] if text[-1] == "\r" else text))
         offset += size + 1
     return lines, refused
+
+
+def without_mark(beginning: bytes) -> bytes:
+    """The beginning of a file without the mark of UTF-8, in the place of which are empty lines: all offsets stay."""
+    return beginning.replace(codecs.BOM_UTF8, b"\n\n\n", 1) if beginning.startswith(codecs.BOM_UTF8) else beginning
 
 
 def too_long(number: int, offset: int, size: int, max_record_bytes: int, raw: bytes) -> Refused:
