@@ -67,7 +67,8 @@ def _data(settings: Settings) -> list[Finding]:
 
 
 def _doors(settings: Settings) -> list[Finding]:
-    findings = [doctor_server.port(address) for address in settings.listen]
+    is_served = doctor_data.lock_holder(settings.data.expanduser().absolute()) is not None
+    findings = [doctor_server.port(address, is_served) for address in settings.listen]
     if settings.tls_cert or settings.tls_key:
         findings.append(doctor_server.certificate(settings.tls_cert, settings.tls_key))
     return findings

@@ -29,8 +29,8 @@ class _Ready(msgspec.Struct):
     problems: list[str] = []
 
 
-def port(listen: str) -> Finding:
-    """Whether the address is free, or who answers there."""
+def port(listen: str, is_served: bool) -> Finding:
+    """Whether the address is free, or who answers there; `is_served` is whether the data directory is in use."""
     name = "port"
     host, _, number = listen.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
@@ -44,7 +44,9 @@ def port(listen: str) -> Finding:
         )
     except OSError as error:
         if _answers_like_logriver(host, int(number)):
-            return ok(name, f"{listen} is taken by a logriver")
+            if is_served:
+                return ok(name, f"{listen} is taken by a logriver")
+            return fail(name, f"{listen} is taken by a logriver with other data", "choose another with --listen")
         return fail(name, f"{listen} cannot be taken: {error.strerror}", "choose another with --listen")
     return ok(name, f"{listen} is free")
 
