@@ -225,6 +225,9 @@ def test_send_takes_what_is_compressed_in_a_file(
     done = logriver("send", str(file), "--server", peer.url)
     assert (done.returncode, done.stderr) == (0, "accepted 2, rejected 0\n")
     assert peer.batches[0][1].splitlines() == [b'{"message":"first"}', b'{"message":"second"}']
+    piped = logriver("send", "--server", peer.url, stdin=file.read_bytes())
+    assert piped.returncode == 1
+    assert piped.stderr.startswith("accepted 0, rejected 0\nerror: the input is compressed: ")
     file.write_bytes(compress(b"first\nsecond\n" * 1000)[:-9])
     broken = logriver("send", str(file), "--server", peer.url)
     assert broken.returncode == 1

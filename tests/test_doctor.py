@@ -140,12 +140,13 @@ def test_a_directory_that_is_served_and_its_server(new_server: Callable[..., Run
     assert report.of("data directory")[1].endswith("mode 0700")
     assert "data format 1," in report.of("data directory")[1]
     assert report.of("server") == ("ok", f"{running.url} is ready")
+    assert report.of("server clock")[0] == "ok"
 
     other = doctor("--data", running.data.with_name("other"), "--listen", address)
     assert other.exit_code == 1
     assert other.of("port")[0] == "fail"
     assert other.of("port")[1].startswith(f"{address} is taken by a logriver with other data")
-    assert report.of("server clock")[0] == "ok"
+
     running.stop()
     assert doctor_data.lock_holder(running.data) is None
 

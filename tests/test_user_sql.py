@@ -118,6 +118,7 @@ def test_a_number_wanted_of_a_text_is_hinted_at(sql_server: RunningServer, query
 def test_a_time_that_is_written_otherwise_is_hinted_at(sql_server: RunningServer) -> None:
     error = refusal(sql_server, "SELECT count() FROM logs WHERE timestamp > '2023-09-15T08:03:00Z'")
     assert "'2023-09-15 08:00:00', in UTC" in error["hint"]
+    assert refusal(sql_server, "SELECT count() FROM logs WHERE _seq > 'x'")["hint"] is None
 
 
 def test_an_answer_has_columns_with_types_and_what_it_cost(ask: Ask) -> None:

@@ -16,7 +16,7 @@ from logriver.cli.delivery import Delivery
 from logriver.cli.interrupt import stop_on_interrupt
 from logriver.cli.pipe import MAX_LINE_BYTES, Pipe
 from logriver.errors import BadRequest, Unavailable, Unprocessable
-from logriver.files.compressed import inflated, inflater, temporary_file
+from logriver.files.compressed import inflated, inflater, inflater_of, temporary_file
 from logriver.files.opened import Opened
 
 BATCH_BYTES = 1_000_000
@@ -96,6 +96,8 @@ def _send_all(pipe: Pipe, delivery: Delivery, service: str, stop: threading.Even
     """Send until the input ends; gives back why that did not work, empty if it did."""
     try:
         for lines in pipe.batches(stop):
+            if lines.numbers[:1] == [1] and inflater_of(lines.texts[0]):
+                return "the input is compressed: name the file instead, or send what zcat or the like makes of it"
             for number in lines.too_long:
                 delivery.refuse(number, f"line longer than {MAX_LINE_BYTES // 1_000_000} MB")
             if lines.texts:

@@ -30,7 +30,11 @@ _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 def inflater(file: Opened) -> Callable[[BinaryIO], Iterator[bytes]] | None:
     """What inflates a file that begins like this one; None for one that is not compressed."""
-    head = file.read(0, min(file.size, 10))
+    return inflater_of(file.read(0, min(file.size, 10)))
+
+
+def inflater_of(head: bytes) -> Callable[[BinaryIO], Iterator[bytes]] | None:
+    """The same of what begins with `head`."""
     return next((inflate for magic, inflate in _BY_MAGIC.items() if head.startswith(magic)), None)
 
 
