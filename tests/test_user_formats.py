@@ -1,11 +1,12 @@
 """Formats that users name: groups become fields as names of JSON records do, and what does not match stays text."""
 
+import codecs
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from logriver import clock
@@ -119,9 +120,12 @@ def test_a_source_that_cannot_be(wanted: dict[str, object], reason: str) -> None
 
 
 @given(st.binary(max_size=200))
+@example(codecs.BOM_UTF8)
+@example(codecs.BOM_UTF8 + b"one\n" + codecs.BOM_UTF8)
 @within_cpu_time
 def test_no_line_is_lost_whatever_its_bytes(text: bytes) -> None:
     result = decoded(r"^(?P<a>[a-f\s]*)(?P<message>.)(?P<b>.*)$", text, 20)
-    there = [line for line in text.split(b"\n") if line.removesuffix(b"\r")]
+    # The mark at the beginning of a file is no line.
+    there = [line for line in text.removeprefix(codecs.BOM_UTF8).split(b"\n") if line.removesuffix(b"\r")]
     assert result.count + len(result.refused) == len(there)
     assert b"".join(result.rows).count(b"\n") == result.count
