@@ -215,6 +215,14 @@ def test_send_reports_what_was_rejected_under_the_line_of_the_input(peer: Peer, 
     assert (alone.returncode, alone.stderr) == (1, "line 1: is poison\naccepted 0, rejected 1\n")
 
 
+def test_send_refuses_what_is_not_utf_8_throughout(peer: Peer, tmp_path: Path) -> None:
+    file = tmp_path / "windows.log"
+    file.write_text("first\nsecond\n", encoding="utf-16")
+    done = logriver("send", str(file), "--server", peer.url)
+    assert (done.returncode, peer.batches) == (1, [])
+    assert "error: the input is UTF-16: send what 'iconv -f UTF-16 -t UTF-8' makes of it" in done.stderr
+
+
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, zstandard.compress, lzma.compress])
 def test_send_takes_what_is_compressed_in_a_file(
     peer: Peer, tmp_path: Path, compress: Callable[[bytes], bytes]

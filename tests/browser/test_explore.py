@@ -270,6 +270,12 @@ def test_an_answer_without_anything_near_says_so(logs: RunningServer, open_page:
     expect(page.get_by_role("button", name="Search all time")).to_have_count(0)
 
 
+def test_statistics_of_nothing_say_so(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q={uuid.uuid4().hex} | stats p99(status) by service")
+    expect(page.locator(".hint p")).to_have_text("Nothing found at these times")
+    expect(page.locator(".figures")).to_have_count(0)
+
+
 def test_keys(logs: RunningServer, open_page: Open) -> None:
     page = open_page(logs.url)
     expect(page.locator(".lines > .line").first).to_be_visible()

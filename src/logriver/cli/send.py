@@ -1,5 +1,6 @@
 """`logriver send`: lines or JSON from a pipe or a file to a server."""
 
+import codecs
 import os
 import stat
 import sys
@@ -96,8 +97,8 @@ def _send_all(pipe: Pipe, delivery: Delivery, service: str, stop: threading.Even
     """Send until the input ends; gives back why that did not work, empty if it did."""
     try:
         for lines in pipe.batches(stop):
-            if lines.numbers[:1] == [1] and inflater_of(lines.texts[0]):
-                return "the input is compressed: name the file instead, or send what zcat or the like makes of it"
+            if lines.numbers[:1] == [1] and (reason := _unreadable(lines.texts[0])):
+                return reason
             for number in lines.too_long:
                 delivery.refuse(number, f"line longer than {MAX_LINE_BYTES // 1_000_000} MB")
             if lines.texts:
@@ -108,6 +109,15 @@ def _send_all(pipe: Pipe, delivery: Delivery, service: str, stop: threading.Even
         return f"the input cannot be read: {error.strerror}"
     except KeyboardInterrupt:
         return "interrupted before everything was sent"
+    return ""
+
+
+def _unreadable(beginning: bytes) -> str:
+    """Why what begins so has no lines to send, and what to do; empty where it may have some."""
+    if inflater_of(beginning):
+        return "the input is compressed: name the file instead, or send what zcat or the like makes of it"
+    if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "the input is UTF-16: send what 'iconv -f UTF-16 -t UTF-8' makes of it"
     return ""
 
 

@@ -75,7 +75,7 @@ export function Explore({ place, go, zone, theme }) {
   const stats = told.answer?.stats;
   // Of a question with pipes the histogram counts what goes into them.
   const known = split(place.q)[1] || histogram.loading || histogram.error || !histogram.data ? null : total(histogram.data);
-  const isEmpty = kind === "rows" && !place.files && told.answer?.rows?.length === 0;
+  const isEmpty = !(kind === "rows" && place.files) && told.answer?.rows?.length === 0;
   const hint = told.answer?.hint;
   return html`
     <div class="ask">

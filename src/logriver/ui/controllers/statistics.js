@@ -21,7 +21,7 @@ export function Statistics({ params, tell, go, place, zone, theme }) {
     tell({ answer: answer.data, loading: answer.loading, error: answer.error, cancel: answer.cancel });
   }, [answer.data, answer.loading, answer.error]);
   if (answer.error && answer.error.status !== 400) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
-  if (!answer.data) return null;
+  if (!answer.data?.rows.length) return null;
   const columns = answer.data.columns.map(nameOf);
   const { rows } = answer.data;
   const bin = columns.indexOf("bin");
@@ -43,9 +43,9 @@ export function Statistics({ params, tell, go, place, zone, theme }) {
   const figure = (value, at) => (at === bin ? dayAndClock(value, zone).replace(/\.000$/, "") : cell(value));
   return html`
     <div class=${answer.loading ? "statistics dimmed" : "statistics"}>
-      ${rows.length > 0 && (bin >= 0
+      ${bin >= 0
         ? html`<${LineChart} ...${{ columns, rows, bin, numeric, zone, theme }} />`
-        : html`<${BarChart} ...${{ columns, rows, numeric }} />`)}
+        : html`<${BarChart} ...${{ columns, rows, numeric }} />`}
       <div class="scroll" tabindex="0" role="region" aria-label="result">
         <table class="figures">
           <thead><tr>${columns.map((name, at) => html`<th scope="col" class=${numeric[at] ? "number" : ""}>${name}</th>`)}</tr></thead>
