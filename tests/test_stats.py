@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logriver import clock
+from logriver.columns import LEVELS
 from logriver.query import pipes_sql
 from logriver.query.sql import condition
 from logriver.query.tree import Aggregate, Everything, Search, Stats
@@ -195,6 +196,29 @@ def test_keys_sort_as_numbers(server: RunningServer) -> None:
     run = send(server, [{"k": key} for key in (10, 9, "100", "b", "a", -1)])
     answer = server.client.get("/api/v1/stats", params={"q": f"{run} | stats count() by k | sort k"})
     assert [row[0] for row in answer.json()["rows"]] == ["-1", "9", "10", "100", "a", "b"]
+
+
+def test_levels_sort_and_compare_by_severity(server: RunningServer) -> None:
+    run = send(server, [{"level": level} for level in ("Custom", "ERR", "warn", "fatal", "info", "debug")] + [{"k": 1}])
+
+    def levels(pipes: str) -> list[Any]:
+        q = f"{run} | stats count() by level {pipes}"
+        return [row[0] for row in server.client.get("/api/v1/stats", params={"q": q}).json()["rows"]]
+
+    rising = ["debug", "info", "warn", "error", "fatal"]
+    assert levels("| sort level") == [*rising, "custom", None]
+    assert levels("| sort level desc") == [*reversed(rising), "custom", None]
+    assert levels('| where level >= "Warning" | sort level') == ["warn", "error", "fatal"]
+    assert levels('| where "info" > level') == ["debug"]
+    assert levels('| eval l = level | where l = "err"') == ["error"]
+    assert levels('| where level = "custom"') == ["custom"]
+    found = server.client.get("/api/v1/search", params={"q": f"{run} | sort level desc | fields level"}).json()["rows"]
+    assert [row.get("level") for row in found] == [*reversed(rising), "custom", None]
+
+
+def test_rows_that_sort_alike_keep_their_order(table: Table) -> None:
+    rows = table("| stats count() by level, bin(1h) | sort level")
+    assert rows == sorted(rows, key=lambda row: (LEVELS.index(row[0]), row[1]))
 
 
 def test_a_statistic_of_a_statistic(table: Table) -> None:

@@ -7,12 +7,15 @@ bytes must hold: the key and the value stand in the text as they are, unless the
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 from logriver.columns import NUMBER, attribute_key, attribute_number, attribute_text
 from logriver.query import escaping
 from logriver.query.binding import Condition
 
 _EXACT_FLOATS = 2**53
+# What the engine's whole numbers surely hold.
+_LONGEST = 1e38
 _ESCAPES = "position(attributes, '\\\\') > 0"
 # What follows a key, or begins an element, when a number is written with a point or an exponent, or is in quotes so.
 _POINTED = r'\s*"?-?[0-9]+[.eE]'
@@ -71,10 +74,20 @@ def compare(name: str, bounds: list[tuple[str, str]], made: Condition) -> str:
     """Each operator with its value holds: as numbers where all values are numbers, else as texts."""
     field = attribute(name, made)
     if all(is_finite(value) for _, value in bounds):
-        checks = [f"{field.number} {operator} {made.bind(float(value), 'Float64')}" for operator, value in bounds]
+        checks = [_is_number_so(field, operator, value, made) for operator, value in bounds]
     else:
         checks = [f"{field.text} {operator} {made.bind(value)}" for operator, value in bounds]
     return guarded(field.maybe, " AND ".join(checks))
+
+
+def _is_number_so(field: Attribute, operator: str, value: str, made: Condition) -> str:
+    as_floats = f"{field.number} {operator} {made.bind(float(value), 'Float64')}"
+    whole = long_whole(value)
+    if whole is None:
+        return as_floats
+    # What is written as a whole number is compared as that, digit by digit; what is no number is none here too.
+    as_wholes = f"toInt128OrNull({field.text}) {operator} {made.bind(whole, 'Int128')}"
+    return f"isNotNull({field.number}) AND ifNull({as_wholes}, {as_floats})"
 
 
 def regex(name: str, pattern: str, made: Condition) -> str:
@@ -87,6 +100,9 @@ def is_value(text: str, number_of_text: str, value: str, made: Condition) -> str
     """SQL: the text is the value or, where the value is a number, its number is."""
     is_text = f"{text} = {made.bind(value)}"
     number = exact_number(value)
+    whole = long_whole(value)
+    if whole is not None and str(whole) != value:
+        is_text = f"{is_text} OR {text} = {made.bind(str(whole))}"
     return is_text if number is None else f"{is_text} OR {number_of_text} = {made.bind(number, 'Float64')}"
 
 
@@ -127,6 +143,15 @@ def is_finite(value: str) -> bool:
 def _end(key: str) -> str:
     """What the key ends with in the text, be it the literal key `a.b` or the last one of the path: `b"`."""
     return key.rpartition(".")[2] + '"'
+
+
+def long_whole(value: str) -> int | None:
+    """The whole number that `value` is, if a float may not be exactly that; None for others, and those too long."""
+    if not is_finite(value) or not _EXACT_FLOATS <= abs(float(value)) < _LONGEST:
+        return None
+    number = Decimal(value)
+    whole = int(number)
+    return whole if whole == number else None
 
 
 def exact_number(value: str) -> float | None:

@@ -12,11 +12,12 @@ from lark import Token
 
 from logriver.errors import BadQuery
 from logriver.query.reader import NAME, PIPE, Reader, name_of
-from logriver.query.tree import OPERATORS
+from logriver.query.tree import OPERATORS, UNCLEAR_BOUND
 
 MAX_DEPTH = 50
 """Brackets and negations inside of each other; the engine's own limits are higher."""
 
+_BOUND_HINT = "numbers have no unit here; two comparisons are like n:>5 n:<8 or n:[5 TO 8]; in quotes it is a text"
 RANGE_HINT = "a range is like [1 TO 5] or {1 TO *]; for a text that begins with a bracket use quotes"
 
 _AFTER_COLON = r"(?![\s:\\]|//|\Z)"
@@ -25,11 +26,12 @@ _ANY = re.compile(rf"\*:{_AFTER_COLON}")
 _MATCHES = re.compile(rf'{NAME}?=~(?=")')
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _QUOTED_PIECES = re.compile(rf"\*+{_QUOTED}|{_QUOTED}\*", re.DOTALL)
-_WORD_PIECES = re.compile(r'\*+\w[^":]*|[^":]*\w\*+')
+_WORD_PIECES = re.compile(r'\*+\w[^":]*|[^":]*\w\*+|\*+[^":*][^":]*\*+')
 _STARS = re.compile(r"\*+")
 _STAR_AND_BLANKS = re.compile(r"\*\s*")
 _JOINS = re.compile(r"\s(?:AND|OR)(?=\s|\Z)")
-_NEGATES = re.compile(r'-(?=[\w"(`])')
+# A star or a sign of a comparison only where no pasted text has it: not in `-*- coding -*-`.
+_NEGATES = re.compile(rf'-(?=[\w"(`]|@\w[\w.@]*:{_AFTER_COLON}|=~"|\*:{_AFTER_COLON}|\*+\w)')
 _NOT_BEFORE_BRACKET = re.compile(r"NOT(?=\()")
 _EMPTY_BRACKETS = re.compile(r"\(\s*\)")
 _COMPARE = re.compile(r"[<>]=?")
@@ -39,6 +41,12 @@ _BOUND = re.compile(r'[^\s"\]}]+')
 _TO = re.compile(r'TO(?=[\s"\]}]|\Z)')
 
 _BEFORE_A_TERM = frozenset({"", "_OPEN", "_AND", "_OR", "_NOT"})
+
+
+def _clear(bound: str, position: int) -> str:
+    if UNCLEAR_BOUND.fullmatch(bound):
+        raise BadQuery(f"{bound[:60]!r} is no value to compare with", position=position, hint=_BOUND_HINT)
+    return bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +253,11 @@ class ConditionLexer:
         if reader.sign == '"':
             yield self._quoted_text()
         elif not self._ends_at(reader.at):
-            start = reader.at
-            yield self._literal_value(self._bare(), start)
+            yield self._bound()
+
+    def _bound(self) -> Token:
+        start = self._reader.at
+        return self._literal_value(_clear(self._bare(), start), start)
 
     def _range(self) -> Iterator[Token]:
         """`[a TO b}`, its words one after the other; the grammar knows their order."""
@@ -266,7 +277,7 @@ class ConditionLexer:
             elif reader.take(_TO):
                 yield reader.token("_TO", "TO", start)
             elif found := reader.take(_BOUND):
-                yield reader.token("STAR" if found[0] == "*" else "TEXT", found[0], start)
+                yield reader.token("STAR" if found[0] == "*" else "TEXT", _clear(found[0], start), start)
 
     def _bare(self) -> str:
         """Up to a blank, a pipe or the bracket that closes the group; brackets that open inside of it belong to it."""

@@ -1,11 +1,12 @@
 """Expressions of `| where` and `| eval` to SQL over the columns of a result.
 
-A value compares as a number with a number, as a time with a time, else as text. What cannot be calculated (a text that
+A value compares as a number with a number, as a time with a time, a level by severity, else as text. What cannot be calculated (a text that
 is no number, a division by zero) is none, and no comparison with none holds but `!=`.
 """
 
 from collections.abc import Mapping
 
+from logriver.columns import LEVELS, level_of
 from logriver.errors import BadQuery
 from logriver.query.binding import Condition
 from logriver.query.field_sql import Value
@@ -24,7 +25,7 @@ def condition(expression: Expression, columns: Columns, made: Condition) -> str:
     if expression.operator in _CONNECTIVES:
         left, right = (condition(side, columns, made) for side in (expression.left, expression.right))
         return f"(({left}) {expression.operator.upper()} ({right}))"
-    left, right = _alike(value(expression.left, columns, made), value(expression.right, columns, made))
+    left, right = _comparable(expression, columns, made)
     operator = "=" if expression.operator == "!=" else expression.operator
     compared = f"ifNull({left} {operator} {right}, 0)"
     return f"NOT {compared}" if expression.operator == "!=" else compared
@@ -51,6 +52,25 @@ def column(name: str, columns: Columns) -> Value:
         there = ", ".join(columns)
         raise BadQuery(f"the result has no column {name[:60]!r}", hint=f"it has: {there[:300]}")
     return columns[name]
+
+
+def _comparable(comparison: Calculation, columns: Columns, made: Condition) -> tuple[str, str]:
+    sides = (comparison.left, comparison.right)
+    left, right = (value(side, columns, made) for side in sides)
+    by_severity = [_severity(side, made, columns) for side in sides]
+    if (left.is_level or right.is_level) and all(by_severity):
+        return by_severity[0], by_severity[1]
+    return _alike(left, right)
+
+
+def _severity(of: Expression, made: Condition, columns: Columns) -> str:
+    """SQL for the place of a level, or of a word that means one, in the order of severity; empty for what has none."""
+    match of:
+        case Word(text) if level_of(text) in LEVELS:
+            return made.bind(LEVELS.index(level_of(text)) + 1, "UInt8")
+        case Name(name) if columns[name].is_level:
+            return columns[name].severity
+    return ""
 
 
 def _number(of: Value) -> str:

@@ -8,11 +8,13 @@ import msgspec
 from logriver.columns import (
     ALIASES,
     COLUMNS,
+    LEVELS,
     MAX_NAME_LENGTH,
     WORD,
     attribute_key,
     attribute_number,
     attribute_text,
+    literal,
 )
 from logriver.errors import BadQuery
 from logriver.query.binding import Condition
@@ -27,12 +29,13 @@ class Value:
     """SQL for a value and what it is; NULL where the record has none.
 
     `empty_is_none`: the column holds the empty text where the record has none; grouping by the column as it is costs
-    less, so the turning into NULL is left for the few rows that come out.
+    less, so the turning into NULL is left for the few rows that come out. `is_level`: it has an order by severity.
     """
 
     sql: str
     kind: Kind = "text"
     empty_is_none: bool = False
+    is_level: bool = False
     number_sql: str = ""
 
     @property
@@ -44,6 +47,11 @@ class Value:
     def text(self) -> str:
         """SQL for the value as text, NULL where there is none."""
         return self.nullable if self.kind == "text" else f"toString({self.sql})"
+
+    @property
+    def severity(self) -> str:
+        """SQL for the place of a level in the order of severity, from 1; NULL for what is none."""
+        return f"nullIf(indexOf([{', '.join(map(literal, LEVELS))}], {self.sql}), 0)"
 
     @property
     def number(self) -> str:
@@ -70,7 +78,7 @@ def value(name: str, made: Condition) -> Value:
         return Value(column, "time")
     if column_type.startswith("UInt"):
         return Value(column, "number")
-    return Value(column, empty_is_none=True)
+    return Value(column, empty_is_none=True, is_level=column == "level")
 
 
 def has_few_values(name: str) -> bool:

@@ -108,7 +108,7 @@ class _Compiler:
             case Sort(keys):
                 columns = [(expression_sql.column(name, source.columns), falls) for name, falls in keys]
                 order = [key for value, falls in columns for key in _order(value, falls)]
-                return _Source(source.sql, source.value, source.columns, order)
+                return _Source(source.sql, source.value, source.columns, [*order, *source.order])
             case Limit(count):
                 return self._limit(count, source)
         name = type(pipe).__name__.lower()
@@ -125,7 +125,7 @@ class _Compiler:
         for name, value in (keys | figures).items():
             alias = next(self._names)
             selected.append(f"{value.sql} AS {alias}")
-            columns[name] = Value(alias, value.kind, value.empty_is_none)
+            columns[name] = Value(alias, value.kind, value.empty_is_none, value.is_level)
         text = f"SELECT {', '.join(selected)} FROM {source.sql}"
         if keys:
             grouped = ", ".join(columns[name].sql for name in keys)
@@ -133,7 +133,7 @@ class _Compiler:
             text += f" GROUP BY {grouped} SETTINGS {limits}"
         # What was empty is none from here on, for whatever comes next.
         outer = ", ".join(f"{value.nullable} AS n{value.sql}" for value in columns.values())
-        columns = {name: Value(f"n{value.sql}", value.kind) for name, value in columns.items()}
+        columns = {name: Value(f"n{value.sql}", value.kind, is_level=value.is_level) for name, value in columns.items()}
         made = f"(SELECT {outer} FROM ({text}))"
         return _Source(made, _of_result(columns), columns, _usual_order(pipe, columns) if keys else [])
 
@@ -177,7 +177,7 @@ class _Compiler:
 
     def _eval(self, name: str, value: Value, source: _Source) -> _Source:
         alias = next(self._names)
-        columns = {**source.columns, name: Value(alias, value.kind)}
+        columns = {**source.columns, name: Value(alias, value.kind, is_level=value.is_level)}
         if len(columns) > MAX_COLUMNS:
             raise BadQuery(f"a result has at most {MAX_COLUMNS} columns")
         made = f"(SELECT *, {value.sql} AS {alias} FROM {source.sql})"
@@ -227,6 +227,8 @@ def _usual_order(pipe: Stats, columns: dict[str, Value]) -> list[str]:
 
 def _order(value: Value, falls: bool) -> list[str]:
     direction = " DESC" if falls else ""
+    if value.is_level:
+        return [f"{value.severity}{direction}", f"{value.sql}{direction}"]
     if value.kind == "text":
         return [f"{value.number}{direction}", f"{value.sql}{direction}"]
     return [f"{value.sql}{direction}"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from logriver.columns import ALIASES, LEVELS, level_of
 from logriver.query import sql
-from logriver.query.attribute_conditions import exact_number, is_finite, is_number
+from logriver.query.attribute_conditions import exact_number, is_finite, is_number, long_whole
 from logriver.query.field_conditions import kind_of, levels_of, time_ns_of
 from logriver.query.re2_pattern import compiled
 from logriver.query.row import Row, number_of
@@ -39,6 +39,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_WHOLE = re.compile(r"-?[0-9]{1,38}")
 _WORD = re.compile(r"[A-Za-z0-9]+")
 # What the index takes for a part of a word, in a folded text.
 _IN_WORD = r"a-z0-9\u0080-\U0010ffff"
@@ -154,8 +155,8 @@ def _compare(name: str, bounds: list[tuple[str, str]]) -> Holds:
             checks = [_level(sign, value) for sign, value in bounds]
             return lambda row: row.columns["level"] != "" and all(check(row) for check in checks)
         case "attribute" if all(is_finite(value) for _, value in bounds):
-            numbers = [(_OPERATORS[sign], float(value)) for sign, value in bounds]
-            return lambda row: _is_number_so(number_of(row.attribute(name)), numbers)
+            numbers = [(_OPERATORS[sign], float(value), long_whole(value)) for sign, value in bounds]
+            return lambda row: _is_number_so(row.attribute(name), numbers)
         case _:
             texts = [(_OPERATORS[sign], value) for sign, value in bounds]
             return lambda row: any(all(is_so(text, value) for is_so, value in texts) for text in row.texts(name))
@@ -195,13 +196,22 @@ def _level(sign: str, value: str) -> Holds:
     return lambda row: row.columns["level"] in levels
 
 
-def _is_number_so(number: float | None, checks: list[tuple[Callable[[Any, Any], bool], float]]) -> bool:
-    return number is not None and all(is_so(number, value) for is_so, value in checks)
+def _is_number_so(text: str | None, checks: list[tuple[Callable[[Any, Any], bool], float, int | None]]) -> bool:
+    number = number_of(text)
+    if text is None or number is None:
+        return False
+    whole = int(text) if _WHOLE.fullmatch(text) else None
+    return all(
+        is_so(number, value) if whole is None or long is None else is_so(whole, long) for is_so, value, long in checks
+    )
 
 
 def _is_value(text: str | None, value: str) -> bool:
     """The text is the value, or both are the same number."""
     if text == value:
+        return True
+    whole = long_whole(value)
+    if whole is not None and text == str(whole):
         return True
     number = exact_number(value)
     return number is not None and number_of(text) == number

@@ -6,6 +6,7 @@ from types import UnionType
 from logriver.query.tree import (
     OPERATORS,
     PLAIN_NAME,
+    UNCLEAR_BOUND,
     Aggregate,
     And,
     Anywhere,
@@ -92,7 +93,7 @@ def _of_field(query: Query) -> str:
         case Exists(name):
             return f"{field_name(name)}:*"
         case Compare(name, operator, value):
-            return f"{field_name(name)}:{operator}{value_text(value)}"
+            return f"{field_name(name)}:{operator}{_compared(value)}"
         case Range(name, low, high, with_low, with_high):
             opening, closing = "[" if with_low else "{", "]" if with_high else "}"
             return f"{field_name(name)}:{opening}{_bound(low)} TO {_bound(high)}{closing}"
@@ -122,7 +123,11 @@ def value_text(value: str) -> str:
 def _bound(value: str | None) -> str:
     if value is None:
         return "*"
-    return quoted(value) if value == "TO" else value_text(value)
+    return quoted(value) if value == "TO" else _compared(value)
+
+
+def _compared(value: str) -> str:
+    return quoted(value) if UNCLEAR_BOUND.fullmatch(value) else value_text(value)
 
 
 def _quoted_unless(plain: re.Pattern[str], text: str) -> str:

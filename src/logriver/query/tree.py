@@ -12,6 +12,12 @@ from typing import Literal, get_args
 
 from logriver.errors import BadQuery
 
+UNCLEAR_BOUND = re.compile(
+    r"=.*|.*[<>].*|-?[0-9][0-9_]*(\.[0-9]+)?(ns|us|ms|s|m|min|h|d|w|%|[bB]|[kKMGT]i?[bB]?)|-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?",
+    re.DOTALL,
+)
+"""Of what is compared with: what nobody means as a text, unless it stands in quotes."""
+
 # -- conditions --------------------------------------------------------------------------------------------------------
 
 # What can have a value that cannot be says `at` which character of the text that begins; it is no part of the meaning.

@@ -51,13 +51,16 @@ def fields_of(search: Search, call: str) -> tuple[str, ...]:
 def order_by(shape: Shape, order: str, made: Condition) -> str:
     """SQL of the order of rows: by the shape's fields, records without them last, and by time where those are equal.
 
-    Of a field without a column numbers are sorted as numbers, before texts.
+    Of a field without a column numbers are sorted as numbers, before texts; levels are by severity, before others.
     """
     keys = []
     for name, falls in shape.sort:
         field = value(name, made)
         is_attribute = field.kind == "text" and not field.empty_is_none
-        expressions = [field.number, field.sql] if is_attribute else [field.nullable]
+        if field.is_level:
+            expressions = [field.severity, field.nullable]
+        else:
+            expressions = [field.number, field.sql] if is_attribute else [field.nullable]
         keys += [f"{expression} {_DIRECTIONS[falls]} NULLS LAST" for expression in expressions]
     keys += [f"{key} {order}" for key in ("timestamp", "_node", "_seq")]
     return ", ".join(keys)
