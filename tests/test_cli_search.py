@@ -132,6 +132,23 @@ def test_the_order_is_newest_last_or_what_was_asked_for(server: RunningServer, r
     assert latencies("", "--since", "2024-09-14T16:15:31Z", "--until", "2024-09-14T16:15:33Z") == [30, 20]
 
 
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--since", "2024-09-14 12:15:31", "--until", "2024-09-14T12:15:33"), [30, 20]),
+        (("--since", "2024-09-14 16:15:31", "--until", "2024-09-14T16:15:33", "--utc"), [30, 20]),
+        (("--since", "2024-09-14T18:15:31+02:00", "--until", "1726330533"), [30, 20]),
+        (("--since", "2024-09-15"), []),
+    ],
+)
+def test_times_without_a_zone_are_those_that_are_printed(
+    server: RunningServer, run: str, options: tuple[str, ...], found: list[int]
+) -> None:
+    asked = ("search", run, *options, "-o", "ndjson", "--server", server.url)
+    printed = logriver(*asked, TZ="America/New_York").stdout
+    assert [json.loads(document)["latency"] for document in printed.splitlines()] == found
+
+
 def test_more_than_a_page_is_streamed_in_the_same_order(server: RunningServer, many: str) -> None:
     everything = logriver("search", many, "-n", "all", "-o", "ndjson", "--server", server.url)
     assert (everything.returncode, everything.stderr) == (0, "")
@@ -269,9 +286,9 @@ def test_an_answer_that_breaks_off_is_an_error(new_server: NewServer) -> None:
 def test_statistics_are_a_table(server: RunningServer, run: str) -> None:
     query = f"{run} | stats count() as n, max(latency) as slowest by level | sort level"
     plain = logriver("search", query, "--server", server.url)
-    assert plain.stdout == "level\tn\tslowest\nerror\t2\t40\ninfo\t1\t10\nwarn\t1\t20\n"
+    assert plain.stdout == "level\tn\tslowest\ninfo\t1\t10\nwarn\t1\t20\nerror\t2\t40\n"
     documents = logriver("search", query, "-n", "1", "-o", "ndjson", "--server", server.url).stdout
-    assert documents == '{"level":"error","n":2,"slowest":40}\n'
+    assert documents == '{"level":"info","n":1,"slowest":10}\n'
     code, shown, _ = on_terminal("search", query, "--server", server.url)
     assert code == 0
     assert re.search(r"│ error +│ +2 │ +40 │", shown), shown

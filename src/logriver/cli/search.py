@@ -27,7 +27,7 @@ QueryArgument = Annotated[
     str, typer.Argument(help="words and field:value, such as 'level:error \"not found\"'; without it everything")
 ]
 SinceOption = Annotated[str, typer.Option(help="from when on: a time, or 1h for an hour ago")]
-UtcOption = Annotated[bool, typer.Option("--utc", help="times in UTC instead of this machine's zone")]
+UtcOption = Annotated[bool, typer.Option("--utc", help="times in UTC, also given ones, not in this machine's zone")]
 
 
 def run(

@@ -1,7 +1,7 @@
 """Expressions of `| where` and `| eval` to SQL over the columns of a result.
 
-A value compares as a number with a number, as a time with a time, a level by severity, else as text. What cannot be calculated (a text that
-is no number, a division by zero) is none, and no comparison with none holds but `!=`.
+A value compares as a number with a number, as a time with a time, a level by severity, else as text. What cannot be
+calculated (a text that is no number, a division by zero) is none, and no comparison with none holds but `!=`.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,13 @@
+"""Times on the command line: without a zone they are this machine's, as the times that are printed."""
+
+from logriver import clock
+
+
+def with_zone(text: str) -> str:
+    """`text` as the server takes it for the same moment; what names a zone, or is no date, as it is."""
+    if clock.has_zone(text):
+        return text
+    try:
+        return clock.to_text(clock.from_text(text, clock.local_offset_seconds))
+    except ValueError:
+        return text
