@@ -88,6 +88,27 @@ def test_pipes_shape_a_stream(server: RunningServer, run: str) -> None:
     assert answer.text == '"deep.a","odd `name"\n"1",\n'
 
 
+@pytest.mark.parametrize(
+    ("q", "rows"),
+    [
+        ("-level:warn | fields level", 1),
+        ("-level:* | sort level | fields level", 1),
+        ("-level:>=error | fields level, message, service, host, n", 51),
+        ("-service:api | sort service desc | fields service", 51),
+        ("-host:h1 -trace_id:t1 | fields host, trace_id, timestamp", 51),
+        ("-line | fields message", 1),
+        ("timestamp:<2023-09-15T08:00:10Z | fields timestamp", 10),
+        ("-n:>=10 | sort n | fields attributes, n", 11),
+    ],
+)
+def test_names_of_columns_do_not_change_what_is_found(server: RunningServer, run: str, q: str, rows: int) -> None:
+    documents = export(server, f"{run} {q}", NDJSON).text.splitlines()
+    header, *found = csv.reader(io.StringIO(export(server, f"{run} {q}", CSV).text))
+    assert (len(documents), len(found)) == (rows, rows)
+    if "attributes" in header:
+        assert [json.loads(row[0]).get("n") for row in found] == [*range(10), None]
+
+
 def test_csv_has_the_columns(server: RunningServer, run: str) -> None:
     header, *rows = csv.reader(io.StringIO(export(server, run, CSV, order="asc").text))
     assert header == COLUMNS

@@ -22,7 +22,12 @@ def mark() -> str:
 def miss(server: RunningServer, mark: str) -> Miss:
     """Ask for something that finds nothing."""
     records = [
-        {"message": f"{mark} connect to localhost:8080 failed", "resourceId": f"r{mark}", "http": {"statusCode": 418}},
+        {
+            "message": f"{mark} connect to localhost:8080 failed",
+            "resourceId": f"r{mark}",
+            "http": {"statusCode": 418},
+            "tags": ["red", "green"],
+        },
         {"message": f"{mark} red balloon", "level": "info", "timestamp": "2001-02-03T04:05:06Z"},
         {"message": f"{mark} blue balloon", "owner": f"o{mark}", "service": f"checkout-{mark}"},
     ]
@@ -57,10 +62,22 @@ def miss(server: RunningServer, mark: str) -> Miss:
         ("MARK http.StatusCode:*", "'http.statusCode'", 1),
         ("MARK resourceid:r*", "'resourceId'", 1),
         ('MARK resourceid=~"^rw"', "'resourceId'", 1),
-        ("MARK http.statusCode >= 400", "no blanks", 1),
-        ("MARK and http.statusCode: 418", "no blanks", 1),
-        ('MARK resourceId = "rMARK"', "no blanks", 1),
-        ("MARK resourceId != none red", "no blanks", 1),
+        ("MARK http.statusCode >= 400", "without blanks", 1),
+        ("MARK and http.statusCode: 418", "without blanks", 1),
+        ('MARK resourceId = "rMARK"', "without blanks", 1),
+        ("MARK resourceId != none red", "without blanks", 1),
+        ('MARK resourceId="rMARK"', "without blanks", 1),
+        ("MARK red level:INFOS", "no level is 'INFOS', but 'info'", 1),
+        ("MARK service:CHECKOUT-MARK", "but 'checkout-w", 1),
+        ("MARK timestamp:2001-02-03", "of that day", 1),
+        ("MARK tags:red", "it is in some", 1),
+        ("MARK _exists_:owner", "written so", 1),
+        ("_time:5m MARK red", "written so", 1),
+        ("MARK !red !blue", "written so", 1),
+        ("MARK red|blue", "written so", 2),
+        ("MARK http.statusCode:in(417, 418)", "written so", 1),
+        ('MARK red level:~"^inf"', "written so", 1),
+        ('{owner="oMARK",level!="info"} |= "blue" != "red" |~ "ball.*" !~ "x"', "written so", 1),
         ('MARK "balloon red"', "order", 1),
         ("MARK balloon | lmit 1", "pipes are", 1),
         ("MARK balloon | TAKE 1", "pipes are", 1),
@@ -98,6 +115,31 @@ def test_an_answer_with_rows_has_no_hint(server: RunningServer, miss: Miss, mark
     answer = server.client.get("/api/v1/search", params={"q": mark}).json()
     assert answer["rows"]
     assert answer["hint"] is None
+
+
+def test_statistics_of_nothing_have_a_hint(server: RunningServer, mark: str) -> None:
+    def table(q: str) -> dict[str, Any]:
+        answer: dict[str, Any] = server.client.get("/api/v1/stats", params={"q": q}).json()
+        return answer
+
+    for pipes in ("stats count()", "top 3 owner"):
+        missed = table(f"{mark} resourceid:r{mark} | {pipes}")
+        assert missed["hint_query"] == f"{mark} resourceId:r{mark} | {pipes}"
+        assert "'resourceId'" in missed["hint"]
+        assert table(missed["hint_query"])["hint"] is None
+    assert table(f"{mark} | stats sum(nothing), count(nothing)")["hint"] is None
+    assert table(f"{mark} | stats count() as n | where n > 100")["hint"] is None
+
+
+def test_many_records_of_one_source_hide_no_names(server: RunningServer, mark: str) -> None:
+    many = [
+        {"message": "x", "service": f"many-{mark}", "other": n, "timestamp": "2031-01-01T00:00:00Z"}
+        for n in range(3000)
+    ]
+    assert server.client.post("/api/v1/logs?wait=searchable", content=json.dumps(many)).is_success
+    assert server.client.get("/api/v1/search", params={"q": f"{mark} statusCode:418"}).json()["hint"] is not None
+    found = server.client.get("/api/v1/suggest", params={"q": "http.statusC"}).json()["items"]
+    assert [item["text"] for item in found] == ["http.statusCode:"]
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def create_api(services: Services) -> FastAPI:
     live = Tail(desk, services.mark, services.promoted, services.settings.max_tails, services.stopping)
     app.include_router(tail.router(live, services.settings.export_idle))
     app.include_router(context.router(Context(desk, services.mark)))
-    _include_counts(app, services, desk)
+    _include_counts(app, services, desk, hints)
     app.include_router(sql.router(Sql(desk, services.mark, services.promoted)))
     app.include_router(status.router(Status(desk, services.mark), services.status))
     app.include_router(customers.router(CustomerStatistics(desk, services.mark, services.promoted)))
@@ -122,7 +122,7 @@ def _include_sources(app: FastAPI, services: Services, desk: Desk) -> None:
     app.include_router(metrics.router(followed.behind))
 
 
-def _include_counts(app: FastAPI, services: Services, desk: Desk) -> None:
+def _include_counts(app: FastAPI, services: Services, desk: Desk, hints: Hints) -> None:
     """The calls that count records instead of giving them, and those about the search text."""
     asked = desk, services.mark, services.promoted
     app.include_router(histogram.router(Histograms(*asked)))
@@ -130,7 +130,7 @@ def _include_counts(app: FastAPI, services: Services, desk: Desk) -> None:
     app.include_router(fields.router(names, FieldValues(*asked)))
     app.include_router(promotion.router(services.promotion))
     app.include_router(suggest.router(Suggestions(*asked, names)))
-    app.include_router(stats.router(Statistics(*asked)))
+    app.include_router(stats.router(Statistics(*asked), hints))
     app.include_router(patterns.router(PatternList(*asked)))
     app.include_router(explain.router(Explain(*asked)))
 

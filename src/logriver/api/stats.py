@@ -8,10 +8,11 @@ from logriver import clock
 from logriver.api import answers, described, parameters
 from logriver.api.described import From, Text, To, Tz
 from logriver.search import zone
+from logriver.search.hints import Hints
 from logriver.search.stats import Question, Statistics
 
 
-def router(statistics: Statistics) -> APIRouter:
+def router(statistics: Statistics, hints: Hints) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["search"])
 
@@ -19,8 +20,19 @@ def router(statistics: Statistics) -> APIRouter:
         started = clock.monotonic()
         given = await parameters.read(request)
         tz = zone.checked(given.get("tz", ""))
-        table = await statistics.table(Question(parameters.text_of(given), parameters.times_of(given), tz))
-        content = {"columns": table.columns, "rows": table.rows, "complete": table.complete, "exact": table.exact}
+        question = Question(parameters.text_of(given), parameters.times_of(given), tz)
+        table = await statistics.table(question)
+        # One row of zeros is what figures without groups are of no records.
+        is_empty = not table.rows or (len(table.rows) == 1 and not any(table.rows[0]))
+        hint = await hints.hint(question.text, question.times) if is_empty else None
+        content = {
+            "columns": table.columns,
+            "rows": table.rows,
+            "complete": table.complete,
+            "exact": table.exact,
+            "hint": hint.message if hint else None,
+            "hint_query": hint.query if hint else None,
+        }
         return answers.measured(content, table.cost, started)
 
     @routes.get("/api/v1/stats", summary="The table that a search text with the pipe `stats` or `top` makes")

@@ -18,6 +18,7 @@ class _Statistics(msgspec.Struct):
     rows: list[list[object]]
     complete: bool
     exact: bool
+    hint: str | None = None
 
 
 class _Pattern(msgspec.Struct):
@@ -42,6 +43,8 @@ def statistics(client: httpx.Client, wanted: Wanted) -> None:
         output.note(f"these are the first {len(answer.rows)} rows; '| limit' or fewer groups make it whole")
     if not answer.exact:
         output.note("percentiles are within 0.1 %, because of the number of records")
+    if answer.hint:
+        output.note(f"hint: {answer.hint}")
     _end_if_empty(answer.rows)
 
 

@@ -3,9 +3,11 @@
 import contextlib
 import difflib
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
-from logriver.columns import RESERVED
+from logriver import clock
+from logriver.columns import ALIASES, RESERVED
 from logriver.errors import BadQuery
 from logriver.query import lexer, parser
 from logriver.query.text import value_text
@@ -27,6 +29,24 @@ _PIPES = {
     "count": "stats count()",
     "uniq": "top",
 }
+_QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")', re.DOTALL)
+_NAME = PLAIN_NAME.pattern
+# Lucene's, LogsQL's and LogQL's ways to say it, outside of quotes.
+_WRITTEN_ELSEWHERE: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(rf"(?<![\w.])_exists_:({_NAME})"), r"\1:*"),
+    (re.compile(r"(?<![\w.])_time:\S+\s*"), ""),
+    (re.compile(rf"({_NAME})!~(?=\Z)"), r"-\1=~"),
+    (re.compile(rf"({_NAME}):~(?=\Z)"), r"\1=~"),
+    (re.compile(r"(?<![^\s(])!(?=[\w(@`]|\Z)"), "-"),
+    (re.compile(rf"({_NAME}):in\(([^()]*)\)"), lambda found: f"{found[1]}:({_either(found[2].split(','))})"),
+    (re.compile(r"(?<![\w:.])\w+(?:\|\w+)+(?![\w:])"), lambda found: f"({_either(found[0].split('|'))})"),
+)
+_LOGQL = re.compile(r'\s*\{((?:[^{}"]|"(?:[^"\\]|\\.)*")*)\}((?:\s*(?:\|=|!=|\|~|!~)\s*"(?:[^"\\]|\\.)*")*)\s*')
+_LABEL = re.compile(rf'\s*({_NAME})\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*")\s*(?:,|\Z)')
+_LINE_FILTER = re.compile(r'(\|=|!=|\|~|!~)\s*("(?:[^"\\]|\\.)*")')
+_TIMES = ("timestamp", "_received")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_DAY_NS = 86_400 * clock.SECOND_NS
 _LIKENESS = 0.7
 _PIPE = re.compile(r"(\|\s*)([A-Za-z]{1,20})(?=\s|\Z)")
 _QUOTES = "\"'"
@@ -109,6 +129,47 @@ def spaced(text: str) -> str | None:
     return corrected
 
 
+def written_elsewhere(text: str) -> str | None:
+    """What Lucene, LogsQL or LogQL means by `text`, in this language; None where that is the same or cannot be read.
+
+    Ranges of times are left out: here they stand beside the text.
+    """
+    found = _LOGQL.fullmatch(text)
+    translated = _of_logql(found[1], found[2]) if found else "".join(_here(part) for part in _QUOTED.split(text))
+    if translated is None or translated == text or not translated.strip():
+        return None
+    try:
+        parser.parse(translated)
+    except BadQuery:
+        return None
+    return translated
+
+
+def _here(part: str) -> str:
+    if part.startswith('"'):
+        return part
+    for pattern, written in _WRITTEN_ELSEWHERE:
+        part = pattern.sub(written, part)
+    return part
+
+
+def _either(values: list[str]) -> str:
+    return " OR ".join(value_text(value.strip()) for value in values)
+
+
+def _of_logql(labels: str, filters: str) -> str | None:
+    """`{service="api"} |= "x"`; None for labels that are none."""
+    conditions = []
+    for name, sign, value in _LABEL.findall(labels):
+        joined = "=~" if sign[1:] == "~" else ":"
+        conditions.append(f"{'-' if sign[0] == '!' else ''}{name}{joined}{value}")
+    if not conditions or _LABEL.sub("", labels).strip():
+        return None
+    for sign, value in _LINE_FILTER.findall(filters):
+        conditions.append(f"{'-' if sign[0] == '!' else ''}{'=~' if sign[1] == '~' else ''}{value}")
+    return " ".join(conditions)
+
+
 def _condition(name: str, operator: str, value: str) -> str:
     negation = "-" if operator == "!=" else ""
     comparison = operator if operator[0] in "<>" else ""
@@ -129,6 +190,17 @@ def renamed(condition: Query, name: str) -> Query:
         return replace(condition, field=name)
     assert isinstance(condition, Field | Exists | Compare | Range | Regex), condition
     return replace(condition, name=name)
+
+
+def whole_day(condition: Field) -> Range | None:
+    """The range that `timestamp:2023-09-15` was meant to be; None of other fields, and of other texts."""
+    if ALIASES.get(condition.name, condition.name) not in _TIMES or not _DATE.fullmatch(condition.value):
+        return None
+    try:
+        end = clock.to_text(clock.from_text(condition.value) + _DAY_NS)
+    except ValueError:
+        return None
+    return Range(condition.name, condition.value, end.partition("T")[0], with_low=True, with_high=False)
 
 
 def other_place(name: str) -> str:

@@ -30,6 +30,7 @@ _FORMATS = {
 MEDIA_TYPES = tuple(_FORMATS)
 
 _COLUMNS = ("timestamp", "level", "message", "service", "host", "trace_id", "span_id", "attributes")
+_REST = "attributes"
 _OWN_COLUMNS = ("_source", "_received", "_id")
 
 _decode_row = msgspec.json.Decoder(list[object]).decode
@@ -63,21 +64,28 @@ class Export:
         shape = shape_of(search)
         made = where(search.where, wanted.times, self._mark(), self._promoted())
         is_ndjson = wanted.media_type == NDJSON
-        columns = ", ".join(documents.COLUMNS) if is_ndjson else _columns(shape, made)
-        sql = f"SELECT {columns} FROM {TABLE} WHERE {made.sql} ORDER BY {order_by(shape, wanted.order, made)}"
+        chosen = {} if is_ndjson else _chosen(shape, made)
+        columns = [f"{sql} AS c{at}" for at, sql in enumerate(chosen.values())] or documents.COLUMNS
+        sql = (
+            f"SELECT {', '.join(columns)} FROM {TABLE} WHERE {made.sql} ORDER BY {order_by(shape, wanted.order, made)}"
+        )
         limits = [limit for limit in (wanted.limit, shape.limit) if limit is not None]
         if limits:
             sql += f" LIMIT {made.bind(min(limits), 'UInt64')}"
+        if chosen:
+            # Outside: in the condition and the order a name means the table's column, not what is given back for it.
+            names = ", ".join(f"c{at} AS {escaping.identifier(name)}" for at, name in enumerate(chosen))
+            sql = f"SELECT {names} FROM ({sql})"
         to_documents = (lambda pieces: _documents(pieces, shape)) if is_ndjson else None
         return self._desk.stream("export", sql, made.params, _FORMATS[wanted.media_type], to_documents)
 
 
-def _columns(shape: Shape, made: Condition) -> str:
-    if shape.fields:
-        chosen = {name: value(name, made).nullable for name in shape.fields}
-    else:
-        chosen = {name: value(name, made).sql for name in (*_COLUMNS, *_OWN_COLUMNS)} | {"attributes": "attributes"}
-    return ", ".join(f"{sql} AS {escaping.identifier(name)}" for name, sql in chosen.items())
+def _chosen(shape: Shape, made: Condition) -> dict[str, str]:
+    """The columns of a file: name and SQL."""
+    names = shape.fields or (*_COLUMNS, *_OWN_COLUMNS)
+    values = {name: value(name, made) for name in names if name != _REST}
+    chosen = {name: field.nullable if shape.fields else field.sql for name, field in values.items()}
+    return {name: chosen.get(name, _REST) for name in names}
 
 
 def _documents(pieces: Pieces, shape: Shape) -> Pieces:

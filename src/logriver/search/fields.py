@@ -19,6 +19,9 @@ MAX_FIELDS = 1_000
 """Fields of an answer, those that most records have."""
 _SAMPLE_BYTES = 16_000_000
 _RECORD_BYTES = 64_000
+# Of this many times as many records, each source gives at most this share of the sample.
+_TIMES_AS_MANY = 40
+_SHARE_OF_ONE = 10
 _TYPES = {str: "string", bool: "boolean", int: "number", float: "number", list: "array", type(None): "null"}
 _COLUMN_TYPES = dict.fromkeys(("timestamp", "_received"), "time")
 _TEXT_COLUMNS = tuple(name for name in GIVEN_BACK if name not in _COLUMN_TYPES)
@@ -55,12 +58,17 @@ class FieldList:
         self._mark = mark
         self._promoted = promoted
 
-    async def sample(self, text: str = "", times: Times = ANY_TIME, rows: int = SAMPLE_ROWS) -> Fields:
-        """The fields of the newest `rows` records that match. Raises `BadQuery`, and what `Desk.ask` raises."""
+    async def sample(
+        self, text: str = "", times: Times = ANY_TIME, rows: int = SAMPLE_ROWS, of_each_source: bool = False
+    ) -> Fields:
+        """The fields of the newest `rows` records that match. Raises `BadQuery`, and what `Desk.ask` raises.
+
+        `of_each_source`: of the newest of each source and service, so that none with many records hides the others.
+        """
         promoted = self._promoted()
         wanted = where(parser.parse(text).where, times, self._mark(), promoted)
         cost = Cost()
-        answer = cost.add(await self._desk.ask("fields", _sql(wanted, rows), wanted.params))
+        answer = cost.add(await self._desk.ask("fields", _sql(wanted, rows, of_each_source), wanted.params))
         found: dict[str, Counter[str]] = defaultdict(Counter)
         for attributes, *there in answer.rows:
             for path, value in _leaves(_decode(str(attributes))):
@@ -75,15 +83,18 @@ class FieldList:
         return Fields(fields[:MAX_FIELDS], sampled, sampled < rows and len(fields) <= MAX_FIELDS, cost)
 
 
-def _sql(wanted: Condition, rows: int) -> str:
+def _sql(wanted: Condition, rows: int, of_each_source: bool) -> str:
     """The newest records, as many as fit; of a very large one only the columns."""
     there = ", ".join(f"{name} != '' AS has_{name}" for name in _TEXT_COLUMNS)
     newest = "timestamp DESC, _node DESC, _seq DESC"
     fields = f"if(length(attributes) <= {_RECORD_BYTES}, attributes, '{{}}') AS fields"
-    sample = (
-        f"SELECT timestamp, _node, _seq, {fields}, {there} FROM {TABLE} WHERE {wanted.sql} "
-        f"ORDER BY {newest} LIMIT {wanted.bind(rows, 'UInt64')}"
-    )
+    records = f"{TABLE} WHERE {wanted.sql}"
+    if of_each_source:
+        records = f"(SELECT * FROM {records} ORDER BY {newest} LIMIT {rows * _TIMES_AS_MANY})"
+        records += f" ORDER BY {newest} LIMIT {rows // _SHARE_OF_ONE} BY _source, service"
+    else:
+        records += f" ORDER BY {newest}"
+    sample = f"SELECT timestamp, _node, _seq, {fields}, {there} FROM {records} LIMIT {wanted.bind(rows, 'UInt64')}"
     up_to = f"sum(length(fields)) OVER (ORDER BY {newest} ROWS UNBOUNDED PRECEDING) AS up_to"
     names = ", ".join(f"has_{name}" for name in _TEXT_COLUMNS)
     return f"SELECT fields, {names} FROM (SELECT *, {up_to} FROM ({sample})) WHERE up_to <= {_SAMPLE_BYTES}"

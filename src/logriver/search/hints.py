@@ -16,7 +16,17 @@ from logriver import clock
 from logriver.columns import ALIASES, RESERVED, TABLE, attribute_key
 from logriver.errors import LogriverError
 from logriver.query import parser, text
-from logriver.query.hints import as_field, name_of, other_operators, other_pipes, other_place, renamed, spaced
+from logriver.query.hints import (
+    as_field,
+    name_of,
+    other_operators,
+    other_pipes,
+    other_place,
+    renamed,
+    spaced,
+    whole_day,
+    written_elsewhere,
+)
 from logriver.query.tree import (
     PIPE_NAMES,
     And,
@@ -24,6 +34,7 @@ from logriver.query.tree import (
     Field,
     Not,
     Or,
+    Part,
     Pipe,
     Query,
     Search,
@@ -75,12 +86,14 @@ class Hints:
         self._fields = FieldList(desk, mark, promoted)
 
     async def hint(self, given: str, times: Times) -> Hint | None:
-        """What finds something where `given` does not; None if nothing does or that takes too long.
+        """What finds something where `given` does not; None if `given` does, nothing does, or that takes too long.
 
         `given` is a text that could be read. The hint is an extra: a question that fails gives none.
         """
         search = parser.parse(given)
         with contextlib.suppress(LogriverError), anyio.move_on_after(MAX_SECONDS):
+            if await self._newest(_Guess("", search.where), times) is not None:
+                return None
             async for guess in self._guesses(given, search.where, times):
                 newest = await self._newest(guess, ANY_TIME if guess.any_time else times)
                 if newest is not None:
@@ -108,10 +121,15 @@ class Hints:
         texts = [term for term in terms if isinstance(term, Text)]
         for guess in _other_readings(given, query, fields, texts):
             yield guess
-        async for guess in self._near_names(query, fields):
+        async for guess in self._near_names(query, fields, times):
             yield guess
         async for guess in self._near_values(query, fields):
             yield guess
+        for name, condition in fields:
+            if isinstance(condition, Field) and name not in RESERVED and condition.value:
+                inside = Part(name, ("", condition.value, ""))
+                said = f"no {name[:60]!r} is {condition.value[:60]!r}, but it is in some"
+                yield _Guess(said, _replaced(query, condition, inside))
         if times != ANY_TIME:
             begin, end = times.from_ns, times.to_ns
             is_empty = begin is not None and end is not None and begin >= end
@@ -127,12 +145,12 @@ class Hints:
             if len(word.text.split()) == 1:
                 yield _Guess(f"{word.text[:60]!r} is in a field", _replaced(query, word, Anywhere(word.text)))
 
-    async def _near_names(self, query: Query, fields: list[_Named]) -> AsyncIterator[_Guess]:
+    async def _near_names(self, query: Query, fields: list[_Named], times: Times) -> AsyncIterator[_Guess]:
         """The same with names of fields that exist and are written nearly so."""
         unknown = [(name, condition) for name, condition in fields if name not in RESERVED]
         if not unknown:
             return
-        sampled = await self._fields.sample(rows=_SAMPLE_ROWS)
+        sampled = await self._fields.sample(times=times, rows=_SAMPLE_ROWS, of_each_source=True)
         names = {field.name for field in sampled.fields}
         # By its last part too: whoever asks for `status` may mean `http.status`.
         written = {name.rpartition(".")[2].lower(): name for name in names}
@@ -156,7 +174,7 @@ class Hints:
                 continue
             answer = await self._desk.ask("hint", f"SELECT DISTINCT {column} FROM {TABLE} LIMIT {_MAX_VALUES}", {})
             values = [str(value) for (value,) in answer.rows if value and len(str(value)) <= _MAX_NAME]
-            for near in difflib.get_close_matches(condition.value[:_MAX_NAME], values, n=2, cutoff=_LIKENESS):
+            for near in _near(condition.value[:_MAX_NAME], values):
                 replaced = _replaced(query, condition, replace(condition, value=near))
                 yield _Guess(f"no {name} is {condition.value[:60]!r}, but {near!r}", replaced)
 
@@ -166,24 +184,36 @@ def _other_readings(given: str, query: Query, fields: list[_Named], texts: list[
     operators = other_operators(given)
     if operators:
         yield _Guess("operators are words in capitals", parser.parse(operators).where)
+    elsewhere = written_elsewhere(given)
+    if elsewhere:
+        yield _Guess("here that is written so", parser.parse(elsewhere).where)
     piped = other_pipes(given)
     if piped:
         yield _Guess(f"pipes are {', '.join(PIPE_NAMES)}", piped.where, pipes=piped.pipes)
     conditions = spaced(given)
     if conditions:
-        yield _Guess("a condition has no blanks in it", parser.parse(conditions).where)
+        yield _Guess("a condition is a field, a colon and a value, without blanks", parser.parse(conditions).where)
     for word in texts:
         condition = as_field(word.text)
         if condition is not None:
             yield _Guess(f"{word.text[:60]!r} is text, as a field there is", _replaced(query, word, condition))
     for name, condition in fields:
         if isinstance(condition, Field):
+            day = whole_day(condition)
+            if day is not None:
+                yield _Guess("a time is one moment, of that day there is", _replaced(query, condition, day))
             quoted = Text(f"{name}:{condition.value}")
             yield _Guess("as a text in quotes there is", _replaced(query, condition, quoted))
         place = other_place(name)
         if place:
             moved = _replaced(query, condition, renamed(condition, place))
             yield _Guess(f"not in {name[:60]!r}, but in {place[:60]!r}", moved)
+
+
+def _near(value: str, values: list[str]) -> list[str]:
+    """Those of `values` that are written nearly as `value`, in any case."""
+    folded = {there.casefold(): there for there in values}
+    return [folded[near] for near in difflib.get_close_matches(value.casefold(), folded, n=2, cutoff=_LIKENESS)]
 
 
 def _terms(query: Query) -> list[Query]:
