@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from logriver.columns import ALIASES, COLUMNS, attribute_text, literal, promoted_columns
+from logriver.columns import ALIASES, COLUMNS, TABLE, attribute_text, literal, promoted_columns
 from logriver.errors import BadQuery
 
 TABLE_NAME = "logs"
@@ -18,7 +18,8 @@ SOURCE = "_visible"
 MAX_FIELDS = 100
 MAX_TABLES = 20
 OWN_COLUMNS = tuple(column.name for column in COLUMNS if column.name not in ("_slice", "_node", "_offset", "_level"))
-_ID = "concat(_node, '-', toString(_seq)) AS _id"
+# Of the table: a field that is asked for may have the name of a column.
+_ID = f"concat({TABLE}._node, '-', toString({TABLE}._seq)) AS _id"
 KNOWN = frozenset(OWN_COLUMNS) | {"_id"}
 
 
@@ -30,9 +31,9 @@ class Names:
     defined: dict[str, list[exp.Expr]] = field(default_factory=dict)
     fields: dict[str, None] = field(default_factory=dict)
 
-    def is_defined(self, name: str, at: exp.Expr) -> bool:
-        """Whether `name`, used at a place, is something else's name: not if only the place itself is called that."""
-        return any(not _is_inside(at, definition) for definition in self.defined.get(name, []))
+    def definitions(self, name: str, at: exp.Expr) -> list[exp.Expr]:
+        """What else `name`, used at a place, may be the name of: not what the place itself is a part of."""
+        return [definition for definition in self.defined.get(name, []) if not _is_inside(at, definition)]
 
 
 def resolve(tree: exp.Expr) -> Names:
@@ -63,14 +64,14 @@ def resolve(tree: exp.Expr) -> Names:
 def source(names: Names, promoted: frozenset[str]) -> str:
     """The SELECT that gives the records up to the mark with the fields that are asked for."""
     columns = [*OWN_COLUMNS, _ID, *(f"{_field(name, promoted)} AS `{name}`" for name in names.fields)]
-    return f"SELECT {', '.join(columns)} FROM {TABLE_NAME} WHERE _seq <= {{mark:UInt64}}"
+    return f"SELECT {', '.join(columns)} FROM {TABLE} WHERE _seq <= {{mark:UInt64}}"
 
 
 def _field(name: str, promoted: frozenset[str]) -> str:
     if name in ALIASES:
         return ALIASES[name]
     key = name.removeprefix("attributes.")
-    return promoted_columns(key)[0] if key in promoted else attribute_text(key, literal)
+    return f"{TABLE}.{promoted_columns(key)[0]}" if key in promoted else attribute_text(key, literal)
 
 
 def _defined(tree: exp.Expr) -> Names:
@@ -106,9 +107,9 @@ def _resolve_name(node: exp.Expr, names: Names) -> None:
     qualifier = parts[0] if len(parts) > 1 and parts[0] in names.tables else None
     rest = parts[1:] if qualifier else parts
     name = ".".join(rest)
-    if rest[0] in KNOWN and (len(rest) == 1 or rest[0] != "attributes"):
+    if name in KNOWN:
         return
-    if names.is_defined(rest[0], node):
+    if names.definitions(rest[0], node):
         return
     names.fields[name] = None
     column = exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(qualifier, quoted=True))

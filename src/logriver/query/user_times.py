@@ -3,6 +3,8 @@
 The engine reads a text that is compared with a time in one way only, `'2023-09-15 08:00:00'`, and in UTC.
 """
 
+import re
+
 from sqlglot import exp
 
 from logriver import clock
@@ -14,28 +16,59 @@ HINT = "a time is written '2023-09-15T08:00:00Z', or relative: now() - INTERVAL 
 
 _TIMES = frozenset(column.name for column in COLUMNS if column.type.startswith("DateTime"))
 _COMPARE = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In)
+_CALLS = (exp.Anonymous, exp.AnonymousAggFunc)
+_COMPARE_CALLS = frozenset({"equals", "notequals", "greater", "greaterorequals", "less", "lessorequals"})
+# Of a time they make a time.
+_KEEPS_TIME = re.compile(r"(?:tostartof|todatetime|to_?timezone|date_?trunc|min|max|any|arg_?min|arg_?max).*")
+_ENGINE_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?: [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?)?")
 
 
 def rewrite(tree: exp.Expr, names: Names) -> None:
-    """Give the engine's form to each text that is compared with a column of times. Raises `BadQuery` if it is none."""
-    for node in tree.find_all(*_COMPARE):
-        operands = list(node.iter_expressions())
-        if any(_is_time(operand, names) for operand in operands):
-            for operand in operands:
-                if isinstance(operand, exp.Literal) and operand.is_string:
-                    operand.set("this", _engine_text(operand.name))
+    """Give the engine's form to each text that is compared with a time. Raises `BadQuery` beside a column of times."""
+    for node in tree.walk():
+        operands = _compared(node)
+        times = [operand for operand in operands if _is_time(operand, names)]
+        is_column = any(isinstance(operand, exp.Column) for operand in times)
+        for operand in map(_bare, operands if times else []):
+            if isinstance(operand, exp.Literal) and operand.is_string:
+                operand.set("this", _engine_text(operand.name, must_be=is_column))
+
+
+def _compared(node: exp.Expr) -> list[exp.Expr]:
+    if isinstance(node, _COMPARE):
+        return list(node.iter_expressions())
+    if isinstance(node, _CALLS) and node.name.lower() in _COMPARE_CALLS:
+        return node.expressions
+    return []
+
+
+def _bare(node: exp.Expr) -> exp.Expr:
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return node
 
 
 def _is_time(node: exp.Expr, names: Names) -> bool:
+    node = _bare(node)
+    if isinstance(node, _CALLS):
+        return bool(_KEEPS_TIME.fullmatch(node.name.lower())) and any(
+            _is_time(of, names) for of in node.expressions[:1]
+        )
     if not isinstance(node, exp.Column):
         return False
-    return ALIASES.get(node.name, node.name) in _TIMES and not names.is_defined(node.name, node)
+    definitions = names.definitions(node.name, node)
+    if definitions:
+        return all(isinstance(made, exp.Alias) and _is_time(made.this, names) for made in definitions)
+    return ALIASES.get(node.name, node.name) in _TIMES
 
 
-def _engine_text(text: str) -> str:
-    """RFC 3339 as `2023-09-15 08:00:00.5`, in UTC."""
+def _engine_text(text: str, must_be: bool) -> str:
+    """RFC 3339 as `2023-09-15 08:00:00.5`, in UTC; what is no time is refused if it `must_be` one."""
     try:
         time_ns = clock.from_text(text)
     except ValueError as error:
-        raise BadQuery(str(error), hint=HINT) from None
-    return clock.to_text(time_ns).replace("T", " ").removesuffix("Z")
+        if must_be:
+            raise BadQuery(str(error), hint=HINT) from None
+        return text
+    # What has no time of day may be compared with a day.
+    return text if _ENGINE_FORM.fullmatch(text) else clock.to_text(time_ns).replace("T", " ").removesuffix("Z")

@@ -43,10 +43,11 @@ _RESTRICTED = ", ".join(
 
 # The disk, the network and the engine itself (ClickHouse's ErrorCodes.cpp); all other errors are the statement's.
 _OURS = frozenset({0, 74, 75, 76, 77, 198, 209, 210, 236, 243, 252, 394, 425})
-# Types that do not go together.
+# Types that do not go together, and a text that is no time.
+_TIME_HINT = "such a time is written '2023-09-15 08:00:00', in UTC, or made by toDateTime64(text, 9, 'UTC')"
 _TEXT_HINT = "a field without a column is a text; its number is toFloat64OrNull(field)"
-_HINTED = frozenset({43, 386})
-"""Errors of the engine with which the hint helps, if they are about a text."""
+_HINTS = {43: ("String", _TEXT_HINT), 386: ("String", _TEXT_HINT), 53: ("DateTime", _TIME_HINT)}
+"""By the engine's code: what its message is about where the hint helps, and the hint."""
 _REST = re.compile(
     r"[:.,]? (?:In scope|In query|in scope|While executing|while executing|while processing)\b.*", re.DOTALL
 )
@@ -84,7 +85,8 @@ class Sql:
         except StoreError as error:
             if error.engine_code in _OURS:
                 raise
-            hint = _TEXT_HINT if error.engine_code in _HINTED and "String" in error.message else None
+            about, hint = _HINTS.get(error.engine_code, ("", None))
+            hint = hint if about in error.message else None
             raise BadQuery(_short(error.message), hint=hint) from None
         except QueryTooExpensive as error:
             raise QueryTooExpensive(_short(error.message), hint=error.hint) from None
