@@ -215,3 +215,20 @@ def test_heavy_queries_do_not_starve_ingest(new_server: NewServer) -> None:
 @pytest.mark.soak
 def test_heavy_queries_at_most_double_the_time_to_searchable(new_server: NewServer) -> None:
     check_ingest_beside_heavy_queries(new_server, seconds=20, most_times=2)
+
+
+# One call of a function, which the engine does not break off.
+ENDLESS = "SELECT countMatches(repeat('a', 1000000), 'a.*b|a')"
+
+
+def test_a_statement_that_cannot_be_ended_stops_nobody_else(new_server: NewServer) -> None:
+    server = new_server(LOGRIVER_QUERY_TIMEOUT="1", LOGRIVER_MAX_QUERIES="2")
+    fill(server, 100)
+    answer = server.client.post("/api/v1/sql", json={"query": ENDLESS}, timeout=30)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (422, "query_too_expensive")
+    assert "does not end" in error["message"]
+    # It keeps its slot: no other statement begins, and every search does.
+    assert server.client.post("/api/v1/sql", json={"query": "SELECT 1"}).status_code == 429
+    assert len(server.search(limit=5)) == 5
+    assert server.stop() == 0

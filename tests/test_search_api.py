@@ -372,9 +372,19 @@ def test_no_parameter_breaks_out(client: httpx.Client, params: dict[str, str]) -
 @given(hostile)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_a_forged_cursor_is_only_a_place(client: httpx.Client, node: str) -> None:
-    forged = cursors.encode(cursors.Cursor(2**62, None, None, "desc", 0, node, 2**62))
+    forged = cursors.encode(cursors.Cursor(2**62, None, None, "desc", 0, node, 2**62, asked=cursors.checksum("*")))
     answer = client.get("/api/v1/search", params={"cursor": forged, "limit": 1})
     assert answer.status_code == 200, answer.text
+
+
+def test_a_cursor_goes_with_its_search_text(client: httpx.Client, send: Send) -> None:
+    run = send([{"message": f"m{n}"} for n in range(3)])
+    first = client.get("/api/v1/search", params={"q": run, "limit": 1}).json()
+    for kind in ("cursor", "newer"):
+        again = client.get("/api/v1/search", params={"q": f"  {run} ", "cursor": first[kind]})
+        assert again.status_code == 200
+        other = client.get("/api/v1/search", params={"q": f"{run} m1", "cursor": first[kind]})
+        assert (other.status_code, other.json()["error"]["message"]) == (400, "the cursor is of another search text")
 
 
 # -- the other calls ---------------------------------------------------------------------------------------------------

@@ -130,6 +130,27 @@ def test_what_a_time_is_compared_with_is_a_time(sql_server: RunningServer, text:
     assert "'2023-09-15T08:00:00Z'" in error["hint"]
 
 
+@pytest.mark.parametrize(
+    "query", ["SELECT toInt64(unhex('ff'))", "SELECT MD5(now(), base64Decode(unhex('ff')), 'day')"]
+)
+def test_bytes_in_what_the_engine_says_are_no_failure(sql_server: RunningServer, query: str) -> None:
+    assert refusal(sql_server, query)["code"] == "bad_query"
+
+
+@pytest.mark.parametrize("query", ["SELECT printf('%2000000000d', 1)", "SELECT editDistance(message, level) FROM logs"])
+def test_what_takes_more_than_is_counted_is_not_there(sql_server: RunningServer, query: str) -> None:
+    assert "not available" in refusal(sql_server, query)["message"]
+
+
+def test_a_limit_is_said_without_the_engines_inside(sql_server: RunningServer) -> None:
+    answer = post(sql_server, "SELECT repeat('a', 1000000) FROM logs ARRAY JOIN range(10000) AS n")
+    message = answer.json()["error"]["message"]
+    assert answer.status_code == 422, answer.text
+    assert "limit of memory" in message or "limit of size" in message
+    assert "DB::" not in message
+    assert "version" not in message
+
+
 def test_an_answer_has_columns_with_types_and_what_it_cost(ask: Ask) -> None:
     answer = ask("SELECT level, count() AS n, max(timestamp) AS t FROM logs WHERE level = 'fatal' GROUP BY level")
     assert answer["columns"] == [
@@ -341,3 +362,16 @@ def test_the_document_lists_the_columns_and_the_functions(ask: Ask) -> None:
     named = set(re.findall(r"`(\w+)(?:\(\))?`", table))
     assert len(named) > 60
     assert {name for name in named if not is_allowed(name)} == set()
+
+
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("SELECT level FROM logs ORDER BY ALL", "name the columns"),
+        ("SELECT level FROM logs LIMIT 1 BY level LIMIT 2", "into brackets"),
+        ("SELECT count() FROM logs WHERE when > '2024'", "in backticks"),
+        ("SELECT attributes->>'n' FROM logs", "JSONExtractString(attributes, 'name')"),
+    ],
+)
+def test_what_is_written_otherwise_is_told(sql_server: RunningServer, query: str, hint: str) -> None:
+    assert hint in refusal(sql_server, query)["hint"]

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import resource
 import signal
 import socket
@@ -87,9 +88,14 @@ def run(settings: Settings) -> None:
         door = Door(Token(token), cors_origins)
         _prepare_process()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_Server(settings, directory, door).serve(sockets, token if made_now else ""))
+            server = _Server(settings, directory, door)
+            runner.run(server.serve(sockets, token if made_now else ""))
     finally:
         directory.close()
+    if not server.ended:
+        log.warning("a query does not end, the process ends with it")
+        # The interpreter would wait for its thread.
+        os._exit(0)
 
 
 class _Server:
@@ -127,6 +133,7 @@ class _Server:
         self._follower = Follower(self._queue, settings)
         self._agents = Agents()
         self._web: _Web | None = None
+        self._ended = False
         self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
         self._storing = Rate(lambda: self._queue.mark)
 
@@ -178,7 +185,12 @@ class _Server:
         self._promotion.stop()
         self._queue.close()
         self._state.close()
-        self._store.close()
+        self._ended = self._store.close()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left running in the engine."""
+        return self._ended
 
     def _app(self) -> "_App":
         settings = self._settings

@@ -21,7 +21,7 @@ from logriver.store.embedded import Embedded
 class Opened(Store, Protocol):
     """A store and its owner's side."""
 
-    def close(self) -> None: ...
+    def close(self) -> bool: ...
 
 
 Open = Callable[[], Opened]

@@ -123,4 +123,7 @@ def _refused(text: str, error: ParseError) -> BadQuery:
         lines = text.split("\n")[: int(first["line"]) - 1]
         position = max(0, sum(len(line) + 1 for line in lines) + int(first["col"]) - len(word))
     reason = str(first.get("description") or "not understood").partition(" for <")[0].partition(" but got <")[0].lower()
-    return BadQuery(f"cannot be read at {word[:60]!r}: {reason[:100]}", position=position)
+    hint = "a name that is a word of SQL stands in backticks" if word.isidentifier() else None
+    if "multiple 'limit'" in reason:
+        hint = "put what is limited first into brackets: SELECT * FROM (SELECT .. LIMIT 1 BY level) LIMIT 2"
+    return BadQuery(f"cannot be read at {word[:60]!r}: {reason[:100]}", position=position, hint=hint)

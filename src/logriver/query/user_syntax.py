@@ -18,6 +18,7 @@ _CALLS = (exp.AnonymousAggFunc, exp.ParameterizedAgg, exp.Anonymous)
 _BINARY = (
     *(exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.And, exp.Or),
     *(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Is),
+    *(exp.NullSafeEQ, exp.NullSafeNEQ, exp.RegexpLike),
 )
 _ONE = (exp.Not, exp.Neg, exp.Paren, exp.Where, exp.Having, exp.Qualify, exp.From, exp.Exists, exp.All, exp.Var)
 _QUERY = "this expression distinct with_ order limit offset"
@@ -88,6 +89,9 @@ _HINTS = {
     "field": "after IN comes a list or a SELECT",
     "sample": "use WHERE cityHash64(_id) % 10 = 0",
     "Placeholder": "write the value itself",
+    "JSONExtract": "use JSONExtractRaw(attributes, 'name')",
+    "JSONExtractScalar": "use JSONExtractString(attributes, 'name')",
+    "IntDiv": "use intDiv(a, b)",
 }
 _NUMBER = re.compile(r"(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WORDS = re.compile(r"[A-Za-z_][A-Za-z_0-9 ]*", re.ASCII)
@@ -128,7 +132,8 @@ def check_type(text: str) -> None:
 
 def _check_call(node: exp.Expr) -> None:
     name = node.this
-    if not isinstance(name, str) or not is_allowed(name):
+    # `grouping` is part of GROUP BY to the engine and no function.
+    if not isinstance(name, str) or not (name == "grouping" or is_allowed(name)):
         shown = node.name
         raise BadQuery(f"the function {shown[:60]!r} is not available", hint="docs/sql.md lists the functions")
     if name.lower() not in TAKES_TYPE:
@@ -175,6 +180,13 @@ def _check_in(node: exp.Expr) -> None:
         raise BadQuery("after IN comes a list or a SELECT", hint="a single name is compared with =")
 
 
+def _check_ordered(node: exp.Expr) -> None:
+    # Written anew, in backticks, it would be a field of that name.
+    name = node.this
+    if isinstance(name, exp.Column) and not name.table and not name.this.quoted and name.name.lower() == "all":
+        raise BadQuery("ORDER BY ALL is not available", hint="name the columns, or their numbers: ORDER BY 1, 2")
+
+
 def _check_dot(node: exp.Expr) -> None:
     if not isinstance(node.expression, exp.Identifier | exp.Literal):
         raise BadQuery(f"not a name: {_shown(node)}")
@@ -189,6 +201,7 @@ _CHECKS: dict[type[exp.Expr], Callable[[exp.Expr], None]] = {
     exp.Table: _check_table,
     exp.In: _check_in,
     exp.Dot: _check_dot,
+    exp.Ordered: _check_ordered,
 }
 
 

@@ -6,6 +6,7 @@ records keep arriving.
 
 import base64
 import binascii
+import zlib
 from typing import Annotated, Literal
 
 import msgspec
@@ -21,7 +22,8 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """The place of a row; `tag` is the version of the format.
 
     `shown` is how many rows came before: a sorted answer goes on after so many, and a limit counts them. `newer` leads
-    to what is newer than the row, whatever the order is that rows are given in.
+    to what is newer than the row, whatever the order is that rows are given in. `asked` is the
+    `checksum` of the search text.
     """
 
     mark: _Seq
@@ -33,6 +35,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True, tag=1):
     seq: _Seq
     shown: _Seq = 0
     newer: bool = False
+    asked: int = 0
 
 
 class TailCursor(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -43,6 +46,11 @@ class TailCursor(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 _page_decoder = msgspec.msgpack.Decoder(Cursor)
 _tail_decoder = msgspec.msgpack.Decoder(TailCursor | Cursor)
+
+
+def checksum(text: str) -> int:
+    """What tells a search text from others."""
+    return zlib.crc32(text.encode(errors="surrogatepass"))
 
 
 def encode(cursor: Cursor | TailCursor) -> str:

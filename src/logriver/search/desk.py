@@ -8,20 +8,23 @@ this is the place for limits and for cancelling: whoever is cancelled while it a
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from prometheus_client import Counter
 
 from logriver import clock, metrics
-from logriver.errors import Overloaded
+from logriver.errors import Overloaded, QueryTooExpensive
 from logriver.store.base import Answer, Limits, Param, Pieces, Store
 from logriver.store.stop import Stop
 
 WAITING_PER_SLOT = 4
 _KILL_AGAIN_SECONDS = 0.05
+# The engine looks at its limit of time, and whether a query was ended, between blocks and not within one call of a
+# function. A query that is still there so long after it should have ended is left to itself, in its slot.
+_GRACE_SECONDS = 5.0
 
 _queries_turned_away = metrics.turned_away.labels(reason="queries")
 _exports_turned_away = metrics.turned_away.labels(reason="exports")
@@ -48,6 +51,8 @@ class Desk:
     def __init__(self, store: Store, bounds: Bounds) -> None:
         self._store = store
         self._bounds = bounds
+        # What users write themselves may not end when it should: searches keep half of the slots.
+        self._statements = _Slots("statements", max(1, bounds.queries // 2), bounds.query_seconds, _queries_turned_away)
         self._queries = _Slots("queries", bounds.queries, bounds.query_seconds, _queries_turned_away)
         self._exports = _Slots("exports", bounds.exports, bounds.query_seconds, _exports_turned_away)
         # Each may need a second thread, to be ended by.
@@ -58,17 +63,22 @@ class Desk:
         """What one query may use."""
         return self._bounds.query_memory_bytes
 
-    async def ask(self, call: str, sql: str, params: Mapping[str, Param], result_rows: int = 0) -> Answer:
+    async def ask(
+        self, call: str, sql: str, params: Mapping[str, Param], result_rows: int = 0, is_statement: bool = False
+    ) -> Answer:
         """Run a SELECT; `call` names the asking use case in the metrics; more than `result_rows` rows are too many.
 
-        Raises `Overloaded` when too many wait, and what `Store.query` raises. A caller that is cancelled gives its
-        place in the queue up or ends its query; it returns when its slot is free.
+        `is_statement`: a user wrote it. Raises `Overloaded` when too many wait, and what `Store.query` raises. A caller
+        that is cancelled gives its place in the queue up or ends its query; it returns when its slot is free.
         """
-        async with self._queries.one():
+        async with AsyncExitStack() as places:
+            held = [await places.enter_async_context(self._statements.one())] if is_statement else []
+            held.append(await places.enter_async_context(self._queries.one()))
             started = clock.monotonic()
             stop = Stop()
             limits = Limits(self._bounds.query_seconds, self._bounds.query_memory_bytes, result_rows, stop)
-            answer = await self._run(stop, lambda: self._store.query(sql, params, limits))
+            latest = self._bounds.query_seconds + _GRACE_SECONDS
+            answer = await self._run(stop, lambda: self._store.query(sql, params, limits), held, latest)
             metrics.queries.labels(call=call).inc()
             metrics.query_seconds.observe(clock.monotonic() - started)
             return answer
@@ -80,38 +90,68 @@ class Desk:
 
         Raises as `ask` does, also midway. Close it: that ends the query.
         """
-        async with self._exports.one():
+        async with self._exports.one() as place:
             stop = Stop()
             limits = replace(Limits(memory_bytes=self._bounds.query_memory_bytes, stop=stop), seconds=0)
             written = self._store.stream(sql, params, format, limits)
             pieces = shape(written) if shape else written
             try:
-                while piece := await self._run(stop, lambda: next(pieces, b"")):
+                while piece := await self._run(stop, lambda: next(pieces, b""), [place]):
                     yield piece
                 metrics.queries.labels(call=call).inc()
             finally:
                 with anyio.CancelScope(shield=True):
                     await asyncio.get_running_loop().run_in_executor(self._threads, _close, pieces, written)
 
-    async def _run(self, stop: Stop, call: Callable[[], _Result]) -> _Result:
-        """`call` on a thread. If cancelled: end it, and be cancelled when it has returned."""
+    async def _run(
+        self, stop: Stop, call: Callable[[], _Result], held: "list[_Place]", seconds: float | None = None
+    ) -> _Result:
+        """`call` on a thread. If cancelled: end it, and be cancelled when it has returned.
+
+        What does not return in `seconds`, or does not end, keeps the places that are `held`.
+        """
         running = asyncio.get_running_loop().run_in_executor(self._threads, call)
         try:
-            return await asyncio.shield(running)
+            await asyncio.wait([running], timeout=seconds)
+            if running.done():
+                return running.result()
         except asyncio.CancelledError:
             metrics.queries_cancelled.inc()
             with anyio.CancelScope(shield=True):
-                while not running.done():
-                    await asyncio.get_running_loop().run_in_executor(self._threads, stop.kill)
-                    await asyncio.wait([running], timeout=_KILL_AGAIN_SECONDS)
-            # Nobody is left to hear what it raised.
-            running.exception()
+                await self._end(running, stop, held)
             raise
+        await self._end(running, stop, held)
+        raise QueryTooExpensive(
+            "the query does not end at its limit of time",
+            hint="leave out functions and patterns that look at long texts again and again",
+        )
+
+    async def _end(self, running: "asyncio.Future[_Result]", stop: Stop, held: "list[_Place]") -> None:
+        """Have it ended; nobody is left to hear what it raises."""
+        running.add_done_callback(_forget)
+        deadline = clock.monotonic() + _GRACE_SECONDS
+        while not running.done() and clock.monotonic() < deadline:
+            await asyncio.get_running_loop().run_in_executor(self._threads, stop.kill)
+            await asyncio.wait([running], timeout=_KILL_AGAIN_SECONDS)
+        for place in held:
+            place.until = running
+
+
+def _forget(running: "asyncio.Future[_Result]") -> None:
+    if not running.cancelled():
+        running.exception()
 
 
 def _close(pieces: Pieces, written: Pieces) -> None:
     pieces.close()
     written.close()
+
+
+@dataclass(slots=True)
+class _Place:
+    """A slot that is taken, `until` that is done where it is said."""
+
+    until: "asyncio.Future[Any] | None" = None
 
 
 class _Slots:
@@ -125,8 +165,8 @@ class _Slots:
         self._turned_away = turned_away
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """A place inside of the block. Raises `Overloaded`."""
+    async def one(self) -> AsyncIterator[_Place]:
+        """A place inside of the block, and beyond it for what the place is given. Raises `Overloaded`."""
         if self._places.statistics().tasks_waiting >= self._most_waiting:
             raise self._overloaded(f"too many {self._name} are waiting")
         holder = object()
@@ -134,10 +174,14 @@ class _Slots:
             await self._places.acquire_on_behalf_of(holder)
         if waiting.cancelled_caught:
             raise self._overloaded(f"the {self._name} before this one take too long")
+        place = _Place()
         try:
-            yield
+            yield place
         finally:
-            self._places.release_on_behalf_of(holder)
+            if place.until is None or place.until.done():
+                self._places.release_on_behalf_of(holder)
+            else:
+                place.until.add_done_callback(lambda _: self._places.release_on_behalf_of(holder))
 
     def _overloaded(self, message: str) -> Overloaded:
         self._turned_away.inc()

@@ -125,25 +125,8 @@ class Hints:
             yield guess
         async for guess in self._near_values(query, fields):
             yield guess
-        for name, condition in fields:
-            if isinstance(condition, Field) and name not in RESERVED and condition.value:
-                inside = Part(name, ("", condition.value, ""))
-                said = f"no {name[:60]!r} is {condition.value[:60]!r}, but it is in some"
-                yield _Guess(said, _replaced(query, condition, inside))
-        if times != ANY_TIME:
-            begin, end = times.from_ns, times.to_ns
-            is_empty = begin is not None and end is not None and begin >= end
-            said = (
-                "these times end before they begin; at others" if is_empty else "nothing at these times, but at others"
-            )
-            yield _Guess(said, query, any_time=True)
-        for phrase in texts:
-            if len(phrase.text.split()) > 1:
-                words = conjunction([Text(word) for word in phrase.text.split()])
-                yield _Guess("the words are there, not in this order", _replaced(query, phrase, words))
-        for word in texts:
-            if len(word.text.split()) == 1:
-                yield _Guess(f"{word.text[:60]!r} is in a field", _replaced(query, word, Anywhere(word.text)))
+        for guess in _last_guesses(query, fields, texts, times):
+            yield guess
 
     async def _near_names(self, query: Query, fields: list[_Named], times: Times) -> AsyncIterator[_Guess]:
         """The same with names of fields that exist and are written nearly so."""
@@ -198,16 +181,43 @@ def _other_readings(given: str, query: Query, fields: list[_Named], texts: list[
         if condition is not None:
             yield _Guess(f"{word.text[:60]!r} is text, as a field there is", _replaced(query, word, condition))
     for name, condition in fields:
-        if isinstance(condition, Field):
-            day = whole_day(condition)
-            if day is not None:
-                yield _Guess("a time is one moment, of that day there is", _replaced(query, condition, day))
-            quoted = Text(f"{name}:{condition.value}")
-            yield _Guess("as a text in quotes there is", _replaced(query, condition, quoted))
-        place = other_place(name)
-        if place:
-            moved = _replaced(query, condition, renamed(condition, place))
-            yield _Guess(f"not in {name[:60]!r}, but in {place[:60]!r}", moved)
+        yield from _other_conditions(query, name, condition)
+
+
+def _other_conditions(query: Query, name: str, condition: Query) -> Iterator[_Guess]:
+    """What a condition on the field `name` may mean else."""
+    if isinstance(condition, Field):
+        day = whole_day(condition)
+        if day is not None:
+            yield _Guess("a time is one moment, of that day there is", _replaced(query, condition, day))
+        quoted = Text(f"{name}:{condition.value}")
+        yield _Guess("as a text in quotes there is", _replaced(query, condition, quoted))
+    place = other_place(name)
+    if place:
+        moved = _replaced(query, condition, renamed(condition, place))
+        yield _Guess(f"not in {name[:60]!r}, but in {place[:60]!r}", moved)
+
+
+def _last_guesses(query: Query, fields: list[_Named], texts: list[Text], times: Times) -> Iterator[_Guess]:
+    """What is dear to look for, or less likely meant."""
+    for name, condition in fields:
+        if isinstance(condition, Field) and name not in RESERVED and condition.value:
+            inside = Part(name, ("", condition.value, ""))
+            said = f"no {name[:60]!r} is {condition.value[:60]!r}, but it is in some"
+            yield _Guess(said, _replaced(query, condition, inside))
+    if times != ANY_TIME:
+        begin, end = times.from_ns, times.to_ns
+        is_empty = begin is not None and end is not None and begin >= end
+        said = "these times end before they begin; at others" if is_empty else "nothing at these times, but at others"
+        yield _Guess(said, query, any_time=True)
+    for phrase in texts:
+        words = phrase.text.split()
+        if len(words) > 1:
+            in_any_order = conjunction([Text(word) for word in words])
+            yield _Guess("the words are there, not in this order", _replaced(query, phrase, in_any_order))
+    for word in texts:
+        if len(word.text.split()) == 1:
+            yield _Guess(f"{word.text[:60]!r} is in a field", _replaced(query, word, Anywhere(word.text)))
 
 
 def _near(value: str, values: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from logriver.columns import TABLE
 from logriver.errors import BadRequest
 from logriver.query import parser
 from logriver.query.sql import Condition
+from logriver.query.text import search_text
 from logriver.query.tree import Query
 from logriver.search import cursor as cursors
 from logriver.search import documents
@@ -68,11 +69,16 @@ class Search:
         """
         search = parser.parse(question.text)
         shape = shape_of(search)
+        asked = cursors.checksum(search_text(search))
         if not question.cursor:
             times = question.times
-            place = Cursor(self._mark(), times.from_ns, times.to_ns, question.order, clock.MIN_TIME_NS, "", 0)
+            begin = (self._mark(), times.from_ns, times.to_ns, question.order, clock.MIN_TIME_NS, "", 0)
+            place = Cursor(*begin, asked=asked)
         else:
             place = cursors.decode(question.cursor)
+            if place.asked != asked:
+                hint = "give the search text that its page was asked with, or leave the cursor out"
+                raise BadRequest("the cursor is of another search text", hint=hint)
         if place.newer:
             return await self._newer_page(search.where, shape, place, question.limit)
         return await self._next_page(search.where, shape, place, question)

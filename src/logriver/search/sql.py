@@ -51,6 +51,7 @@ _HINTS = {43: ("String", _TEXT_HINT), 386: ("String", _TEXT_HINT), 53: ("DateTim
 _REST = re.compile(
     r"[:.,]? (?:In scope|In query|in scope|While executing|while executing|while processing)\b.*", re.DOTALL
 )
+_INSIDE = re.compile(r"(?:Code: \d+\. )?DB::Exception: |\(version [^)]*\)?|DB::")
 _NAME_OF_ERROR = re.compile(r"\.? *\([A-Z_0-9]+\)\s*$")
 # The position is one in the text that the engine got, which the user did not write.
 _SYNTAX = re.compile(r"Syntax error.*? position \d+ \((.*?)\): .*", re.DOTALL)
@@ -81,7 +82,7 @@ class Sql:
             parsed = await self._desk.ask("sql_check", engine_tree.PARSE, {"sql": escaping.parameter(statement.sql)})
             engine_tree.check(str(parsed.rows[0][0]), statement.tables)
             sql = f"{statement.sql} SETTINGS {_RESTRICTED}"
-            return await self._desk.ask("sql", sql, {"mark": mark}, MAX_ROWS)
+            return await self._desk.ask("sql", sql, {"mark": mark}, MAX_ROWS, is_statement=True)
         except StoreError as error:
             if error.engine_code in _OURS:
                 raise
@@ -102,6 +103,7 @@ def _short(message: str) -> str:
     """The engine's words without what it was doing, names of files and its own statement."""
     from logriver.query import user_fields  # noqa: PLC0415
 
+    message = _INSIDE.sub("", message)
     message = _SYNTAX.sub(r"cannot be read at '\1'", _NAME_OF_ERROR.sub("", _REST.sub("", message)))
     message = _PATH.sub("(path)", message)
     message = message.replace(user_fields.SOURCE, user_fields.TABLE_NAME).rstrip(". \n")

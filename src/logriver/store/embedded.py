@@ -284,9 +284,9 @@ class Embedded:
         """Return what the engine's allocator keeps for later to the machine."""
         self.query_text("SYSTEM JEMALLOC PURGE")
 
-    def close(self) -> None:
-        """Finish what is running and let the directory go."""
-        self._sessions.close()
+    def close(self) -> bool:
+        """Finish what is running and let the directory go. Whether everything has ended, else only the process can."""
+        return self._sessions.close()
 
     def query_text(self, sql: str, format: str = "TabSeparated", params: Mapping[str, Param] | None = None) -> bytes:
         """Run any statement and give its output. Only this class and the bench use more than the five methods."""
@@ -295,6 +295,9 @@ class Embedded:
                 answer: bytes = session.query(sql, format, params=params or {}).bytes()
         except (ChdbError, RuntimeError) as error:
             raise _translated(error) from None
+        except UnicodeDecodeError as error:
+            # The engine's words, with bytes of the statement's values in them.
+            raise _translated(RuntimeError(bytes(error.object).decode(errors="replace"))) from None
         return answer
 
 

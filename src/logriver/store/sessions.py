@@ -80,8 +80,8 @@ class Sessions:
         with self._changed:
             return self._changed.wait_for(lambda: not self._lent, _ALONE_SECONDS)
 
-    def close(self) -> None:
-        """Close every session; what is running is waited for, up to ten seconds."""
+    def close(self) -> bool:
+        """Close every session; what is running is waited for, up to ten seconds. Whether everything has ended."""
         deadline = clock.monotonic() + _CLOSE_SECONDS
         with self._changed:
             self._closed = True
@@ -89,7 +89,9 @@ class Sessions:
                 self._changed.wait(rest)
             while self._idle:
                 self._idle.pop().close()
-            self._anchor.close()
+            if not self._lent:
+                self._anchor.close()
+            return not self._lent
 
     def _take(self) -> Session:
         with self._changed:
