@@ -194,6 +194,7 @@ COMPARISONS: Cases = (
     ("text_value:>=b", text("text_value", lambda there: there.encode() >= b"b")),
     ('text_value:["a b" TO abc]', text("text_value", lambda there: "a b" <= there <= "abc")),
     ("resourceId:{server-1210 TO server-1220}", text("resourceId", lambda t: "server-1210" < t < "server-1220")),
+    ("timestamp:>=20230914", time(lambda there: there >= "2023-09-14")),
     ("timestamp:>=2023-09-14", time(lambda there: there >= "2023-09-14")),
     ("time:<2023-09-09T12:00:00Z", time(lambda there: there < "2023-09-09T12")),
     ("@timestamp:2023-09-12T10:00:00Z", time(lambda there: there == "2023-09-12T10:00:00.000000000Z")),

@@ -206,6 +206,7 @@ def test_a_pasted_thing_is_text(text: str) -> None:
         ("| stats count() if (a OR ) as n", 25, "expected a word or a field before ')'"),
         ("| stats count() if (a", 19, "the bracket is not closed"),
         ("| where n", 9, "expected '=' or a comparison like '>' at the end"),
+        ("| stats count() by bin(500ms)", 23, "'500ms' means nothing in a pipe"),
         ("| where n > 007", 12, "'007' means nothing in a pipe"),
         ("| eval n > 1", 9, "expected '=' before '>'"),
         ("| eval x = 1 + " + "+".join("1" * 60), 114, "a pipe has at most 50 operators"),

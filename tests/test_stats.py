@@ -188,6 +188,10 @@ def test_keys_compare_as_numbers_as_times_or_as_texts(table: Table) -> None:
     statuses = "| stats count() as n by http.status"
     assert {row[0] for row in table(f"{statuses} | where http.status >= 404")} == {"404", "500"}
     assert {row[0] for row in table(f'{statuses} | where http.status != "404"')} == {"200", "500"}
+    nobody = table('| stats count() by service | where service = ""')
+    assert [row[0] for row in nobody] == [None]
+    assert table('| stats count() as n by service | where n = ""') == []
+    assert None not in [row[0] for row in table('| stats count() by service | where service != "" and service != "x"')]
     bins = table('| stats count() by bin(1h) | where bin > "2023-09-15T09:30:00Z"')
     assert [row[0] for row in bins][:1] == ["2023-09-15T10:00:00Z"]
 

@@ -24,6 +24,7 @@ _RFC_3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)?)? ?([Zz]|UTC|[+-]\d\d:?\d\d|[+-]\d\d)?",
     re.ASCII,
 )
+_DAY = re.compile(r"(?:19|20)\d{6}", re.ASCII)
 # What shippers that know only texts send: seconds with or without a fraction, ms, us, ns, told apart by their digits.
 _EPOCH = re.compile(r"(\d{10})(?:\.(\d{1,9})\d{0,9})?|\d{13}|\d{16}|\d{19}", re.ASCII)
 
@@ -91,6 +92,16 @@ def from_text(text: str, zone: Zone | None = None) -> int:
     elif zone is not None:
         time_ns = in_zone(check_range(time_ns), zone)
     return check_range(time_ns)
+
+
+def from_day(text: str) -> int | None:
+    """`20230915` to nanoseconds, in UTC; None for what is no day of 1900 to 2099 so. As a number it is one of 1970."""
+    if not _DAY.fullmatch(text):
+        return None
+    try:
+        return days_ns(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        return None
 
 
 def _from_digits(text: str) -> int:

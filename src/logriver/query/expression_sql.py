@@ -60,6 +60,9 @@ def _comparable(comparison: Calculation, columns: Columns, made: Condition) -> t
     by_severity = [_severity(side, made, columns) for side in sides]
     if (left.is_level or right.is_level) and all(by_severity):
         return by_severity[0], by_severity[1]
+    if Word("") in sides and {left.kind, right.kind} == {"text"}:
+        # As in a search, a field that is not there has no text.
+        return f"ifNull({left.sql}, '')", f"ifNull({right.sql}, '')"
     return _alike(left, right)
 
 

@@ -133,6 +133,9 @@ def time_ns_of(name: str, value: str) -> int:
 
     Raises `BadQuery`.
     """
+    day_ns = clock.from_day(value)
+    if day_ns is not None:
+        return day_ns
     try:
         number = float(value) if "." in value else int(value)
     except ValueError:

@@ -31,6 +31,10 @@ _KINDS = (
     | dict.fromkeys(("!=", "<", "<=", ">", ">="), "COMPARISON")
 )
 _OPERATORS = frozenset({"PLUS", "MINUS", "TIMES", "ALSO", "ELSE"})
+_NAME_HINT = "names with other signs than letters, digits, '_', '@' and '.' need backticks around them"
+_NUMBER_HINT = (
+    "spans are like 30s, 5m, 1h, 1d and 1w; a time stands in quotes, a name that begins with a digit in backticks"
+)
 _UNKNOWN = re.compile(r"\S[\w.]*")
 
 
@@ -73,7 +77,7 @@ class PipeLexer:
             raise BadQuery(
                 f"{(unknown[0] if unknown else reader.sign)[:30]!r} means nothing in a pipe",
                 position=start,
-                hint="names with other signs than letters, digits, '_', '@' and '.' need backticks around them",
+                hint=_NUMBER_HINT if reader.sign.isdigit() else _NAME_HINT,
             )
 
     def _pipe(self) -> Token:

@@ -27,6 +27,9 @@ def parse(name: str, text: str, now_ns: int) -> int:
             return _clipped(now_ns + _span_ns(span or "") * (-1 if sign == "-" else 1))
         if _AGO.fullmatch(text):
             return _clipped(now_ns - _span_ns(text))
+        day_ns = clock.from_day(text)
+        if day_ns is not None:
+            return day_ns
         if _INTEGER.fullmatch(text):
             return clock.from_number(int(text))
         if _DECIMAL.fullmatch(text):
