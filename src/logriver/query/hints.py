@@ -29,8 +29,11 @@ _PIPES = {
     "count": "stats count()",
     "uniq": "top",
 }
+# Nobody types more by hand, and looking for quotes in it would take long.
+_MOST_TYPED = 2_000
 _QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")', re.DOTALL)
-_NAME = PLAIN_NAME.pattern
+# Only where a name begins, so that each sign of a long one is looked at once.
+_NAME = rf"(?<![\w.@]){PLAIN_NAME.pattern}"
 # Lucene's, LogsQL's and LogQL's ways to say it, outside of quotes.
 _WRITTEN_ELSEWHERE: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(rf"(?<![\w.])_exists_:({_NAME})"), r"\1:*"),
@@ -42,7 +45,7 @@ _WRITTEN_ELSEWHERE: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]],
     (re.compile(r"(?<![\w:.])\w+(?:\|\w+)+(?![\w:])"), lambda found: f"({_either(found[0].split('|'))})"),
 )
 _LOGQL = re.compile(r'\s*\{((?:[^{}"]|"(?:[^"\\]|\\.)*")*)\}((?:\s*(?:\|=|!=|\|~|!~)\s*"(?:[^"\\]|\\.)*")*)\s*')
-_LABEL = re.compile(rf'\s*({_NAME})\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*")\s*(?:,|\Z)')
+_LABEL = re.compile(rf'({_NAME})\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*")\s*(?:,|\Z)')
 _LINE_FILTER = re.compile(r'(\|=|!=|\|~|!~)\s*("(?:[^"\\]|\\.)*")')
 _TIMES = ("timestamp", "_received")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
@@ -134,6 +137,8 @@ def written_elsewhere(text: str) -> str | None:
 
     Ranges of times are left out: here they stand beside the text.
     """
+    if len(text) > _MOST_TYPED:
+        return None
     found = _LOGQL.fullmatch(text)
     translated = _of_logql(found[1], found[2]) if found else "".join(_here(part) for part in _QUOTED.split(text))
     if translated is None or translated == text or not translated.strip():
