@@ -17,14 +17,16 @@ class Times:
 ANY_TIME = Times()
 
 
-def where(query: Query, times: Times, mark: int, promoted: frozenset[str]) -> Condition:
-    """The WHERE of records that match, lie within `times` and are not above the visible mark.
+def where(query: Query, times: Times, mark: int | None, promoted: frozenset[str]) -> Condition:
+    """The WHERE of records that match, lie within `times` and are not above the visible mark, where one is given.
 
     Further values are bound with its `bind`. Raises `BadQuery` for a value that its column cannot have.
     """
     made = condition(query, promoted)
-    # `identity` hides the number from its index: nearly every record is below the mark, and a look costs 4 ms of 10 M.
-    conditions = [f"({made.sql})", f"identity(_seq) <= {made.bind(mark, 'UInt64')}"]
+    conditions = [f"({made.sql})"]
+    if mark is not None:
+        # `identity` hides the number from its index: nearly every record is below, and a look costs 4 ms of 10 M.
+        conditions.append(f"identity(_seq) <= {made.bind(mark, 'UInt64')}")
     if times.from_ns is not None:
         conditions.append(f"timestamp >= {time(made, times.from_ns)}")
     if times.to_ns is not None:
