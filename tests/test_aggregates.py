@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -218,6 +219,13 @@ def test_promoted_fields_are_shown_as_such(new_server: Callable[..., RunningServ
     }
     values = server.client.get("/api/v1/fields/deep.er/values").json()["values"]
     assert values == [{"value": "1", "count": 1}]
+
+
+@pytest.mark.parametrize("name", ["n\nl", "a/values", "a b/c?d#e", "%0A"])
+def test_a_name_may_hold_anything(server: RunningServer, send: Send, name: str) -> None:
+    run = send([{name: 5}])
+    answer = server.client.get(f"/api/v1/fields/{quote(name, safe='')}/values", params={"q": run})
+    assert (answer.json()["field"], answer.json()["values"]) == (name, [{"value": "5", "count": 1}])
 
 
 def test_very_large_records_count_by_their_columns_alone(ask: Ask, send: Send) -> None:

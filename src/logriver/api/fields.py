@@ -27,8 +27,7 @@ def router(fields: FieldList, values: FieldValues) -> APIRouter:
         content = {"fields": list(map(_field, found.fields)), "sampled": found.sampled, "complete": found.complete}
         return answers.measured(content, found.cost, started)
 
-    # A name may hold any character, slashes too.
-    @routes.get("/api/v1/fields/{name:path}/values", summary="The most frequent values of a field, with counts")
+    @routes.get(f"/api/v1/fields/{parameters.FIELD}/values", summary="The most frequent values of a field, with counts")
     async def get_values(
         request: Request,
         name: str,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
 import msgspec
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import HTTPConnection, Request
 
 from logriver import clock
@@ -14,6 +15,15 @@ from logriver.search import times
 from logriver.search.scope import Times
 
 MAX_BODY_BYTES = 100_000
+
+
+class _AnyName(StringConvertor):
+    regex = r"[\s\S]+"
+
+
+register_url_convertor("field", _AnyName())
+FIELD = "{name:field}"
+"""The name of a field in an address, which may hold any character, slashes and ends of lines too."""
 
 # What `text_of` and `times_of` know by two names.
 _ALSO = {"q": "query", "from": "start", "to": "end"}

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from logriver.api import answers
+from logriver.api import answers, parameters
 from logriver.store.promotion import Promotion
 
 
@@ -12,13 +12,14 @@ def router(promotion: Promotion) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["fields"])
 
-    # A name may hold any character, slashes too.
-    @routes.post("/api/v1/fields/{name:path}/promotion", summary="Give a field a column of its own, which is faster")
+    @routes.post(
+        f"/api/v1/fields/{parameters.FIELD}/promotion", summary="Give a field a column of its own, which is faster"
+    )
     async def post_promotion(name: str) -> Response:
         by = await run_in_threadpool(promotion.promote, name)
         return answers.json({"field": name, "promoted": True, "by": by})
 
-    @routes.delete("/api/v1/fields/{name:path}/promotion", summary="Take that back")
+    @routes.delete(f"/api/v1/fields/{parameters.FIELD}/promotion", summary="Take that back")
     async def delete_promotion(name: str) -> Response:
         await run_in_threadpool(promotion.demote, name)
         return answers.json({"field": name, "promoted": False, "by": None})

@@ -6,7 +6,8 @@ this is the place for limits and for cancelling: whoever is cancelled while it a
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -90,13 +91,13 @@ class Desk:
 
         Raises as `ask` does, also midway. Close it: that ends the query.
         """
-        async with self._exports.one() as place:
+        async with self._exports.one():
             stop = Stop()
             limits = replace(Limits(memory_bytes=self._bounds.query_memory_bytes, stop=stop), seconds=0)
             written = self._store.stream(sql, params, format, limits)
             pieces = shape(written) if shape else written
             try:
-                while piece := await self._run(stop, lambda: next(pieces, b""), [place]):
+                while piece := await self._run(stop, lambda: next(pieces, b"")):
                     yield piece
                 metrics.queries.labels(call=call).inc()
             finally:
@@ -104,11 +105,11 @@ class Desk:
                     await asyncio.get_running_loop().run_in_executor(self._threads, _close, pieces, written)
 
     async def _run(
-        self, stop: Stop, call: Callable[[], _Result], held: "list[_Place]", seconds: float | None = None
+        self, stop: Stop, call: Callable[[], _Result], held: "Sequence[_Place]" = (), seconds: float | None = None
     ) -> _Result:
         """`call` on a thread. If cancelled: end it, and be cancelled when it has returned.
 
-        What does not return in `seconds`, or does not end, keeps the places that are `held`.
+        With `seconds`, what does not return in that time or does not end is left and keeps the places that are `held`.
         """
         running = asyncio.get_running_loop().run_in_executor(self._threads, call)
         try:
@@ -118,18 +119,20 @@ class Desk:
         except asyncio.CancelledError:
             metrics.queries_cancelled.inc()
             with anyio.CancelScope(shield=True):
-                await self._end(running, stop, held)
+                await self._end(running, stop, held, math.inf if seconds is None else _GRACE_SECONDS)
             raise
-        await self._end(running, stop, held)
+        await self._end(running, stop, held, _GRACE_SECONDS)
         raise QueryTooExpensive(
             "the query does not end at its limit of time",
             hint="leave out functions and patterns that look at long texts again and again",
         )
 
-    async def _end(self, running: "asyncio.Future[_Result]", stop: Stop, held: "list[_Place]") -> None:
-        """Have it ended; nobody is left to hear what it raises."""
+    async def _end(
+        self, running: "asyncio.Future[_Result]", stop: Stop, held: "Sequence[_Place]", seconds: float
+    ) -> None:
+        """Have it ended, for so long; nobody is left to hear what it raises."""
         running.add_done_callback(_forget)
-        deadline = clock.monotonic() + _GRACE_SECONDS
+        deadline = clock.monotonic() + seconds
         while not running.done() and clock.monotonic() < deadline:
             await asyncio.get_running_loop().run_in_executor(self._threads, stop.kill)
             await asyncio.wait([running], timeout=_KILL_AGAIN_SECONDS)
