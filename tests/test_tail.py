@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from logriver.search import cursor as cursors
 from tests.conftest import RunningServer
 
 NewServer = Callable[..., RunningServer]
@@ -99,6 +100,14 @@ def test_a_tail_goes_on_after_its_cursor(server: RunningServer, run: str) -> Non
         assert [row["n"] for row in reader.take(1)] == [12]
     with Reader(server, f"run:{run}", after=cursor) as reader:
         assert [row["n"] for row in reader.take(9)] == list(range(4, 13))
+
+
+def test_a_cursor_of_another_data_directory_begins_now(server: RunningServer, run: str) -> None:
+    ahead = cursors.encode(cursors.TailCursor(2**62))
+    send(server, numbers(run, range(3)))
+    with Reader(server, f"run:{run}", last_id=ahead) as reader:
+        send(server, numbers(run, range(3, 5)))
+        assert [row["n"] for row in reader.take(2)] == [3, 4]
 
 
 def test_pipe_fields_chooses_what_is_sent(server: RunningServer, run: str) -> None:

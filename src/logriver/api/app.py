@@ -84,7 +84,8 @@ def create_api(services: Services) -> FastAPI:
     rows, export = Search(desk, services.mark, services.promoted), Export(desk, services.mark, services.promoted)
     hints = Hints(desk, services.mark, services.promoted)
     app.include_router(search.router(rows, export, hints, services.settings.export_idle))
-    live = Tail(desk, services.mark, services.promoted, services.settings.max_tails, services.stopping)
+    most_tails = services.settings.max_tails
+    live = Tail(desk, services.mark, services.promoted, services.acknowledged, most_tails, services.stopping)
     app.include_router(tail.router(live, services.settings.export_idle))
     app.include_router(context.router(Context(desk, services.mark)))
     _include_counts(app, services, desk, hints)

@@ -45,7 +45,10 @@ _RESTRICTED = ", ".join(
 _OURS = frozenset({0, 74, 75, 76, 77, 198, 209, 210, 236, 243, 252, 394, 425})
 # Types that do not go together, and a text that is no time.
 _TIME_HINT = "such a time is written '2023-09-15 08:00:00', in UTC, or made by toDateTime64(text, 9, 'UTC')"
-_TEXT_HINT = "a field without a column is a text; its number is toFloat64OrNull(field)"
+_TEXT_HINT = (
+    "a field without a column is a text; its number is toFloat64OrNull(field), its list "
+    "JSONExtract(attributes, 'field', 'Array(String)')"
+)
 _HINTS = {43: ("String", _TEXT_HINT), 386: ("String", _TEXT_HINT), 53: ("DateTime", _TIME_HINT)}
 """By the engine's code: what its message is about where the hint helps, and the hint."""
 _REST = re.compile(

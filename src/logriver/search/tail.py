@@ -39,19 +39,24 @@ class Batch:
 
 
 class Tail:
-    """Follows what arrives; at most `most` at one time. `stopping` says that the server ends."""
+    """Follows what arrives; at most `most` at one time. `stopping` says that the server ends.
+
+    `acknowledged` is the highest number on disk.
+    """
 
     def __init__(
         self,
         desk: Desk,
         mark: Callable[[], int],
         promoted: Callable[[], frozenset[str]],
+        acknowledged: Callable[[], int],
         most: int,
         stopping: Callable[[], bool],
     ) -> None:
         self._desk = desk
         self._mark = mark
         self._promoted = promoted
+        self._acknowledged = acknowledged
         self._most = most
         self._stopping = stopping
         self._open = 0
@@ -63,7 +68,8 @@ class Tail:
         """
         search = parser.parse(text)
         fields = fields_of(search, "tail")
-        start = after.seq if after is not None else self._mark()
+        # What is ahead of all that was ever given out is of a data directory that is no more.
+        start = after.seq if after is not None and after.seq <= self._acknowledged() else self._mark()
         # Only to find what is wrong with the values now.
         where(search.where, ANY_TIME, start, self._promoted())
         return self._batches(search, fields, start)
