@@ -41,10 +41,11 @@ def test_demo_agrees_with_its_files_and_cleans_up(tmp_path: Path) -> None:
 def shown_until(demo: subprocess.Popen[bytes], text: bytes) -> bytes:
     """What the demo prints up to the line with `text`."""
     assert demo.stdout
+    assert demo.stderr
     shown = b""
     while text not in shown:
         line = demo.stdout.readline()
-        assert line, "the demo ended by itself"
+        assert line, shown + demo.stderr.read()
         shown += line
     return shown
 
@@ -72,6 +73,19 @@ def test_ctrl_c_stops_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(httpx.ConnectError):
         httpx.get(address, trust_env=False)
+
+
+def test_demos_that_start_at_once_do_not_take_each_others_port(tmp_path: Path) -> None:
+    places = [tmp_path / str(number) for number in range(3)]
+    for place in places:
+        place.mkdir()
+    demos = [start(place) for place in places]
+    addresses = {address_of(shown_until(demo, b"Ctrl-C stops everything")) for demo in demos}
+    assert len(addresses) == 3
+    for demo in demos:
+        with demo:
+            demo.send_signal(signal.SIGINT)
+            assert demo.wait(60) == 0
 
 
 def test_the_own_count_is_the_one_that_users_know(tmp_path: Path) -> None:

@@ -25,10 +25,14 @@ class DemoServer:
     def __init__(self, directory: Path, follow: dict[str, Path]) -> None:
         self._said = directory / "server.out"
         self._log = directory / "server.log"
-        command = [sys.executable, "-m", "logriver", "serve", "--listen", f"127.0.0.1:{free_port()}"]
-        command += ["--data", str(directory / "data"), "--name", "demo"]
+        self._command = [sys.executable, "-m", "logriver", "serve", "--data", str(directory / "data"), "--name", "demo"]
         for log_format, path in follow.items():
-            command += ["--follow", f"{log_format}={path}"]
+            self._command += ["--follow", f"{log_format}={path}"]
+        self._start()
+
+    def _start(self) -> None:
+        self._port = free_port()
+        command = [*self._command, "--listen", f"127.0.0.1:{self._port}"]
         # A process group of its own: Ctrl-C reaches only the demo, which stops the generators first.
         with self._said.open("wb") as said, self._log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=said, stderr=log, process_group=0)
@@ -40,8 +44,13 @@ class DemoServer:
             ready = _READY.search(self._said.read_text(errors="replace"))
             if ready:
                 return ready[1]
-            if self._process.poll() is not None or stop.is_set():
+            if stop.is_set():
                 break
+            if self._process.poll() is not None:
+                if _is_free(self._port):
+                    break
+                # Somebody else took it since it was looked for.
+                self._start()
             time.sleep(0.05)
         raise Unavailable(f"the server did not start:\n{self.last_words()}")
 
@@ -66,11 +75,16 @@ class DemoServer:
 def free_port() -> int:
     """3000, or the next port that nobody listens on."""
     for port in range(FIRST_PORT, FIRST_PORT + _TRIED_PORTS):
-        with socket.socket() as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _is_free(port):
             return port
     raise Unavailable(f"no free port from {FIRST_PORT} to {FIRST_PORT + _TRIED_PORTS - 1}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
