@@ -368,6 +368,7 @@ def test_the_document_lists_the_columns_and_the_functions(ask: Ask) -> None:
     ("query", "hint"),
     [
         ("SELECT level FROM logs ORDER BY ALL", "name the columns"),
+        (f"SELECT {'NOT ' * 400}1", "shorter"),
         ("SELECT level FROM logs LIMIT 1 BY level LIMIT 2", "into brackets"),
         ("SELECT count() FROM logs WHERE when > '2024'", "in backticks"),
         ("SELECT attributes->>'n' FROM logs", "JSONExtractString(attributes, 'name')"),

@@ -100,6 +100,8 @@ def _tree(text: str) -> exp.Expr:
         tree = sqlglot.parse_one(text, dialect=UserDialect)
     except ParseError as error:
         raise _refused(text, error) from None
+    except RecursionError:
+        raise BadQuery("the statement goes too deep", hint="make it shorter") from None
     except UNREADABLE:
         raise BadQuery("the statement cannot be read", hint="is every bracket closed?") from None
     if not isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery):
