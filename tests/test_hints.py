@@ -117,6 +117,16 @@ def test_an_answer_with_rows_has_no_hint(server: RunningServer, miss: Miss, mark
     assert answer["hint"] is None
 
 
+@pytest.mark.parametrize("written", ['-owner="oMARK"', "NOT owner=oMARK", "-(owner==oMARK)"])
+def test_what_is_left_out_as_a_text_is_told(server: RunningServer, mark: str, written: str) -> None:
+    q = f"{mark} {written}".replace("MARK", mark)
+    answer = server.client.get("/api/v1/search", params={"q": q}).json()
+    assert (len(answer["rows"]), answer["hint_query"]) == (3, f"{mark} NOT owner:o{mark}")
+    assert len(server.search(q=answer["hint_query"])) == 2
+    counted = server.client.get("/api/v1/stats", params={"q": f"{q} | stats count()"}).json()
+    assert (counted["rows"], counted["hint_query"]) == ([[3]], f"{mark} NOT owner:o{mark} | stats count()")
+
+
 def test_statistics_of_nothing_have_a_hint(server: RunningServer, mark: str) -> None:
     def table(q: str) -> dict[str, Any]:
         answer: dict[str, Any] = server.client.get("/api/v1/stats", params={"q": q}).json()

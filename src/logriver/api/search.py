@@ -14,7 +14,7 @@ from logriver.errors import BadRequest
 from logriver.record import MAX_SEQ
 from logriver.search.cursor import Order
 from logriver.search.export import MEDIA_TYPES, Export, Wanted
-from logriver.search.hints import Hint, Hints
+from logriver.search.hints import Hint, Hints, of_what_is_found
 from logriver.search.search import MAX_LIMIT, Page, Question, Search
 
 _ORDERS: dict[str, Order] = {"asc": "asc", "desc": "desc"}
@@ -36,7 +36,7 @@ def router(search: Search, export: Export, hints: Hints, export_idle_seconds: fl
         question = _question(given)
         page = await search.page(question)
         is_empty = not page.documents and not question.cursor
-        hint = await hints.hint(question.text, question.times) if is_empty else None
+        hint = await hints.hint(question.text, question.times) if is_empty else of_what_is_found(question.text)
         return _answer(page, hint, started)
 
     # FastAPI reads the parameters below only to describe and document them; `parameters.read` knows all their places.

@@ -8,7 +8,7 @@ from logriver import clock
 from logriver.api import answers, described, parameters
 from logriver.api.described import From, Text, To, Tz
 from logriver.search import zone
-from logriver.search.hints import Hints
+from logriver.search.hints import Hints, of_what_is_found
 from logriver.search.stats import Question, Statistics
 
 
@@ -24,7 +24,7 @@ def router(statistics: Statistics, hints: Hints) -> APIRouter:
         table = await statistics.table(question)
         # One row of zeros is what figures without groups are of no records.
         is_empty = not table.rows or (len(table.rows) == 1 and not any(table.rows[0]))
-        hint = await hints.hint(question.text, question.times) if is_empty else None
+        hint = await hints.hint(question.text, question.times) if is_empty else of_what_is_found(question.text)
         content = {
             "columns": table.columns,
             "rows": table.rows,

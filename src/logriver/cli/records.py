@@ -75,6 +75,8 @@ def show(client: httpx.Client, wanted: Wanted) -> None:
     show_documents(map(bytes, page.rows if newest_first else page.rows[::-1]), wanted)
     if not page.rows:
         _end_without_records(page)
+    if page.hint:
+        output.note(f"hint: {page.hint}")
 
 
 def copy_file(client: httpx.Client, wanted: Wanted) -> None:

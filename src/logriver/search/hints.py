@@ -162,6 +162,33 @@ class Hints:
                 yield _Guess(f"no {name} is {condition.value[:60]!r}, but {near!r}", replaced)
 
 
+def of_what_is_found(given: str) -> Hint | None:
+    """What a text may be meant to be that finds something: `-service=api` leaves a text out, and no field."""
+    leaves_out = "-" in given or "NOT" in given
+    if not leaves_out or not any(sign in given for sign in "=<>"):
+        # Nearly every text: reading it once more would take a fiftieth of a page's time.
+        return None
+    search = parser.parse(given)
+    meant = _with_negated_fields(search.where)
+    if meant == search.where:
+        return None
+    query = text.search_text(Search(meant, search.pipes))
+    return Hint(f"what is left out is a text, as a field it is: `{query}`", query)
+
+
+def _with_negated_fields(query: Query) -> Query:
+    match query:
+        case Not(Text(left_out)):
+            return Not(as_field(left_out) or Text(left_out))
+        case Not(of):
+            return Not(_with_negated_fields(of))
+        case And(parts):
+            return conjunction([_with_negated_fields(part) for part in parts])
+        case Or(parts):
+            return disjunction([_with_negated_fields(part) for part in parts])
+    return query
+
+
 def _other_readings(given: str, query: Query, fields: list[_Named], texts: list[Text]) -> Iterator[_Guess]:
     """What the text alone may mean else."""
     operators = other_operators(given)

@@ -106,7 +106,7 @@ export function Explore({ place, go, zone, theme }) {
         setColumns=${(columns) => go({ columns }, { replace: true })}
         run=${run} group=${(name) => go({ q: withPipe(place.q, `top 20 ${name}`) })} />`}
       <div class="answer">
-        ${(hint || isEmpty) && !told.loading && !told.error && html`<${Nothing} hint=${hint} query=${told.answer.hint_query} go=${go} place=${place} />`}
+        ${(hint || isEmpty) && !told.loading && !told.error && html`<${Hint} hint=${hint} found=${!isEmpty} query=${told.answer.hint_query} go=${go} place=${place} />`}
         ${kind === "rows" && place.files && html`<${AlsoFiles} params=${{ ...params, round }} ...${{ place, zone, add }} hover=${setHovered} />`}
         ${list}
         ${kind === "stats" && html`<${Statistics} params=${{ ...params, tz: tz(zone), round }} ...${{ tell, go, place, zone, theme }} />`}
@@ -152,18 +152,18 @@ function useExploreKeys(place, go) {
   }, [place]);
 }
 
-// What is said of an empty answer: what it advises, with a link to the question that finds something.
-function Nothing({ hint, query, go, place }) {
+// What is said of an answer, mostly an empty one: what it advises, with a link to the question that finds something.
+function Hint({ hint, found, query, go, place }) {
   const changes = { q: query ?? place.q, open: "" };
   // The question that it ends with is the link below.
   const end = `: \`${query}\``;
   const advice = hint?.endsWith(end) ? hint.slice(0, -end.length) : hint;
-  const said = advice ? `Nothing found: ${advice}` : place.from || place.to ? "Nothing found at these times" : "Nothing found";
+  const said = found ? advice : advice ? `Nothing found: ${advice}` : place.from || place.to ? "Nothing found at these times" : "Nothing found";
   return html`
     <div class="hint" role="status">
       <p>${said}</p>
       ${query !== undefined && query !== null && html`
         <a ...${linkTo(place, go, changes)}><code>${query}</code></a>`}
-      ${place.from && html`<button type="button" onClick=${() => go({ from: "", to: "" })}>Search all time</button>`}
+      ${!found && place.from && html`<button type="button" onClick=${() => go({ from: "", to: "" })}>Search all time</button>`}
     </div>`;
 }
