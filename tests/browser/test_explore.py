@@ -270,6 +270,15 @@ def test_an_answer_without_anything_near_says_so(logs: RunningServer, open_page:
     expect(page.get_by_role("button", name="Search all time")).to_have_count(0)
 
 
+def test_a_field_that_is_left_out_as_a_text_is_told(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q=NOT level%3Derror")
+    expect(page.locator(".hint p")).to_have_text("What is left out is a text, as a field it is")
+    expect(page.locator(".lines > .line").first).to_be_visible()
+    page.locator(".hint a").click()
+    expect(page.locator("#query")).to_have_value("NOT level:error")
+    expect(page.locator(".hint")).to_have_count(0)
+
+
 def test_statistics_of_nothing_say_so(logs: RunningServer, open_page: Open) -> None:
     page = open_page(f"{logs.url}/?q={uuid.uuid4().hex} | stats p99(status) by service")
     expect(page.locator(".hint p")).to_have_text("Nothing found at these times")

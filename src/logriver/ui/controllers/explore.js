@@ -158,7 +158,7 @@ function Hint({ hint, found, query, go, place }) {
   // The question that it ends with is the link below.
   const end = `: \`${query}\``;
   const advice = hint?.endsWith(end) ? hint.slice(0, -end.length) : hint;
-  const said = found ? advice : advice ? `Nothing found: ${advice}` : place.from || place.to ? "Nothing found at these times" : "Nothing found";
+  const said = found ? advice[0].toUpperCase() + advice.slice(1) : advice ? `Nothing found: ${advice}` : place.from || place.to ? "Nothing found at these times" : "Nothing found";
   return html`
     <div class="hint" role="status">
       <p>${said}</p>
