@@ -198,7 +198,11 @@ class Follower:
             reader = self._readers.get(key) or self._start(file, from_end=self._from_end)
             if key in self._gone_since and reader.is_unopened and file.status.st_size < reader.seen.st_size:
                 # Another file has the inode of the one that went.
-                self._lose(reader, key)
+                await self._find_unopened({key: reader})
+                if key in self._readers:
+                    self._lose(reader, key)
+                else:
+                    reader = self._start(file)
             by_path[str(file.path)] = by_path[str(file.real_path)] = reader
             reader.where, reader.rotated = file.real_path, str(file.path) != reader.first_path
             if reader.generation:
@@ -220,20 +224,32 @@ class Follower:
         for path in {Path(reader.first_path) for reader in readers.values()}:
             beside = await asyncio.to_thread(siblings, path)
             rotated = {file.place: file for file in beside if rotated_from(file.path) == path and not file.is_archive}
+            unknown = await self._unknown_archives(beside)
             for key, reader in readers.items():
                 if Path(reader.first_path) != path or not reader.is_unopened:
                     continue
                 if key in rotated:
                     reader.where = rotated[key].real_path
-                elif archive := compressed_since(path, reader.seen, filter(self._is_unknown, beside)):
+                elif not (archive := compressed_since(path, reader.seen, unknown)):
+                    continue
+                elif self._generations.known_at(archive.place):
+                    # It has the inode of a file that is found out to be gone first. Until then it is not lost.
+                    self._gone_since[key] = clock.monotonic()
+                    self._settle_at = 0
+                else:
                     # Its own inode may be a new file's soon, which needs a reader of its own.
                     reader.read_archive(archive)
+                    unknown.remove(archive)
                     self._readers[archive.place] = self._readers.pop(key)
                     self._tasks[archive.place] = self._tasks.pop(key)
                     self._gone_since.pop(key, None)
 
-    def _is_unknown(self, file: FoundFile) -> bool:
-        return file.place not in self._readers and not self._generations.known_at(file.place)
+    async def _unknown_archives(self, beside: list[FoundFile]) -> list[FoundFile]:
+        """Those that nobody reads or has read: by how they begin, as the oldest file's inode is free for the newest."""
+        archives = [file for file in beside if file.is_archive and file.place not in self._readers]
+        seen = [(file, self._generations.at(file.place)) for file in archives]
+        known = await asyncio.to_thread(known_archives, seen)
+        return [file for file in archives if file.place not in known]
 
     def _start(self, file: FoundFile, *, from_end: bool = False, only: str = "") -> FileReader:
         reader = FileReader(file, self._settings, from_end=from_end, only=only)
