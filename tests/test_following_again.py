@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from logriver.errors import Overloaded
+from logriver.follow import follower
 from logriver.follow.follower import Follower
 from logriver.follow.generations import Generations
 from logriver.follow.growing_file import GrowingFile
@@ -186,3 +187,37 @@ async def test_archives_of_what_is_held_are_not_searched_as_files_of_others(tmp_
             assert place(stranger) not in follower.places()
             archive = archive.rename(tmp_path / "app.log.2.gz")
     assert len(sink.messages()) == len(more.splitlines()) + 1
+
+
+async def test_an_archive_with_the_inode_of_a_known_file_is_what_could_not_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "_KEPT_AFTER_GONE_SECONDS", 1.0)
+    path, oldest, waiting, sink = tmp_path / "app.log", tmp_path / "oldest", tmp_path / "app.log.1", Ledger()
+    append(path, b"known\n")
+    async with following(sink, path):
+        await until(lambda: sink.messages() == ["known"])
+    path.rename(tmp_path / "app.log.3")
+    append(path, b"has the turn\n")
+    sink.failing = lambda: Overloaded("full")
+    async with following(sink, path, at_once=1):
+        await asyncio.sleep(1.3)
+        path.rename(tmp_path / "app.log.2")
+        append(path, b"compressed\n")
+        await asyncio.sleep(1.3)
+        path.rename(waiting)
+        append(path, b"last\n")
+        await asyncio.sleep(1.3)
+        # The oldest is deleted, and what is compressed next gets its inode.
+        times = waiting.stat()
+        (tmp_path / "app.log.3").rename(oldest)
+        oldest.write_bytes(gzip.compress(waiting.read_bytes()))
+        os.utime(oldest, ns=(times.st_atime_ns, times.st_mtime_ns))
+        oldest.rename(f"{waiting}.gz")
+        waiting.unlink()
+        await asyncio.sleep(2.5)
+        sink.failing = lambda: None
+        await until(lambda: len(sink.messages()) == 4, 20)
+        await asyncio.sleep(1.5)
+    assert sorted(sink.messages()) == ["compressed", "has the turn", "known", "last"]
+    assert [gap for held in sink.ledger.values() for gap in held.gaps] == []

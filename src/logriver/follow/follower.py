@@ -230,6 +230,8 @@ class Follower:
                     continue
                 if key in rotated:
                     reader.where = rotated[key].real_path
+                    # It is gone from the moment on in which it is not beside its path any more.
+                    self._gone_since[key] = clock.monotonic()
                 elif not (archive := compressed_since(path, reader.seen, unknown)):
                     continue
                 elif self._generations.known_at(archive.place):
