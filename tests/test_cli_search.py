@@ -139,6 +139,8 @@ def test_the_order_is_newest_last_or_what_was_asked_for(server: RunningServer, r
         (("--since", "2024-09-14 16:15:31", "--until", "2024-09-14T16:15:33", "--utc"), [30, 20]),
         (("--since", "2024-09-14T18:15:31+02:00", "--until", "1726330533"), [30, 20]),
         (("--since", "2024-09-15"), []),
+        (("--since", "20240914", "--until", "20240915"), [10, 30, 20, 40]),
+        (("--since", "20240914", "--until", "2024-09-14 00:00"), []),
     ],
 )
 def test_times_without_a_zone_are_those_that_are_printed(

@@ -152,6 +152,14 @@ def test_many_records_of_one_source_hide_no_names(server: RunningServer, mark: s
     assert [item["text"] for item in found] == ["http.statusCode:"]
 
 
+def test_a_source_alone_has_all_of_the_sample(new_server: Callable[..., RunningServer]) -> None:
+    server = new_server()
+    rare = [{"message": "x", "n": n} | ({"in_one_of_them": 1} if n == 100 else {}) for n in range(450)]
+    assert server.client.post("/api/v1/logs?wait=searchable", content=json.dumps(rare)).is_success
+    found = server.client.get("/api/v1/suggest", params={"q": "in_one"}).json()["items"]
+    assert [item["text"] for item in found] == ["in_one_of_them:"]
+
+
 @pytest.mark.parametrize(
     ("written", "meant", "rows"),
     [

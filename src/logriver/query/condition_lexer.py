@@ -17,7 +17,10 @@ from logriver.query.tree import OPERATORS, UNCLEAR_BOUND
 MAX_DEPTH = 50
 """Brackets and negations inside of each other; the engine's own limits are higher."""
 
-_BOUND_HINT = "numbers have no unit here; two comparisons are like n:>5 n:<8 or n:[5 TO 8]; in quotes it is a text"
+_BOUND_HINT = (
+    "numbers have no unit here, how long ago is said beside the text (from, --since); "
+    "two comparisons are like n:>5 n:<8 or n:[5 TO 8]; in quotes it is a text"
+)
 RANGE_HINT = "a range is like [1 TO 5] or {1 TO *]; for a text that begins with a bracket use quotes"
 
 _AFTER_COLON = r"(?![\s:\\]|//|\Z)"
@@ -253,11 +256,8 @@ class ConditionLexer:
         if reader.sign == '"':
             yield self._quoted_text()
         elif not self._ends_at(reader.at):
-            yield self._bound()
-
-    def _bound(self) -> Token:
-        start = self._reader.at
-        return self._literal_value(_clear(self._bare(), start), start)
+            start = reader.at
+            yield self._literal_value(_clear(self._bare(), start), start)
 
     def _range(self) -> Iterator[Token]:
         """`[a TO b}`, its words one after the other; the grammar knows their order."""

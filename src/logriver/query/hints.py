@@ -10,6 +10,7 @@ from logriver import clock
 from logriver.columns import ALIASES, RESERVED
 from logriver.errors import BadQuery
 from logriver.query import lexer, parser
+from logriver.query.field_conditions import kind_of
 from logriver.query.text import value_text
 from logriver.query.tree import PIPE_NAMES, PLAIN_NAME, Compare, Exists, Field, Part, Query, Range, Regex, Search
 
@@ -47,7 +48,6 @@ _WRITTEN_ELSEWHERE: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]],
 _LOGQL = re.compile(r'\s*\{((?:[^{}"]|"(?:[^"\\]|\\.)*")*)\}((?:\s*(?:\|=|!=|\|~|!~)\s*"(?:[^"\\]|\\.)*")*)\s*')
 _LABEL = re.compile(rf'({_NAME})\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*")\s*(?:,|\Z)')
 _LINE_FILTER = re.compile(r'(\|=|!=|\|~|!~)\s*("(?:[^"\\]|\\.)*")')
-_TIMES = ("timestamp", "_received")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _DAY_NS = 86_400 * clock.SECOND_NS
 _LIKENESS = 0.7
@@ -199,7 +199,7 @@ def renamed(condition: Query, name: str) -> Query:
 
 def whole_day(condition: Field) -> Range | None:
     """The range that `timestamp:2023-09-15` was meant to be; None of other fields, and of other texts."""
-    if ALIASES.get(condition.name, condition.name) not in _TIMES or not _DATE.fullmatch(condition.value):
+    if kind_of(ALIASES.get(condition.name, condition.name)) != "time" or not _DATE.fullmatch(condition.value):
         return None
     try:
         end = clock.to_text(clock.from_text(condition.value) + _DAY_NS)

@@ -8,13 +8,13 @@ import re
 from sqlglot import exp
 
 from logriver import clock
-from logriver.columns import ALIASES, COLUMNS
+from logriver.columns import ALIASES
 from logriver.errors import BadQuery
+from logriver.query.field_conditions import kind_of
 from logriver.query.user_fields import Names
 
 HINT = "a time is written '2023-09-15T08:00:00Z', or relative: now() - INTERVAL 1 HOUR"
 
-_TIMES = frozenset(column.name for column in COLUMNS if column.type.startswith("DateTime"))
 _COMPARE = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In)
 _CALLS = (exp.Anonymous, exp.AnonymousAggFunc)
 _COMPARE_CALLS = frozenset({"equals", "notequals", "greater", "greaterorequals", "less", "lessorequals"})
@@ -59,7 +59,7 @@ def _is_time(node: exp.Expr, names: Names) -> bool:
     definitions = names.definitions(node.name, node)
     if definitions:
         return all(isinstance(made, exp.Alias) and _is_time(made.this, names) for made in definitions)
-    return ALIASES.get(node.name, node.name) in _TIMES
+    return kind_of(ALIASES.get(node.name, node.name)) == "time"
 
 
 def _engine_text(text: str, must_be: bool) -> str:

@@ -19,9 +19,8 @@ MAX_FIELDS = 1_000
 """Fields of an answer, those that most records have."""
 _SAMPLE_BYTES = 16_000_000
 _RECORD_BYTES = 64_000
-# Of this many times as many records, each source gives at most this share of the sample.
+# Records that are looked at for the newest of each source, for each that is taken.
 _TIMES_AS_MANY = 40
-_SHARE_OF_ONE = 10
 _TYPES = {str: "string", bool: "boolean", int: "number", float: "number", list: "array", type(None): "null"}
 _COLUMN_TYPES = dict.fromkeys(("timestamp", "_received"), "time")
 _TEXT_COLUMNS = tuple(name for name in GIVEN_BACK if name not in _COLUMN_TYPES)
@@ -90,8 +89,10 @@ def _sql(wanted: Condition, rows: int, of_each_source: bool) -> str:
     fields = f"if(length(attributes) <= {_RECORD_BYTES}, attributes, '{{}}') AS fields"
     records = f"{TABLE} WHERE {wanted.sql}"
     if of_each_source:
-        records = f"(SELECT * FROM {records} ORDER BY {newest} LIMIT {rows * _TIMES_AS_MANY})"
-        records += f" ORDER BY {newest} LIMIT {rows // _SHARE_OF_ONE} BY _source, service"
+        # The newest of each, then the second newest of each, and so on.
+        place = f"row_number() OVER (PARTITION BY _source, service ORDER BY {newest})"
+        many = f"SELECT * FROM {records} ORDER BY {newest} LIMIT {rows * _TIMES_AS_MANY}"
+        records = f"(SELECT *, {place} AS place FROM ({many})) ORDER BY place, {newest}"
     else:
         records += f" ORDER BY {newest}"
     sample = f"SELECT timestamp, _node, _seq, {fields}, {there} FROM {records} LIMIT {wanted.bind(rows, 'UInt64')}"
