@@ -121,7 +121,8 @@ class Desk:
             with anyio.CancelScope(shield=True):
                 await self._end(running, stop, held, math.inf if seconds is None else _GRACE_SECONDS)
             raise
-        await self._end(running, stop, held, _GRACE_SECONDS)
+        # It was to end at its limit: telling it once more would change nothing.
+        await self._end(running, stop, held, 0)
         raise QueryTooExpensive(
             "the query does not end at its limit of time",
             hint="leave out functions and patterns that look at long texts again and again",
