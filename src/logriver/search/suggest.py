@@ -60,7 +60,10 @@ class Suggestions:
 
     async def _names(self, prefix: str) -> list[tuple[str, str]]:
         """Names of fields with their types; other names of columns only for one who begins to type them."""
-        found = (await self._fields.sample(rows=_FIELD_ROWS, of_each_source=True)).fields
+        found = (await self._fields.sample(rows=_FIELD_ROWS)).fields
+        if not any(prefix.casefold() in field.name.casefold() for field in found):
+            # Three times as long, so not with each key: names of sources that are not among the newest.
+            found = (await self._fields.sample(rows=_FIELD_ROWS, of_each_source=True)).fields
         names = {field.name: " or ".join(field.types) for field in found}
         if prefix:
             names |= {alias: f"means {column}" for alias, column in ALIASES.items() if alias not in names}
