@@ -31,11 +31,11 @@ Ask = Callable[[Random, Records], str]
 
 @dataclass(frozen=True, slots=True)
 class QueryClass:
-    """A class of queries. `at_most_ms` is its floor; `promoted` whether its fields have columns of their own."""
+    """A class of queries. `at_most_ms` is its floor, if any; `promoted`: its fields have columns of their own."""
 
     key: str
     label: str
-    at_most_ms: float
+    at_most_ms: float | None
     ask: Ask
     promoted: bool = False
 
@@ -90,6 +90,10 @@ def _top(draw: Random, records: Records) -> str:
     return f"/api/v1/fields/metadata.customer/values?limit={draw.randint(10, 20)}"
 
 
+def _compared(draw: Random, records: Records) -> str:
+    return _stats(f"metadata.latency_ms:>{draw.uniform(4_000, 5_000):.3f} | stats count()")
+
+
 def _percentile(draw: Random, records: Records) -> str:
     return _stats(f"| stats p99(metadata.latency_ms) by metadata.customer | limit {draw.randint(50, 90)}")
 
@@ -118,6 +122,7 @@ CLASSES = (
     QueryClass("histogram", "histogram by level over all", 250, _histogram),
     QueryClass("top", "top 10 of an attribute", 2_000, _top),
     QueryClass("percentile", "p99 of an attribute by another", 3_000, _percentile),
+    QueryClass("compared", "number of an attribute compared, counted", None, _compared),
     QueryClass("regex", "regular expression over all messages, counted", 600, _regex),
     QueryClass("context", "20 lines before and after one", 30, _context),
     QueryClass("patterns", "patterns over all", 3_000, _patterns),

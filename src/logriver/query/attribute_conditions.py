@@ -6,12 +6,15 @@ bytes must hold: the key and the value stand in the text as they are, unless the
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from logriver.columns import NUMBER, attribute_key, attribute_number, attribute_text
-from logriver.query import escaping
+from logriver.query import attribute_sql, escaping
 from logriver.query.binding import Condition
+
+Read = Callable[[str, Callable[[str], str]], str]
 
 _EXACT_FLOATS = 2**53
 # What the engine's whole numbers surely hold.
@@ -25,13 +28,21 @@ _KEPT = re.compile(r"(?=.*[A-DF-Za-df-z_])[\w-]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """SQL of a field's text and number, NULL where it has none; `maybe` is SQL that must be true where it is there."""
+    """SQL of a field's text and number, NULL where it has none.
+
+    If it is not promoted, they are of a name that `attribute_sql.once` gives to what is read, and `maybe` is SQL that
+    must be true where the field is there.
+    """
 
     key: str
     text: str
     number: str
-    maybe: str
-    promoted: bool
+    maybe: str = ""
+
+    @property
+    def promoted(self) -> bool:
+        """Whether it has columns."""
+        return not self.maybe
 
 
 def attribute(name: str, made: Condition) -> Attribute:
@@ -39,10 +50,9 @@ def attribute(name: str, made: Condition) -> Attribute:
     key = attribute_key(name)
     columns = made.columns_of(key)
     if columns:
-        return Attribute(key, *columns, maybe="", promoted=True)
-    text = attribute_text(key, made.bind)
+        return Attribute(key, *columns)
     maybe = f"(position(attributes, {made.bind(_end(key))}) > 0 OR {_ESCAPES})"
-    return Attribute(key, text, attribute_number(text), maybe, promoted=False)
+    return Attribute(key, "text", attribute_number("text"), maybe)
 
 
 def equals(name: str, value: str, made: Condition) -> str:
@@ -51,33 +61,35 @@ def equals(name: str, value: str, made: Condition) -> str:
     same = is_value(field.text, field.number, value, made)
     if field.promoted:
         return guarded("", same)
-    return guarded(maybe_value(value, made, escaping.regex(_end(field.key)) + r"\s*:") or field.maybe, same)
+    maybe = maybe_value(value, made, escaping.regex(_end(field.key)) + r"\s*:") or field.maybe
+    # Few are left to be read, so the reading that takes least to plan is best.
+    return f"{maybe} AND {attribute_sql.once(guarded('', same), field.text, attribute_text(field.key, made.bind))}"
 
 
 def part(name: str, pieces: tuple[str, ...], made: Condition) -> str:
     """The whole value is `pieces` with anything between them."""
     field = attribute(name, made)
-    kept = [piece for piece in pieces if _KEPT.fullmatch(piece)]
-    maybe = [field.maybe] if field.maybe else []
-    if maybe and kept:
-        maybe.append(f"(position(attributes, {made.bind(max(kept, key=len))}) > 0 OR {_ESCAPES})")
-    return guarded(" AND ".join(maybe), f"{field.text} LIKE {made.bind('%'.join(map(escaping.like, pieces)))}")
+    kept = [] if field.promoted else [piece for piece in pieces if _KEPT.fullmatch(piece)]
+    check = f"{field.text} LIKE {made.bind('%'.join(map(escaping.like, pieces)))}"
+    found = _where(field, check, made)
+    return f"(position(attributes, {made.bind(max(kept, key=len))}) > 0 OR {_ESCAPES}) AND {found}" if kept else found
 
 
 def exists(name: str, made: Condition) -> str:
     """The field is there, not null and not an empty text."""
     field = attribute(name, made)
-    return guarded(field.maybe, f"{field.text} != ''")
+    return _where(field, f"{field.text} != ''", made)
 
 
 def compare(name: str, bounds: list[tuple[str, str]], made: Condition) -> str:
     """Each operator with its value holds: as numbers where all values are numbers, else as texts."""
     field = attribute(name, made)
-    if all(is_finite(value) for _, value in bounds):
-        checks = [_is_number_so(field, operator, value, made) for operator, value in bounds]
-    else:
+    if not all(is_finite(value) for _, value in bounds):
         checks = [f"{field.text} {operator} {made.bind(value)}" for operator, value in bounds]
-    return guarded(field.maybe, " AND ".join(checks))
+        return _where(field, " AND ".join(checks), made)
+    checks = [_is_number_so(field, operator, value, made) for operator, value in bounds]
+    as_floats = all(long_whole(value) is None for _, value in bounds)
+    return _where(field, " AND ".join(checks), made, attribute_sql.number_text if as_floats else attribute_sql.text)
 
 
 def _is_number_so(field: Attribute, operator: str, value: str, made: Condition) -> str:
@@ -93,7 +105,15 @@ def _is_number_so(field: Attribute, operator: str, value: str, made: Condition) 
 def regex(name: str, pattern: str, made: Condition) -> str:
     """`pattern` (SQL) matches anywhere in the value."""
     field = attribute(name, made)
-    return guarded(field.maybe, f"match({field.text}, {pattern})")
+    return _where(field, f"match({field.text}, {pattern})", made)
+
+
+def _where(field: Attribute, check: str, made: Condition, read: Read = attribute_sql.text) -> str:
+    if field.promoted:
+        return guarded("", check)
+    of_text = attribute_sql.once(guarded("", check), field.text, read(field.key, made.bind))
+    # What is read mentions the document often too.
+    return f"{field.maybe} AND {attribute_sql.once(of_text, 'attributes', 'attributes')}"
 
 
 def is_value(text: str, number_of_text: str, value: str, made: Condition) -> str:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import msgspec
-
 from logriver.columns import (
     ALIASES,
     COLUMNS,
@@ -13,10 +11,10 @@ from logriver.columns import (
     WORD,
     attribute_key,
     attribute_number,
-    attribute_text,
     literal,
 )
 from logriver.errors import BadQuery
+from logriver.query import attribute_sql
 from logriver.query.binding import Condition
 
 Kind = Literal["text", "number", "time"]
@@ -90,19 +88,6 @@ def _attribute(name: str, made: Condition) -> Value:
     key = attribute_key(name)
     columns = made.columns_of(key)
     if columns is None:
-        return Value(_read(key, made))
+        return Value(attribute_sql.text(key, made.bind), number_sql=attribute_sql.number(key, made.bind))
     text, number = columns
     return Value(text, number_sql=number)
-
-
-def _read(key: str, made: Condition) -> str:
-    """What `attribute_text` reads, a third cheaper: a key with dots in it is rare, and looking for bytes is cheap.
-
-    Decoders write the keys of `attributes` themselves, so each stands there as msgspec escapes it.
-    """
-    text = attribute_text(key, made.bind)
-    path = key.split(".")
-    if len(path) == 1:
-        return text
-    maybe = f"position(attributes, {made.bind(msgspec.json.encode(key).decode())}) > 0"
-    return f"if({maybe}, {text}, JSONExtract(attributes, {', '.join(map(made.bind, path))}, 'Nullable(String)'))"

@@ -1,0 +1,108 @@
+"""SQL for the text and the number of a field of `attributes`: out of the bytes where these tell it, else parsed.
+
+Parsing a document costs more than all that is done here. In a JSON text without a backslash each `"key":` is a key,
+since no string holds a quote. Before the second brace it is one of the document itself; after that, and before the
+first brace that closes, one of the object which that brace opens. What the bytes do not tell (a blank before the colon,
+a float as text, an object that is not the first) is parsed, so the answer is that of `attribute_text` for every
+document whose objects have each key once.
+
+The engine's planning takes 3 us a character, and on the right of an AND each mention of an expression is worked out for
+itself. So checks are multiplied, and what is mentioned often is the parameter of a function over an array of one.
+"""
+
+import functools
+from collections.abc import Callable
+
+import msgspec
+
+from logriver.columns import attribute_number, attribute_text
+
+_NO_ESCAPES = "(position(attributes, '\\\\') = 0)"
+_SECOND_BRACE = "position(attributes, '{', 2)"
+
+
+def text(key: str, put: Callable[[str], str]) -> str:
+    """What `columns.attribute_text` is."""
+    put = functools.cache(put)
+    if "\\" in _quoted(key):
+        return attribute_text(key, put)
+    found, raw = _found(key, put), _raw(key, put)
+    content = f"trim(BOTH '\"' FROM {raw})"
+    is_string = f"length({raw}) = length({content}) + 2"
+    is_same = f"{raw} IN ('true', 'false') OR toString(toInt64OrZero({raw})) = {raw}"
+    read = f"{found} * ({is_string}) = 1, {content}, {found} * ({is_same}) = 1, {raw}"
+    return f"multiIf({read}, {_absent(key, put)}, NULL, {_parsed(key, put)})"
+
+
+def number_text(key: str, put: Callable[[str], str]) -> str:
+    """A text that is the same number as `columns.attribute_text` where that is one; where it is none, neither is it."""
+    put = functools.cache(put)
+    if "\\" in _quoted(key):
+        return attribute_text(key, put)
+    bare = f"trim(BOTH '\"' FROM trim(BOTH ' \\t\\r\\n' FROM {_raw(key, put)}))"
+    return f"multiIf({_found(key, put)} = 1, {bare}, {_absent(key, put)}, NULL, {_parsed(key, put)})"
+
+
+def number(key: str, put: Callable[[str], str]) -> str:
+    """What `columns.attribute_number` is of `columns.attribute_text`."""
+    return f"arrayMap(text -> {attribute_number('text')}, [{number_text(key, put)}])[1]"
+
+
+def once(check: str, name: str, value: str) -> str:
+    """SQL for a check, never NULL, of `name`, which is the SQL `value`; that is worked out once."""
+    return f"arrayExists({name} -> {check}, [{value}])"
+
+
+def _found(key: str, put: Callable[[str], str]) -> str:
+    """1 where the bytes tell where the value is, else 0."""
+    begin = _begin(key, put)
+    # What is not there is at 0, and beyond everything when 1 is taken off.
+    found = f"(toUInt64({begin} - 1) < toUInt64({_SECOND_BRACE} - 1))"
+    path = key.split(".")
+    if len(path) == 2:
+        found = f"({found} + ({begin} = 0) * {_found_inside(path[0], path[1], put)})"
+    return f"{_NO_ESCAPES} * {found}"
+
+
+def _found_inside(outer: str, inner: str, put: Callable[[str], str]) -> str:
+    begin, inside = _begin(outer, put), _begin(inner, put)
+    checks = (
+        f"{begin} > 0",
+        f"{_SECOND_BRACE} - {begin} = {len(f'{_quoted(outer)}:'.encode())}",
+        f"{inside} > {begin}",
+        f"{inside} < position(attributes, '}}')",
+        f"{inside} < toUInt64(position(attributes, '{{', {_SECOND_BRACE} + 1) - 1)",
+    )
+    return " * ".join(f"({check})" for check in checks)
+
+
+def _raw(key: str, put: Callable[[str], str]) -> str:
+    """The value behind the first such key, as it stands there."""
+    path = key.split(".")
+    raw = f"simpleJSONExtractRaw(attributes, {put(key)})"
+    if len(path) != 2:
+        return raw
+    return f"if({_begin(key, put)} > 0, {raw}, simpleJSONExtractRaw(attributes, {put(path[1])}))"
+
+
+def _absent(key: str, put: Callable[[str], str]) -> str:
+    names = sorted({_quoted(key), _quoted(key.rpartition(".")[2])})
+    return " * ".join([_NO_ESCAPES, *(f"(position(attributes, {put(name)}) = 0)" for name in names)]) + " = 1"
+
+
+def _parsed(key: str, put: Callable[[str], str]) -> str:
+    """`attribute_text`; the literal key is not looked for in what is parsed where its bytes are not there at all."""
+    path = key.split(".")
+    if len(path) == 1:
+        return attribute_text(key, put)
+    by_path = f"JSONExtract(attributes, {', '.join(map(put, path))}, 'Nullable(String)')"
+    return f"if(position(attributes, {put(_quoted(key))}) > 0, {attribute_text(key, put)}, {by_path})"
+
+
+def _begin(key: str, put: Callable[[str], str]) -> str:
+    return f"position(attributes, {put(_quoted(key) + ':')})"
+
+
+def _quoted(key: str) -> str:
+    """The key as decoders write it."""
+    return msgspec.json.encode(key).decode()
