@@ -1,10 +1,10 @@
 """SQL for the text and the number of a field of `attributes`: out of the bytes where these tell it, else parsed.
 
 Parsing a document costs more than all that is done here. In a JSON text without a backslash each `"key":` is a key,
-since no string holds a quote. Before the second brace it is one of the document itself; after that, and before the
-first brace that closes, one of the object which that brace opens. What the bytes do not tell (a blank before the colon,
-a float as text, an object that is not the first) is parsed, so the answer is that of `attribute_text` for every
-document whose objects have each key once.
+since no string holds a quote. It is one of the document itself if it stands before the second brace, or if no brace
+closes after it but the last; it is one of an object if no brace stands between. What the bytes do not tell (a blank
+before the colon, a float as text, an object with others before and after it) is parsed, so the answer is that of
+`attribute_text` for every document whose objects have each key once.
 
 The engine's planning takes 3 us a character, and on the right of an AND each mention of an expression is worked out for
 itself. So checks are multiplied, and what is mentioned often is the parameter of a function over an array of one.
@@ -56,8 +56,8 @@ def once(check: str, name: str, value: str) -> str:
 def _found(key: str, put: Callable[[str], str]) -> str:
     """1 where the bytes tell where the value is, else 0."""
     begin = _begin(key, put)
-    # What is not there is at 0, and beyond everything when 1 is taken off.
-    found = f"(toUInt64({begin} - 1) < toUInt64({_SECOND_BRACE} - 1))"
+    at_top = f"({begin} < {_or_end(_SECOND_BRACE)} OR position(attributes, '}}', {begin}) = length(attributes))"
+    found = f"({begin} > 0) * {at_top}"
     path = key.split(".")
     if len(path) == 2:
         found = f"({found} + ({begin} = 0) * {_found_inside(path[0], path[1], put)})"
@@ -66,14 +66,23 @@ def _found(key: str, put: Callable[[str], str]) -> str:
 
 def _found_inside(outer: str, inner: str, put: Callable[[str], str]) -> str:
     begin, inside = _begin(outer, put), _begin(inner, put)
+    brace = f"position(attributes, '{{', {begin})"
+    after = f"position(attributes, '{{', {brace} + 1)"
+    closing = f"position(attributes, '}}', {begin})"
     checks = (
         f"{begin} > 0",
-        f"{_SECOND_BRACE} - {begin} = {len(f'{_quoted(outer)}:'.encode())}",
+        f"{brace} - {begin} = {len(f'{_quoted(outer)}:'.encode())}",
         f"{inside} > {begin}",
-        f"{inside} < position(attributes, '}}')",
-        f"{inside} < toUInt64(position(attributes, '{{', {_SECOND_BRACE} + 1) - 1)",
+        f"{inside} < {closing}",
+        f"{inside} < {_or_end(after)}",
+        f"{brace} = {_SECOND_BRACE} OR position(attributes, '}}', {closing} + 1) = length(attributes)",
     )
     return " * ".join(f"({check})" for check in checks)
+
+
+def _or_end(position: str) -> str:
+    """The position, or beyond everything where there is none, which is 0."""
+    return f"toUInt64({position} - 1)"
 
 
 def _raw(key: str, put: Callable[[str], str]) -> str:
