@@ -84,7 +84,14 @@ def one_by_one(decode: JsonLines, slice_lines: list[bytes]) -> tuple[bytes, list
     return encode(rows) if rows else b"", refused
 
 
+def in_one_order(rows: bytes) -> list[list[bytes]]:
+    """Rows whose attributes, the third value from the end, have their fields in an order of their own."""
+    values = [row.split(b"\t") for row in rows.split(b"\n")[:-1]]
+    return [[*row[:-3], b",".join(sorted(row[-3][1:-1].split(b","))), *row[-2:]] for row in values]
+
+
 @given(st.lists(lines(), min_size=1, max_size=6), st.integers(1, 6))
+@example([b'{"b":""}', b'{"message":""}', b'{"a":"","b":""}'], 1)
 @example([b'{"message":"x","a":{\t"b":1}}'], 2)
 @example([b'{"message":null,"msg":"x"}', b'{"message":"y"}'], 1)
 @example([b'{"message":"m","log":{"level":"error"},"trace":{"id":"t"}}'], 1)
@@ -100,7 +107,7 @@ def test_a_slice_gives_the_rows_of_its_records(sent: list[bytes], times_over: in
     # The first time the shape is learnt, the second it is known.
     for _ in range(3):
         decoded = decode.decode(b"\n".join(slice_lines), NOW_NS)
-        assert b"".join(decoded.rows) == expected[0]
+        assert in_one_order(b"".join(decoded.rows)) == in_one_order(expected[0])
         assert [(refused.line, refused.reason) for refused in decoded.refused] == expected[1]
         assert decoded.count == expected[0].count(b"\n")
 
@@ -117,7 +124,7 @@ def test_a_followed_slice_has_offsets_and_takes_any_time(sent: list[bytes]) -> N
         at += len(line) + 1
     for _ in range(3):
         decoded = decode.decode(b"\n".join(slice_lines) + b"\n", NOW_NS, offset=77)
-        assert b"".join(decoded.rows) == encode(expected)
+        assert in_one_order(b"".join(decoded.rows)) == in_one_order(encode(expected))
     for refused in decoded.refused:
         assert refused.raw == slice_lines[refused.line - 1]
 

@@ -115,6 +115,19 @@ def test_the_mark_at_the_beginning_of_a_text_is_none_of_it(
     assert "\ufeff" not in str(rows)
 
 
+def test_fields_in_another_order_than_before_are_no_difference(followed: Followed) -> None:
+    """What many lines become at once has its fields in the order in which a decoder met them, which is its own."""
+    begins = [b'{"message":"ordered %d","b":[%d,1]}\n' % (n, n) for n in range(100)]
+    goes_on = [b'{"message":"ordered %d","a":"x, y","b":{"c":1,"d":%d}}\n' % (n, n) for n in range(5000)]
+    file = followed.file("ordered.log", b"".join(begins))
+    for at in range(0, 5000, 1000):
+        with file.open("ab") as end:
+            end.writelines(goes_on[at : at + 1000])
+        followed.wait_until_held(file)
+    code, verdict = followed.verify(f"@UTC={file}", file)
+    assert (code, counts(verdict)) == (0, {"held": 5100})
+
+
 def test_it_may_be_compressed_or_have_another_name_by_now(followed: Followed, tmp_path: Path) -> None:
     moved = b"moved\n" + TEXT
     path = followed.file("moved.log", moved)

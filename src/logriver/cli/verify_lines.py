@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Protocol
 
 from logriver.cli.source_answers import Record
+from logriver.columns import HASHED_COLUMNS
 from logriver.protocols.formats import Decode
 from logriver.record import Decoded, Refused
 
@@ -22,6 +23,8 @@ _SHOWN_BYTES = 120
 # The escapes of a row, see `protocols/rows.py`.
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _ESCAPES = {b"t": b"\t", b"n": b"\n"}
+
+_ATTRIBUTES = HASHED_COLUMNS.index("attributes")
 
 Line = tuple[int, int, int]
 """Of a line: its offset, the timestamp that it gets, the hash of all else that it becomes."""
@@ -228,12 +231,13 @@ def lines_of(decoded: Decoded) -> list[Line]:
 
 
 def _line(row: bytes) -> Line:
-    """Time first, offset last: all that is between them is hashed as the server does it, without escapes."""
-    time, _, rest = row.partition(b"\t")
-    values, _, offset = rest.rpartition(b"\t")
-    if b"\\" in values:
-        values = _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), values)
-    return int(offset), int(time), int.from_bytes(hashlib.md5(values, usedforsecurity=False).digest()[:8], "big")
+    """Time first, offset last: what is between them is hashed as the server does it (`search/held_lines.py`)."""
+    time, *values, offset = row.split(b"\t")
+    if b"\\" in row:
+        values = [_ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), value) for value in values]
+    values[_ATTRIBUTES] = b",".join(sorted(values[_ATTRIBUTES][1:-1].split(b",")))
+    digest = hashlib.md5(b"\t".join(values), usedforsecurity=False).digest()
+    return int(offset), int(time), int.from_bytes(digest[:8], "big")
 
 
 def _ends(lines: list[Line], refused: list[Refused], end: int) -> dict[int, int]:

@@ -2,7 +2,8 @@
 
 The hot path. `document.py` defines how one record becomes a row; here the same is done for whole slices of lines,
 column by column, as long as they fit, have the shape of those before and are plain. Anything else takes the way through
-`document.py`, a record at a time. Both ways give the same rows (`tests/test_json_lines.py`).
+`document.py`, a record at a time. Both ways give the same rows (`tests/test_json_lines.py`), but for which of the other
+fields comes first: together they have the order of the shape.
 
 msgspec holds the interpreter lock while it decodes; slices are small so that other threads get their turn.
 """

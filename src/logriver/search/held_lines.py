@@ -16,7 +16,9 @@ from logriver.store.base import Param
 MAX_SPAN_BYTES = 16_000_000
 """So many bytes of a file can be asked for at one time: its records are sorted in memory."""
 
-_VALUES = ", '\\t', ".join(HASHED_COLUMNS)
+# Of the attributes the parts between commas, sorted: which field comes first is up to the decoder that met them.
+_SORTED = "arrayStringConcat(arraySort(splitByChar(',', substring(attributes, 2, length(attributes) - 2))), ',')"
+_VALUES = ", '\\t', ".join(_SORTED if name == "attributes" else name for name in HASHED_COLUMNS)
 _HASH = f"halfMD5(concat({_VALUES}))"
 
 

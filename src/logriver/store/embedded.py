@@ -342,7 +342,9 @@ def _translated(error: Exception) -> Exception:
         code = 168
     if code in _LIMITS:
         limit, hint = _LIMITS[code]
-        return QueryTooExpensive(f"the query met its limit of {limit}: {message[:200]}", hint=hint)
+        # Of a text that is too long or too deep the engine tells its own text and settings.
+        detail = "" if hint == _SIMPLER else f": {message[:200]}"
+        return QueryTooExpensive(f"the query met its limit of {limit}{detail}", hint=hint)
     if code in _DATA_CODES:
         return DataRefused(message[:500], engine_code=code)
     return StoreError(message[:500], engine_code=code)
