@@ -65,19 +65,20 @@ def _found(key: str, put: Callable[[str], str]) -> str:
 
 
 def _found_inside(outer: str, inner: str, put: Callable[[str], str]) -> str:
+    """The same in the first object, or else in the last, which is looked for only in documents that are left."""
     begin, inside = _begin(outer, put), _begin(inner, put)
-    brace = f"position(attributes, '{{', {begin})"
-    after = f"position(attributes, '{{', {brace} + 1)"
+    own = f"position(attributes, '{{', {begin})"
     closing = f"position(attributes, '}}', {begin})"
-    checks = (
-        f"{begin} > 0",
-        f"{brace} - {begin} = {len(f'{_quoted(outer)}:'.encode())}",
-        f"{inside} > {begin}",
-        f"{inside} < {closing}",
-        f"{inside} < {_or_end(after)}",
-        f"{brace} = {_SECOND_BRACE} OR position(attributes, '}}', {closing} + 1) = length(attributes)",
-    )
-    return " * ".join(f"({check})" for check in checks)
+    last = f"position(attributes, '}}', {closing} + 1) = length(attributes)"
+
+    def between(brace: str, closing: str) -> str:
+        after = f"position(attributes, '{{', {brace} + 1)"
+        opened = f"({brace} - {begin} = {len(f'{_quoted(outer)}:'.encode())})"
+        return f"{opened} * ({inside} < {closing}) * ({inside} < {_or_end(after)})"
+
+    in_first = between(_SECOND_BRACE, "position(attributes, '}')")
+    in_last = f"{between(own, closing)} * ({last})"
+    return f"({begin} > 0) * ({inside} > {begin}) * ({in_first} OR {in_last})"
 
 
 def _or_end(position: str) -> str:
