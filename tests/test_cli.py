@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 
 from logriver import __version__, clock
 from logriver.cli.pipe import MAX_LINE_BYTES, Pipe
-from logriver.cli.send import document
 from tests.cpu_time import within_cpu_time
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("LOGRIVER_", "LOG_", "MAX_LOGS"))}
@@ -196,14 +195,28 @@ def test_send_takes_lines_and_objects_as_they_are(peer: Peer) -> None:
     done = logriver("send", "--server", peer.url, "--service", "web", stdin=lines)
     assert (done.returncode, done.stderr) == (0, "accepted 6, rejected 0\n")
     ((_, body, _),) = peer.batches
-    assert body.splitlines() == [
-        b'{"message":"plain text","service":"web"}',
-        b'{"service":"web","message":"a","n":1.50}',
-        b'  {"service":"own","message":"b"}',
-        b'{"message":"{broken","service":"web"}',
-        b'{"message":"[1]","service":"web"}',
-        b'{"message":"last","service":"web"}',
+    documents = body.splitlines()
+    assert documents[1:3] == [b'{"service":"web","message":"a","n":1.50}', b'  {"service":"own","message":"b"}']
+    texts = [json.loads(document) for document in (documents[0], *documents[3:])]
+    assert [text["message"] for text in texts] == ["plain text", "{broken", "[1]", "last"]
+    assert all(text["service"] == "web" and text["timestamp"] for text in texts)
+
+
+def test_send_reads_times_and_levels_of_lines(peer: Peer, tmp_path: Path) -> None:
+    file = tmp_path / "x.log"
+    file.write_bytes(b"\xef\xbb\xbf2024-09-14 16:15:35,123 ERROR disk full\n")
+    done = logriver("send", str(file), "--zone", "+02:00", "--server", peer.url)
+    assert (done.returncode, done.stderr) == (0, "accepted 1, rejected 0\n")
+    assert peer.stored() == [
+        {
+            "timestamp": "2024-09-14T14:15:35.123Z",
+            "level": "ERROR",
+            "message": "2024-09-14 16:15:35,123 ERROR disk full",
+        }
     ]
+    wrong = logriver("send", str(file), "--zone", "Mars/Olympus", "--server", peer.url)
+    assert wrong.returncode == 2
+    assert "error: unknown time zone 'Mars/Olympus'" in wrong.stderr
 
 
 def test_send_reports_what_was_rejected_under_the_line_of_the_input(peer: Peer, tmp_path: Path) -> None:
@@ -231,7 +244,7 @@ def test_send_takes_what_is_compressed_in_a_file(
     file.write_bytes(compress(b"first\nsecond\n"))
     done = logriver("send", str(file), "--server", peer.url)
     assert (done.returncode, done.stderr) == (0, "accepted 2, rejected 0\n")
-    assert peer.batches[0][1].splitlines() == [b'{"message":"first"}', b'{"message":"second"}']
+    assert [record["message"] for record in peer.stored()] == ["first", "second"]
     piped = logriver("send", "--server", peer.url, stdin=file.read_bytes())
     assert piped.returncode == 1
     assert piped.stderr.startswith("accepted 0, rejected 0\nerror: the input is compressed: ")
@@ -277,7 +290,7 @@ def test_send_streams_and_flushes_on_ctrl_c(peer: Peer) -> None:
         give_up_at = time.monotonic() + 20
         while not peer.batches and time.monotonic() < give_up_at:
             time.sleep(0.02)
-        assert peer.stored() == [{"message": "first"}]
+        assert [record["message"] for record in peer.stored()] == ["first"]
         sending.stdin.write(b"ond\nthird")
         sending.stdin.flush()
         sending.send_signal(signal.SIGINT)
@@ -401,27 +414,3 @@ def test_lines_do_not_depend_on_how_they_arrive(pieces: list[bytes], max_bytes: 
 def test_a_line_beyond_the_limit_is_named_and_the_next_one_kept() -> None:
     texts, numbers, too_long = split([b"a\n", b"x" * (MAX_LINE_BYTES + 1), b"y\nb"])
     assert (texts, numbers, too_long) == ([b"a", b"b"], [1, 3], [2])
-
-
-@given(
-    st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False))
-)
-@within_cpu_time
-def test_an_object_gets_a_service_and_stays_as_it_was(record: dict[str, object]) -> None:
-    line = json.dumps(record).encode()
-    expected = record if {"service", "service.name"} & set(record) else {"service": "web", **record}
-    assert json.loads(document(line, "web")) == expected
-    assert document(line) == line + b"\n"
-
-
-def test_what_is_not_json_is_a_message() -> None:
-    assert json.loads(document(b'{"a":NaN}')) == {"message": '{"a":NaN}'}
-    assert json.loads(document(b"\xff\x00")) == {"message": "\ufffd\x00"}
-
-
-@given(st.binary().filter(lambda line: b"\n" not in line))
-@within_cpu_time
-def test_any_bytes_become_one_line_of_json(line: bytes) -> None:
-    sent = document(line, "web")
-    assert sent.count(b"\n") == 1
-    assert isinstance(json.loads(sent), dict)

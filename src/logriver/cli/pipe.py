@@ -1,5 +1,6 @@
 """Lines of a pipe or a file, in batches, as they come."""
 
+import codecs
 import os
 import select
 import threading
@@ -91,12 +92,17 @@ class Pipe:
         self._number += 1
         if self._rest_too_long:
             self._lines.too_long.append(self._number)
-        elif text := bytes(self._rest).removesuffix(b"\r"):
+        elif text := self._text():
             self._lines.texts.append(text)
             self._lines.numbers.append(self._number)
             self._lines.size += len(text)
         self._rest.clear()
         self._rest_too_long = False
+
+    def _text(self) -> bytes:
+        # A file may begin with the mark of UTF-8, which is no part of its first line.
+        rest = self._rest.removeprefix(codecs.BOM_UTF8) if self._number == 1 else self._rest
+        return bytes(rest.rstrip(b"\r"))
 
     def _pending(self) -> bool:
         return bool(self._lines.texts or self._lines.too_long)

@@ -8,22 +8,23 @@ import threading
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
+from logriver import clock
 from logriver.cli import output
 from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption
 from logriver.cli.delivery import Delivery
 from logriver.cli.interrupt import stop_on_interrupt
+from logriver.cli.line_documents import LineDocuments
 from logriver.cli.pipe import MAX_LINE_BYTES, Pipe
+from logriver.clock import Zone
 from logriver.errors import BadRequest, Unavailable, Unprocessable
 from logriver.files.compressed import inflated, inflater, inflater_of, temporary_file
 from logriver.files.opened import Opened
+from logriver.protocols import zones
 
 BATCH_BYTES = 1_000_000
 LINGER_SECONDS = 0.5
-
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def run(
@@ -31,42 +32,28 @@ def run(
     server: ServerOption = LOCAL_SERVER,
     token: TokenOption = "",
     service: Annotated[str, typer.Option(help="service of the records that name none")] = "",
+    zone: Annotated[str, typer.Option(help="of times in lines of text that name none; else this machine's")] = "",
     retry_for: Annotated[str, typer.Option(help="how long to try while the server is away or overloaded")] = "60s",
 ) -> None:
     """Exit codes: 0 all accepted, 1 something was rejected or not sent, 2 a wrong option."""
     retry_seconds = output.duration_seconds(retry_for)
+    documents = LineDocuments(service, _zone(zone))
     descriptor = _open(file)
     stop = stop_on_interrupt()
     problem = ""
     try:
         with Delivery(server, retry_seconds, token) as delivery:
-            problem = _send_all(Pipe(descriptor, BATCH_BYTES, LINGER_SECONDS), delivery, service, stop)
+            problem = _send_all(Pipe(descriptor, BATCH_BYTES, LINGER_SECONDS), delivery, documents, stop)
     except BadRequest as error:
         output.fail(error.message, hint=error.hint, code=2)
     _report(delivery, problem)
 
 
-def document(line: bytes, service: str = "") -> bytes:
-    """The record that is sent for a line: a JSON object as it came, anything else as its message.
-
-    `service` is added where the object does not name one.
-    """
-    if line.lstrip()[:1] != b"{" or (names := _names(line)) is None:
-        record = {"message": line.decode(errors="replace")}
-        return msgspec.json.encode(record | {"service": service} if service else record) + b"\n"
-    if not service or "service" in names or "service.name" in names:
-        return line + b"\n"
-    # Inserted as text, so that every other value keeps the spelling it came with.
-    added = b'{"service":' + msgspec.json.encode(service) + (b"," if names else b"")
-    return line.replace(b"{", added, 1) + b"\n"
-
-
-def _names(line: bytes) -> set[str] | None:
-    """The keys of a line that is a JSON object, None where it is not."""
+def _zone(name: str) -> Zone:
     try:
-        return set(_OBJECT.decode(line))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+        return zones.zone(name) if name else clock.local_offset_seconds
+    except ValueError as error:
+        output.fail(str(error), hint="a zone is UTC, +02:00 or like Europe/Paris", code=2)
 
 
 def _open(file: str) -> int:
@@ -93,7 +80,7 @@ def _inflated(descriptor: int, file: str) -> int:
         return os.dup(target.fileno())
 
 
-def _send_all(pipe: Pipe, delivery: Delivery, service: str, stop: threading.Event) -> str:
+def _send_all(pipe: Pipe, delivery: Delivery, documents: LineDocuments, stop: threading.Event) -> str:
     """Send until the input ends; gives back why that did not work, empty if it did."""
     try:
         for lines in pipe.batches(stop):
@@ -102,7 +89,7 @@ def _send_all(pipe: Pipe, delivery: Delivery, service: str, stop: threading.Even
             for number in lines.too_long:
                 delivery.refuse(number, f"line longer than {MAX_LINE_BYTES // 1_000_000} MB")
             if lines.texts:
-                delivery.post([document(text, service) for text in lines.texts], lines.numbers)
+                delivery.post(documents.of(lines.texts), lines.numbers)
     except Unavailable as error:
         return f"{error.message}; nothing is confirmed from line {lines.numbers[0]} on"
     except OSError as error:

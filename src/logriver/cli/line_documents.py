@@ -1,0 +1,108 @@
+"""Lines to the records that are sent for them: objects as they came, anything else as a followed file's lines are read.
+
+A line of text is decoded here and not by the server, because what it says depends on the lines before it (the format is
+what most of the first ones are) and on the machine's zone.
+"""
+
+from itertools import accumulate
+
+import msgspec
+
+from logriver import clock
+from logriver.cli.pipe import MAX_LINE_BYTES
+from logriver.clock import Zone
+from logriver.columns import ALIASES, DECODED_COLUMNS, level_of
+from logriver.protocols.formats import CONTAINERS, SAMPLE_LINES, Decode, decoder, recognise
+from logriver.protocols.rows import values
+from logriver.record import Decoded
+
+_SAMPLE_BYTES = 65_536
+# Objects are sent as they came. A record that a runtime cut into several lines is not put together: follow its files.
+_READ_AS_TEXT = frozenset(("json", *CONTAINERS))
+
+_NAMES = tuple(column.name for column in DECODED_COLUMNS)
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class LineDocuments:
+    """Of one input. `service` is that of records that name none, `zone` that of times that name none."""
+
+    def __init__(self, service: str, zone: Zone = clock.local_offset_seconds) -> None:
+        self._service = service
+        self._zone = zone
+        self._sample = b""
+        self._format = ""
+        self._decode_text = decoder("text", MAX_LINE_BYTES, zone)
+        self._decode: Decode = self._decode_text
+
+    def of(self, lines: list[bytes]) -> list[bytes]:
+        """The document of each line, with its newline. They come in order, none is empty or ends with a `\\r`."""
+        documents = [_object(line, self._service) for line in lines]
+        texts = [line for line, document in zip(lines, documents, strict=True) if document is None]
+        if not texts:
+            return [document for document in documents if document is not None]
+        self._recognise(texts)
+        read = iter(self._read(texts))
+        return [next(read) if document is None else document for document in documents]
+
+    def _recognise(self, texts: list[bytes]) -> None:
+        """The format, until there were lines enough to be certain."""
+        if len(self._sample) >= _SAMPLE_BYTES or self._sample.count(b"\n") >= SAMPLE_LINES:
+            return
+        self._sample += b"".join(text[:_SAMPLE_BYTES] + b"\n" for text in texts[:SAMPLE_LINES])
+        name = recognise(self._sample)
+        if name != self._format:
+            self._format = name
+            as_text = name in _READ_AS_TEXT
+            self._decode = self._decode_text if as_text else decoder(name, MAX_LINE_BYTES, self._zone)
+
+    def _read(self, texts: list[bytes]) -> list[bytes]:
+        now_ns = clock.now_ns()
+        found = _documents(self._decode(b"\n".join(texts) + b"\n", 0, now_ns), self._service)
+        starts = accumulate((len(text) + 1 for text in texts[:-1]), initial=0)
+        return [found.get(start) or self._as_text(text, now_ns) for start, text in zip(starts, texts, strict=True)]
+
+    def _as_text(self, text: bytes, now_ns: int) -> bytes:
+        """Of a line that its format refuses."""
+        return _documents(self._decode_text(text + b"\n", 0, now_ns), self._service)[0]
+
+
+def _object(line: bytes, service: str) -> bytes | None:
+    """The document of a line that is a JSON object: as it came, with `service` where it names none."""
+    if line.lstrip()[:1] != b"{" or (names := _names_of(line)) is None:
+        return None
+    if not service or "service" in names or "service.name" in names:
+        return line + b"\n"
+    # Inserted as text, so that every other value keeps the spelling it came with.
+    added = b'{"service":' + _encode(service) + (b"," if names else b"")
+    return line.replace(b"{", added, 1) + b"\n"
+
+
+def _names_of(line: bytes) -> set[str] | None:
+    """The keys of a line that is a JSON object, None where it is not."""
+    try:
+        return set(_decode_fields(line))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _documents(decoded: Decoded, service: str) -> dict[int, bytes]:
+    """The documents of rows, by their offset."""
+    found = {}
+    for row in b"".join(decoded.rows).decode().split("\n")[:-1]:
+        given: dict[str, object] = dict(zip(_NAMES, values(row), strict=True))
+        offset, sent_level = int(str(given.pop("_offset"))), str(given.pop("_level"))
+        fields = _decode_fields(str(given.pop("attributes")))
+        given["timestamp"] = clock.to_text(int(str(given["timestamp"])))
+        if sent_level and level_of(sent_level) == given["level"]:
+            given["level"] = sent_level
+        given["service"] = given["service"] or service
+        # One that is empty is sent where another field would take its place.
+        others = {ALIASES[name] for name in fields if name in ALIASES}
+        named = {name: value for name, value in given.items() if value or name in others}
+        if "timestamp" in fields:
+            # It was no time, which a server would refuse.
+            named["time_text"] = fields.pop("timestamp")
+        found[offset] = _encode(named | fields) + b"\n"
+    return found
