@@ -133,12 +133,22 @@ def test_the_first_visit_teaches_and_takes_lines(new_server: Callable[..., Runni
     expect(page.locator(".lines")).to_contain_text('second "line"')
 
 
+def test_the_first_visit_takes_json_over_several_lines(
+    new_server: Callable[..., RunningServer], open_page: Open
+) -> None:
+    page = open_page(new_server().url)
+    page.get_by_label("Paste lines or JSON").fill('[\n  {"message": "first"},\n  {"message": "second"}\n]')
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".lines > .line")).to_have_count(2)
+
+
 def test_the_first_visit_takes_a_file(
     new_server: Callable[..., RunningServer], open_page: Open, tmp_path: Path
 ) -> None:
     path = tmp_path / "some.log"
-    path.write_text("".join(f"line {number}\n" for number in range(5)))
-    page = open_page(new_server().url, width=360, height=740)
+    path.write_text("".join(f"[2024-09-14T16:15:3{number}Z] ERROR line {number}\n" for number in range(5)))
+    server = new_server()
+    page = open_page(server.url, width=360, height=740)
     expect(page.get_by_role("button", name="Send")).to_be_disabled()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     # Dropped beside the box: the browser does not leave the page for it.
@@ -149,6 +159,9 @@ def test_the_first_visit_takes_a_file(
     }""")
     page.get_by_label("or a file").set_input_files(path)
     expect(page.locator(".lines > .line")).to_have_count(5)
+    # The lines are of their time, whatever the range was, and have their level.
+    found = server.search(q="level:error", order="asc")
+    assert [row["timestamp"] for row in found] == [f"2024-09-14T16:15:3{number}Z" for number in range(5)]
 
 
 def test_a_token_is_asked_for_and_then_all_works(

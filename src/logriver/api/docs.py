@@ -8,6 +8,7 @@ from starlette.responses import FileResponse, Response
 
 from logriver.api import answers, errors, pages
 from logriver.auth.door import LOGIN_PATH
+from logriver.protocols.formats import FORMATS
 from logriver.protocols.ranges import CONTENT_TYPE
 
 _ASSETS = Path(__file__).parent / "docs_assets"
@@ -126,6 +127,24 @@ _WAIT = {
     "schema": {"type": "string", "enum": ["searchable"]},
     "description": "answer only when the records can be found, or after 10 s",
 }
+_FORMAT = {
+    "name": "format",
+    "in": "query",
+    "schema": {"type": "string", "enum": ["auto", *FORMATS]},
+    "description": "the body is lines as in a file of this format; `auto`: the format is recognised",
+}
+_ZONE = {
+    "name": "zone",
+    "in": "query",
+    "schema": {"type": "string"},
+    "description": "with `format`: the zone of times that name none, else the server's",
+}
+_SERVICE = {
+    "name": "service",
+    "in": "query",
+    "schema": {"type": "string"},
+    "description": "with `format`: the service of records that name none",
+}
 _REFUSALS = {
     "413": "the body or a record is too large",
     "415": "an unknown Content-Encoding",
@@ -155,14 +174,14 @@ _RANGES = {
 }
 _WAYS_IN = {
     "/api/v1/logs": _way_in(
-        "Send logs: an object, an array, NDJSON, or objects one after the other",
+        "Send logs: an object, an array, NDJSON, objects one after the other, or lines of text",
         {
             "200": "on disk: how many were accepted and rejected, with reasons",
             "400": "nothing was acceptable",
             "422": "the idempotency key came before with another body",
             **_REFUSALS,
         },
-        [_KEY, _ENCODING, _WAIT],
+        [_KEY, _ENCODING, _WAIT, _FORMAT, _ZONE, _SERVICE],
     ),
     "/": _way_in(
         "Send logs, all or nothing, as the log ingestor took them",

@@ -8,6 +8,7 @@ thread of their own, so that the event loop answers others meanwhile.
 import asyncio
 import hashlib
 import logging
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qsl
 
@@ -22,6 +23,7 @@ from logriver.receive.answer import Headers, Send, refusal, retry_after, send_an
 from logriver.receive.body import BodyLimits, ClientGone, Receive, Scope, header, read_body
 from logriver.receive.inflate import inflate
 from logriver.receive.inflight import Reservation
+from logriver.receive.line_body import LineBody, line_body
 from logriver.receive.short_way import Take
 from logriver.receive.small_bodies import SmallBodies
 from logriver.record import Batch, BatchKey, Decoded, Receipt, SearchedSink
@@ -80,8 +82,9 @@ class Receiver:
         return self._small_bodies.take
 
     async def _logs(self, scope: Scope, body: bytes, reservation: Reservation) -> tuple[int, bytes]:
-        waits, key_text = _waits(scope), header(scope, b"idempotency-key")
-        decoded, key = await self._decode(scope, body, reservation, key_text)
+        parameters = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        waits, lines = _waits(parameters), line_body(parameters)
+        decoded, key = await self._decode(scope, body, reservation, lines)
         rejected = len(decoded.refused)
         if not decoded.count and rejected:
             _rejected.inc(rejected)
@@ -98,12 +101,12 @@ class Receiver:
         return 200, _encode(answer)
 
     async def _decode(
-        self, scope: Scope, body: bytes, reservation: Reservation, key_text: str
+        self, scope: Scope, body: bytes, reservation: Reservation, lines: LineBody | None
     ) -> tuple[Decoded, BatchKey | None]:
-        encoding = header(scope, b"content-encoding").lower()
+        encoding, key_text = header(scope, b"content-encoding").lower(), header(scope, b"idempotency-key")
         if len(key_text) > _MAX_KEY_LENGTH:
             raise BadRequest(f"the idempotency key is longer than {_MAX_KEY_LENGTH} characters")
-        if len(body) <= _SMALL_BODY_BYTES and not encoding and not key_text:
+        if len(body) <= _SMALL_BODY_BYTES and not encoding and not key_text and not lines:
             return decode_body(body, self._here, clock.now_ns()), None
 
         def work() -> tuple[Decoded, BatchKey | None]:
@@ -111,6 +114,8 @@ class Receiver:
                 body, encoding, self._limits.max_body_bytes, lambda size: reservation.grow_to(len(body) + size)
             )
             key = _batch_key(scope.get("caller", b""), key_text, inflated) if key_text else None
+            if lines:
+                return lines.decode(inflated, self._limits.max_record_bytes, clock.now_ns()), key
             return decode_body(inflated, self._elsewhere, clock.now_ns()), key
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -143,14 +148,12 @@ class Receiver:
 _NO_HEADERS: Headers = []
 
 
-def _waits(scope: Scope) -> bool:
+def _waits(parameters: Mapping[str, str]) -> bool:
     """Whether the answer has to wait. Raises `BadRequest` for another `wait`, whose sender would think that it did."""
-    for name, value in parse_qsl(scope["query_string"].decode("latin-1")):
-        if name == "wait" and value != "searchable":
-            raise BadRequest(f"parameter 'wait' is 'searchable', not {value[:60]!r}")
-        if name == "wait":
-            return True
-    return False
+    wait = parameters.get("wait")
+    if wait not in (None, "searchable"):
+        raise BadRequest(f"parameter 'wait' is 'searchable', not {wait[:60]!r}")
+    return wait is not None
 
 
 def _batch_key(caller: bytes, text: str, body: bytes) -> BatchKey:

@@ -1,16 +1,25 @@
 // The first visit: nothing is stored yet. Teaches how to send some, and takes what is pasted or dropped.
 
 import { html, useState } from "../helpers/html.js";
-import { post } from "../models/api.js";
+import { address, post } from "../models/api.js";
 
 const MOST_BYTES = 30_000_000;
 
-// Lines that are JSON objects go as they are, all others as messages.
-function asRecords(text) {
-  const lines = text.split(/\r?\n/).filter((line) => line.trim());
-  const isObject = (line) => line.trimStart().startsWith("{");
-  if (lines.some(isObject) || text.trimStart().startsWith("[")) return text;
-  return lines.map((line) => JSON.stringify({ message: line })).join("\n");
+// What begins like a value of JSON and is one goes as it is; anything else is lines, as in a file of this machine.
+function asked(text) {
+  const wait = "searchable";
+  if (isJson(text.trimStart())) return { wait };
+  return { wait, format: "auto", zone: Intl.DateTimeFormat().resolvedOptions().timeZone };
+}
+
+function isJson(text) {
+  if (text.startsWith("{")) return true;
+  if (!text.startsWith("[")) return false;
+  try {
+    return Boolean(JSON.parse(text));
+  } catch {
+    return false;
+  }
 }
 
 export function Welcome({ refresh, go }) {
@@ -21,7 +30,7 @@ export function Welcome({ refresh, go }) {
     if (!content.trim()) return;
     setSaid("sending");
     try {
-      const answer = await post("/api/v1/logs?wait=searchable", asRecords(content));
+      const answer = await post(address("/api/v1/logs", asked(content)), content);
       setSaid(`${answer.accepted} taken, ${answer.rejected} refused${answer.errors[0] ? `: ${answer.errors[0].reason}` : ""}`);
       go({ from: "" });
       refresh();
