@@ -51,6 +51,20 @@ def test_a_format_is_recognised_or_named(server: Any, service: str) -> None:
     assert "status" not in stored(server, other)[0]
 
 
+def test_a_stack_trace_is_one_record(server: Any, service: str) -> None:
+    body = b"""2024-09-14T16:15:35Z ERROR it broke
+java.io.IOException: closed
+\tat com.example.Main.run(Main.java:3)
+2024-09-14T16:15:36Z INFO again
+"""
+    assert post(server, body, service=service, multiline="indent").json()["accepted"] == 2
+    first, second = stored(server, service)
+    assert (first["timestamp"], first["message"].count("\n")) == ("2024-09-14T16:15:35Z", 2)
+    assert second["message"] == "2024-09-14T16:15:36Z INFO again"
+    # A format that has one line a record is read line by line.
+    assert post(server, ACCESS * 3, service=f"{service}-access", multiline="indent").json()["accepted"] == 3
+
+
 def test_each_bad_line_is_refused_alone(server: Any, service: str) -> None:
     body = b'{"a":1}\n\n{"a":2}\nnot JSON\n{"a":3,"service":"own"}\n'
     answer = post(server, body, service=service).json()
@@ -71,8 +85,10 @@ def test_a_compressed_body_with_a_key_is_stored_once(server: Any, service: str) 
     ("body", "parameters", "message"),
     [
         (b"x", {"format": "xml"}, "unknown format 'xml'"),
+        (b"x", {"multiline": "^x"}, "parameter 'multiline' is 'indent', not '^x'"),
         (b"x", {"zone": "Mars/Olympus"}, "unknown time zone 'Mars/Olympus'"),
         (b"x", {"format": "", "zone": "UTC"}, "parameter 'zone' is for lines"),
+        (b"x", {"format": "", "multiline": "indent"}, "parameter 'multiline' is for lines"),
         (b"x", {"format": "", "service": "web"}, "parameter 'service' is for lines"),
         (b"", {}, "the body has no line"),
         (b"\n\r\n", {}, "the body has no line"),

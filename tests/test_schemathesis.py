@@ -45,7 +45,7 @@ CALLS = {
     "GET /api/v1/agents": "",
     "GET /api/v1/dead-letters": "limit cursor",
     "POST /api/v1/dead-letters/{id}/replay": "id",
-    "POST /api/v1/logs": "Idempotency-Key Content-Encoding wait format zone service",
+    "POST /api/v1/logs": "Idempotency-Key Content-Encoding wait format zone service multiline",
     "GET /api/v1/ranges": "follower",
     "POST /api/v1/ranges": "Content-Encoding",
     "POST /": "Content-Encoding",

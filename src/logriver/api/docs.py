@@ -145,6 +145,12 @@ _SERVICE = {
     "schema": {"type": "string"},
     "description": "with `format`: the service of records that name none",
 }
+_MULTILINE = {
+    "name": "multiline",
+    "in": "query",
+    "schema": {"type": "string", "enum": ["indent"]},
+    "description": "with `format`: lines that begin with a blank, or as in a stack trace, belong to the one before",
+}
 _REFUSALS = {
     "413": "the body or a record is too large",
     "415": "an unknown Content-Encoding",
@@ -181,7 +187,7 @@ _WAYS_IN = {
             "422": "the idempotency key came before with another body",
             **_REFUSALS,
         },
-        [_KEY, _ENCODING, _WAIT, _FORMAT, _ZONE, _SERVICE],
+        [_KEY, _ENCODING, _WAIT, _FORMAT, _ZONE, _SERVICE, _MULTILINE],
     ),
     "/": _way_in(
         "Send logs, all or nothing, as the log ingestor took them",

@@ -18,12 +18,13 @@ from logriver import clock, metrics
 from logriver.errors import BadBody, BadRequest, LogriverError
 from logriver.protocols.json_body import decode_body
 from logriver.protocols.json_lines import JsonLines
+from logriver.protocols.line_rules import LineRules
 from logriver.receive import earlier
 from logriver.receive.answer import Headers, Send, refusal, retry_after, send_answer
 from logriver.receive.body import BodyLimits, ClientGone, Receive, Scope, header, read_body
 from logriver.receive.inflate import inflate
 from logriver.receive.inflight import Reservation
-from logriver.receive.line_body import LineBody, line_body
+from logriver.receive.line_body import decode_lines, line_rules
 from logriver.receive.short_way import Take
 from logriver.receive.small_bodies import SmallBodies
 from logriver.record import Batch, BatchKey, Decoded, Receipt, SearchedSink
@@ -83,7 +84,7 @@ class Receiver:
 
     async def _logs(self, scope: Scope, body: bytes, reservation: Reservation) -> tuple[int, bytes]:
         parameters = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        waits, lines = _waits(parameters), line_body(parameters)
+        waits, lines = _waits(parameters), line_rules(parameters)
         decoded, key = await self._decode(scope, body, reservation, lines)
         rejected = len(decoded.refused)
         if not decoded.count and rejected:
@@ -101,7 +102,7 @@ class Receiver:
         return 200, _encode(answer)
 
     async def _decode(
-        self, scope: Scope, body: bytes, reservation: Reservation, lines: LineBody | None
+        self, scope: Scope, body: bytes, reservation: Reservation, lines: LineRules | None
     ) -> tuple[Decoded, BatchKey | None]:
         encoding, key_text = header(scope, b"content-encoding").lower(), header(scope, b"idempotency-key")
         if len(key_text) > _MAX_KEY_LENGTH:
@@ -115,7 +116,7 @@ class Receiver:
             )
             key = _batch_key(scope.get("caller", b""), key_text, inflated) if key_text else None
             if lines:
-                return lines.decode(inflated, self._limits.max_record_bytes, clock.now_ns()), key
+                return decode_lines(inflated, lines, self._limits.max_record_bytes, clock.now_ns()), key
             return decode_body(inflated, self._elsewhere, clock.now_ns()), key
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -9,7 +9,7 @@ const MOST_BYTES = 30_000_000;
 function asked(text) {
   const wait = "searchable";
   if (isJson(text.trimStart())) return { wait };
-  return { wait, format: "auto", zone: Intl.DateTimeFormat().resolvedOptions().timeZone };
+  return { wait, format: "auto", multiline: "indent", zone: Intl.DateTimeFormat().resolvedOptions().timeZone };
 }
 
 function isJson(text) {
