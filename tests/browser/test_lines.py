@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
+from logriver import clock
 from tests.browser.conftest import send
 from tests.conftest import RunningServer
 
@@ -219,3 +220,21 @@ def test_another_range_keeps_the_line_that_is_read(logs: RunningServer, open_pag
     expect(page.locator(".list")).not_to_have_class(re.compile("dimmed"))
     assert first_seen(page) == place
     expect(page.locator(".opened")).to_be_visible()
+
+
+def test_a_time_that_the_row_has_shown_steps_back(logs: RunningServer, open_page: Open) -> None:
+    run = uuid.uuid4().hex
+    old = clock.to_text(int(time.time() - OLD_SECONDS) * clock.SECOND_NS)
+    clock_time = old[11:19]
+    messages = [
+        (f"[{old[:10]} {clock_time},123 +0000] WARN disk full", f"[{old[:10]} {clock_time},123 +0000]"),
+        (f"Sep  1 {clock_time} host app: x", f"Sep  1 {clock_time}"),
+        (f"started at {clock_time}", ""),
+        ("no time at all", ""),
+    ]
+    send(logs, [{"message": message, "run": run, "timestamp": old, "n": n} for n, (message, _) in enumerate(messages)])
+    page = open_page(f"{logs.url}/?q=run:{run}+|+sort+n")
+    expect(page.locator(".lines > .line")).to_have_count(len(messages))
+    for row, (message, time_text) in zip(page.locator(".lines > .line").all(), messages, strict=True):
+        assert row.locator(".message").text_content() == message
+        assert "".join(row.locator(".again").all_text_contents()) == time_text

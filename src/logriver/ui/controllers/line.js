@@ -3,7 +3,7 @@
 import { html, useMemo, useState } from "../helpers/html.js";
 import { valueText } from "../helpers/format.js";
 import { term } from "../helpers/language.js";
-import { MOST_FIELDS, flattened, lineOf, rawText, valueOf, visible } from "../helpers/record.js";
+import { MOST_FIELDS, flattened, lineOf, rawText, timeLength, valueOf, visible } from "../helpers/record.js";
 import { dayAndClock, parts } from "../helpers/times.js";
 import { useCall } from "../models/answer.js";
 import { write } from "../models/place.js";
@@ -19,9 +19,16 @@ export function Marked({ text, pattern }) {
   return shown.split(pattern).map((piece, place) => (place % 2 ? html`<mark>${piece}</mark>` : piece));
 }
 
+// What the line says, in a row: a time at its beginning that the row has shown already steps back.
+function Message({ record, pattern }) {
+  const line = lineOf(record).slice(0, SHOWN_CHARACTERS);
+  const length = timeLength(line, record.timestamp);
+  return html`
+    <span role="gridcell" class="message">${length > 0 && html`<span class="again"><${Marked} text=${line.slice(0, length)} pattern=${pattern} /></span>`}<${Marked} text=${line.slice(length)} pattern=${pattern} /></span>`;
+}
+
 export function Line({ record, number, columns, pattern, zone, open, current, marked, toggle, hover, add, place, today }) {
   const { day, clock } = parts(record.timestamp, zone);
-  const line = lineOf(record);
   const level = record.level || "";
   return html`
     <div class=${`line level-${level}${open ? " open" : ""}${current ? " current" : ""}${marked ? " marked" : ""}`} role="row" data-id=${record._id}
@@ -31,7 +38,7 @@ export function Line({ record, number, columns, pattern, zone, open, current, ma
           ${day !== today && html`<span class="day">${day} </span>`}${clock}</time>
         <span role="gridcell" class="level" title=${level}>${level}</span>
         ${columns.map((name) => html`<${Cell} name=${name} text=${cellText(record, name)} />`)}
-        <span role="gridcell" class="message"><${Marked} text=${line.slice(0, SHOWN_CHARACTERS)} pattern=${pattern} /></span>
+        <${Message} record=${record} pattern=${pattern} />
       </div>
       ${open && html`<div role="gridcell" class="opened"><${Opened} ...${{ record, pattern, zone, add, place }} /></div>`}
     </div>`;

@@ -29,6 +29,17 @@ export function lineOf(record) {
   return Object.keys(rest).length ? JSON.stringify(rest) : "";
 }
 
+const REST_OF_TIME = /^(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?[\])>]?/;
+
+// How many first characters of a line only say the time that stands before it: up to its minutes and seconds, which are
+// the same in nearly every zone, and what belongs to them. More than a month's or a day's short name is no part of a time.
+export function timeLength(line, timestamp) {
+  const start = line.slice(0, 40).indexOf(`:${timestamp.slice(14, 19)}`);
+  if (start < 0 || /[A-Za-z]{4}/.test(line.slice(0, start))) return 0;
+  const end = start + 6;
+  return end + REST_OF_TIME.exec(line.slice(end, end + 20))[0].length;
+}
+
 // The line as text, for people who paste it elsewhere.
 export function rawText(record) {
   return [record.timestamp, record.level?.toUpperCase(), record.service, lineOf(record)].filter(Boolean).join(" ");
