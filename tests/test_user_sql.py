@@ -19,6 +19,7 @@ from logriver.query.user_dialect import UserDialect
 from logriver.query.user_functions import AGGREGATES, FUNCTIONS, is_allowed
 from logriver.store.embedded import Embedded
 from tests.conftest import RunningServer
+from tests.test_attribute_sql import MISLEADING
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "sql.md").read_text()
 
@@ -108,6 +109,20 @@ def test_a_useful_statement_gives_its_rows(ask: Ask, query: str, rows: list[Any]
         assert found == rows
     else:
         assert sorted(found, key=str) == sorted(rows, key=str)
+
+
+@pytest.mark.parametrize("field", ["a", "a.b"])
+def test_a_field_is_the_same_alone_and_beside_many(new_server: Callable[..., RunningServer], field: str) -> None:
+    server = new_server()
+    documents = [f'{{"message":"{number}",{text[1:]}' for number, text in enumerate(MISLEADING) if text != "{}"]
+    answer = server.client.post("/api/v1/logs?wait=searchable", content="\n".join(documents))
+    assert answer.json()["accepted"] > 40
+    alone, beside = (
+        post(server, f"SELECT message, {names} FROM logs ORDER BY message").json()["rows"]
+        for names in (field, f"{field}, other1, other2, other3")
+    )
+    assert [row[:2] for row in beside] == alone
+    assert len({value for _, value in alone}) > 5
 
 
 @pytest.mark.parametrize("query", ["SELECT avg(latency) FROM logs", "SELECT 1 FROM logs WHERE latency >= 500"])

@@ -4,12 +4,14 @@
 is the column that it is an alias of. The source that stands for `logs` gives each such field under its name.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
 from logriver.columns import ALIASES, COLUMNS, TABLE, attribute_text, literal, promoted_columns
 from logriver.errors import BadQuery
+from logriver.query import attribute_sql
 
 TABLE_NAME = "logs"
 SOURCE = "_visible"
@@ -17,10 +19,15 @@ SOURCE = "_visible"
 
 MAX_FIELDS = 100
 MAX_TABLES = 20
+# To read a field off the bytes halves what a statement over everything takes; it is 2.5 kB of SQL, 8 ms of planning.
+_READ_OFF = 3
 OWN_COLUMNS = tuple(column.name for column in COLUMNS if column.name not in ("_slice", "_node", "_offset", "_level"))
 # Of the table: a field that is asked for may have the name of a column.
 _ID = f"concat({TABLE}._node, '-', toString({TABLE}._seq)) AS _id"
 KNOWN = frozenset(OWN_COLUMNS) | {"_id"}
+
+
+_Read = Callable[[str, Callable[[str], str]], str]
 
 
 @dataclass(slots=True)
@@ -63,15 +70,16 @@ def resolve(tree: exp.Expr) -> Names:
 
 def source(names: Names, promoted: frozenset[str]) -> str:
     """The SELECT that gives the records up to the mark with the fields that are asked for."""
-    columns = [*OWN_COLUMNS, _ID, *(f"{_field(name, promoted)} AS `{name}`" for name in names.fields)]
+    read = attribute_sql.text if len(names.fields) <= _READ_OFF else attribute_text
+    columns = [*OWN_COLUMNS, _ID, *(f"{_field(name, promoted, read)} AS `{name}`" for name in names.fields)]
     return f"SELECT {', '.join(columns)} FROM {TABLE} WHERE _seq <= {{mark:UInt64}}"
 
 
-def _field(name: str, promoted: frozenset[str]) -> str:
+def _field(name: str, promoted: frozenset[str], read: _Read) -> str:
     if name in ALIASES:
         return ALIASES[name]
     key = name.removeprefix("attributes.")
-    return f"{TABLE}.{promoted_columns(key)[0]}" if key in promoted else attribute_text(key, literal)
+    return f"{TABLE}.{promoted_columns(key)[0]}" if key in promoted else read(key, literal)
 
 
 def _defined(tree: exp.Expr) -> Names:
