@@ -85,6 +85,9 @@ def test_texts_mean_what_the_standard_library_says(seconds: int, micros: int, mi
         (0, "1970-01-01T00:00:00Z"),
         (1_694_764_800, "2023-09-15T08:00:00Z"),
         (1_694_764_800.25, "2023-09-15T08:00:00.25Z"),
+        (1_700_000_000.123, "2023-11-14T22:13:20.123Z"),
+        (1_732_867_200.000001, "2024-11-29T08:00:00.000001Z"),
+        (1_700_000_000_123.5, "2023-11-14T22:13:20.1235Z"),
         (-0.5, "1969-12-31T23:59:59.5Z"),
         (-2_208_988_800, "1900-01-01T00:00:00Z"),
         (1_694_764_800_000, "2023-09-15T08:00:00Z"),
@@ -97,7 +100,9 @@ def test_a_number_is_read_by_its_size(number: float, text: str) -> None:
     assert clock.to_text(clock.from_number(number)) == text
 
 
-@pytest.mark.parametrize("number", [-2_208_988_801, 99_999_999_999, clock.MAX_TIME_NS + 1, 1e300, -1e300])
+@pytest.mark.parametrize(
+    "number", [-2_208_988_801, 99_999_999_999, clock.MAX_TIME_NS + 1, 1e300, -1e300, float("inf"), float("nan")]
+)
 def test_a_number_outside_of_the_accepted_times_is_refused(number: float) -> None:
     with pytest.raises(ValueError, match="time is outside 1900-01-01 to 2262-04-11T23:47:16Z"):
         clock.from_number(number)

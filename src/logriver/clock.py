@@ -4,10 +4,12 @@ A time is an `int`: nanoseconds since 1970-01-01T00:00:00Z, between `MIN_TIME_NS
 `timestamp DateTime64(9)` can hold).
 """
 
+import math
 import re
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import lru_cache
 
 SECOND_NS = 1_000_000_000
@@ -62,8 +64,10 @@ def from_number(number: int | float) -> int:
         scale = 1
     if isinstance(number, int):
         return check_range(number * scale)
-    whole = int(number // 1)
-    return check_range(whole * scale + round((number - whole) * scale))
+    if not math.isfinite(number):
+        return check_range(MAX_TIME_NS + 1)
+    # What was written is the shortest text that reads as this float; the float itself is some nanoseconds beside it.
+    return check_range(round(Decimal(repr(number)) * scale))
 
 
 def days_ns(year: int, month: int, day: int) -> int:

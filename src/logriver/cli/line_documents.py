@@ -59,13 +59,13 @@ class LineDocuments:
 
     def _read(self, texts: list[bytes]) -> list[bytes]:
         now_ns = clock.now_ns()
-        found = _documents(self._decode(b"\n".join(texts) + b"\n", 0, now_ns), self._service)
+        found = _documents(self._decode(b"\n".join(texts) + b"\n", 0, now_ns), self._service, now_ns)
         starts = accumulate((len(text) + 1 for text in texts[:-1]), initial=0)
         return [found.get(start) or self._as_text(text, now_ns) for start, text in zip(starts, texts, strict=True)]
 
     def _as_text(self, text: bytes, now_ns: int) -> bytes:
         """Of a line that its format refuses."""
-        return _documents(self._decode_text(text + b"\n", 0, now_ns), self._service)[0]
+        return _documents(self._decode_text(text + b"\n", 0, now_ns), self._service, now_ns)[0]
 
 
 def _object(line: bytes, service: str) -> bytes | None:
@@ -87,22 +87,32 @@ def _names_of(line: bytes) -> set[str] | None:
         return None
 
 
-def _documents(decoded: Decoded, service: str) -> dict[int, bytes]:
+def _documents(decoded: Decoded, service: str, now_ns: int) -> dict[int, bytes]:
     """The documents of rows, by their offset."""
     found = {}
     for row in b"".join(decoded.rows).decode().split("\n")[:-1]:
-        given: dict[str, object] = dict(zip(_NAMES, values(row), strict=True))
-        offset, sent_level = int(str(given.pop("_offset"))), str(given.pop("_level"))
-        fields = _decode_fields(str(given.pop("attributes")))
-        given["timestamp"] = clock.to_text(int(str(given["timestamp"])))
-        if sent_level and level_of(sent_level) == given["level"]:
-            given["level"] = sent_level
+        given = dict(zip(_NAMES, values(row), strict=True))
+        offset, fields = int(given.pop("_offset")), _decode_fields(given.pop("attributes"))
         given["service"] = given["service"] or service
-        # One that is empty is sent where another field would take its place.
-        others = {ALIASES[name] for name in fields if name in ALIASES}
-        named = {name: value for name, value in given.items() if value or name in others}
-        if "timestamp" in fields:
-            # It was no time, which a server would refuse.
-            named["time_text"] = fields.pop("timestamp")
-        found[offset] = _encode(named | fields) + b"\n"
+        found[offset] = _encode(_named(given, set(fields), now_ns) | _renamed(fields)) + b"\n"
     return found
+
+
+def _named(given: dict[str, str], fields: set[str], now_ns: int) -> dict[str, str]:
+    """Of the columns those that are sent.
+
+    The time of reading is left to the server, as that of objects is, so that lines stay in their order. What is empty
+    and it are sent where another field would take their place.
+    """
+    needed = {ALIASES[name] for name in fields if name in ALIASES}
+    time_ns, sent_level = int(given["timestamp"]), given.pop("_level")
+    if sent_level and level_of(sent_level) == given["level"]:
+        given["level"] = sent_level
+    has_own_time = time_ns != now_ns or "timestamp" in needed
+    given["timestamp"] = clock.to_text(time_ns) if has_own_time else ""
+    return {name: value for name, value in given.items() if value or name in needed}
+
+
+def _renamed(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    """A `timestamp` that is left was no time, which a server would refuse."""
+    return {"time_text" if name == "timestamp" else name: value for name, value in fields.items()}
