@@ -137,7 +137,8 @@ def test_statistics_of_nothing_have_a_hint(server: RunningServer, mark: str) -> 
         assert missed["hint_query"] == f"{mark} resourceId:r{mark} | {pipes}"
         assert "'resourceId'" in missed["hint"]
         assert table(missed["hint_query"])["hint"] is None
-    assert table(f"{mark} | stats sum(nothing), count(nothing)")["hint"] is None
+    of_nothing = table(f"{mark} | stats sum(nothing), count(nothing)")
+    assert (of_nothing["hint"], of_nothing["hint_query"]) == ("no record has a field 'nothing'", None)
     assert table(f"{mark} | stats count() as n | where n > 100")["hint"] is None
 
 

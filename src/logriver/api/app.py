@@ -56,6 +56,7 @@ from logriver.search.stats import Statistics
 from logriver.search.status import Status
 from logriver.search.suggest import Suggestions
 from logriver.search.tail import Tail
+from logriver.search.unknown_fields import UnknownFields
 from logriver.search.values import FieldValues
 from logriver.settings import Settings
 from logriver.store.memory import engine_memory_bytes
@@ -131,7 +132,7 @@ def _include_counts(app: FastAPI, services: Services, desk: Desk, hints: Hints) 
     app.include_router(fields.router(names, FieldValues(*asked)))
     app.include_router(promotion.router(services.promotion))
     app.include_router(suggest.router(Suggestions(*asked, names)))
-    app.include_router(stats.router(Statistics(*asked), hints))
+    app.include_router(stats.router(Statistics(*asked), hints, UnknownFields(*asked)))
     app.include_router(patterns.router(PatternList(*asked)))
     app.include_router(explain.router(Explain(*asked)))
 

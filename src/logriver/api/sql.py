@@ -26,14 +26,14 @@ def router(sql: Sql) -> APIRouter:
         given = await parameters.body(request)
         if "query" not in given:
             raise BadRequest("the body has no parameter 'query'", hint='send {"query": "SELECT .. FROM logs"}')
-        answer = await sql.answer(given["query"])
+        answer, hint = await sql.answer(given["query"])
         columns = [{"name": name, "type": kind} for name, kind in zip(answer.columns, answer.types, strict=True)]
         stats = {
             "elapsed_ms": round(1000 * (clock.monotonic() - started), 3),
             "rows_read": answer.rows_read,
             "bytes_read": answer.bytes_read,
         }
-        return _answer({"columns": columns, "rows": answer.rows, "stats": stats})
+        return _answer({"columns": columns, "rows": answer.rows, "hint": hint, "stats": stats})
 
     return routes
 

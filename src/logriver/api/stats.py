@@ -10,9 +10,10 @@ from logriver.api.described import From, Text, To, Tz
 from logriver.search import zone
 from logriver.search.hints import Hints, of_what_is_found
 from logriver.search.stats import Question, Statistics
+from logriver.search.unknown_fields import UnknownFields
 
 
-def router(statistics: Statistics, hints: Hints) -> APIRouter:
+def router(statistics: Statistics, hints: Hints, unknown: UnknownFields) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["search"])
 
@@ -25,12 +26,13 @@ def router(statistics: Statistics, hints: Hints) -> APIRouter:
         # One row of zeros is what figures without groups are of no records.
         is_empty = not table.rows or (len(table.rows) == 1 and not any(table.rows[0]))
         hint = await hints.hint(question.text, question.times) if is_empty else of_what_is_found(question.text)
+        message = hint.message if hint else await unknown.hint(table.fields, table.rows)
         content = {
             "columns": table.columns,
             "rows": table.rows,
             "complete": table.complete,
             "exact": table.exact,
-            "hint": hint.message if hint else None,
+            "hint": message,
             "hint_query": hint.query if hint else None,
         }
         return answers.measured(content, table.cost, started)

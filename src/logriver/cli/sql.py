@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from logriver.cli import table
+from logriver.cli import output, table
 from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption, ask, connect
 from logriver.cli.filter import NOTHING_FOUND, exit_codes
 from logriver.cli.output import ColorOption
@@ -19,6 +19,7 @@ class _Column(msgspec.Struct):
 class _Answer(msgspec.Struct):
     columns: list[_Column]
     rows: list[list[object]]
+    hint: str | None = None
 
 
 def run(
@@ -35,5 +36,7 @@ def run(
             answer = ask(client, "/api/v1/sql", _Answer, body={"query": query})
         names = [column.name for column in answer.columns]
         table.show(table.Table(names, answer.rows), format, color)
+        if answer.hint:
+            output.note(f"hint: {answer.hint}")
     if not answer.rows:
         raise typer.Exit(NOTHING_FOUND)

@@ -32,10 +32,11 @@ _CLOSE = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.E
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL with the parameter `mark`, a SELECT; and the tables that it reads, as the engine should find them."""
+    """SQL with the parameter `mark`, a SELECT; the tables that it reads, as the engine should find them; and fields."""
 
     sql: str
     tables: frozenset[str]
+    fields: tuple[str, ...]
 
 
 def read(text: str, promoted: frozenset[str] = frozenset()) -> Statement:
@@ -56,7 +57,7 @@ def read(text: str, promoted: frozenset[str] = frozenset()) -> Statement:
         raise BadQuery("this can be read in two ways", hint="write it more simply, with brackets")
     source = user_fields.source(names, promoted)
     sql = f"WITH {SOURCE} AS ({source}) SELECT * FROM ({body})"
-    return Statement(sql, frozenset({TABLE_NAME, SOURCE} | ctes))
+    return Statement(sql, frozenset({TABLE_NAME, SOURCE} | ctes), tuple(names.fields))
 
 
 def _tokens(text: str) -> list[Token]:

@@ -45,12 +45,10 @@ from logriver.query.tree import (
 from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
 from logriver.search.scope import ANY_TIME, Times, where
+from logriver.search.unknown_fields import MAX_NAME, SAMPLE_ROWS, near_names, spellings
 
 MAX_SECONDS = 1.0
-_SAMPLE_ROWS = 1_000
 _LIKENESS = 0.7
-# Of longer names the likeness takes too long to find out.
-_MAX_NAME = 60
 _OF_FEW_VALUES = ("level", "service", "host")
 _MAX_VALUES = 500
 
@@ -133,19 +131,15 @@ class Hints:
         unknown = [(name, condition) for name, condition in fields if name not in RESERVED]
         if not unknown:
             return
-        sampled = await self._fields.sample(times=times, rows=_SAMPLE_ROWS, of_each_source=True)
+        sampled = await self._fields.sample(times=times, rows=SAMPLE_ROWS, of_each_source=True)
         names = {field.name for field in sampled.fields}
-        # By its last part too: whoever asks for `status` may mean `http.status`.
-        written = {name.rpartition(".")[2].lower(): name for name in names}
-        written |= {name.lower(): name for name in (*names, *ALIASES)}
-        written = {spelled: name for spelled, name in written.items() if len(spelled) <= _MAX_NAME}
+        written = spellings(names)
         for name, condition in unknown:
             # Comparing takes long, and the deadline is met only where something is waited for.
             await checkpoint()
-            if len(name) > _MAX_NAME or attribute_key(name) in names:
+            if attribute_key(name) in names:
                 continue
-            for near in difflib.get_close_matches(name.lower(), written, n=2, cutoff=_LIKENESS):
-                meant = written[near]
+            for meant in near_names(name, written):
                 replaced = _replaced(query, condition, renamed(condition, meant))
                 yield _Guess(f"there is no field {name[:60]!r}, but {meant[:60]!r}", replaced)
 
@@ -156,8 +150,8 @@ class Hints:
             if column not in _OF_FEW_VALUES or not isinstance(condition, Field):
                 continue
             answer = await self._desk.ask("hint", f"SELECT DISTINCT {column} FROM {TABLE} LIMIT {_MAX_VALUES}", {})
-            values = [str(value) for (value,) in answer.rows if value and len(str(value)) <= _MAX_NAME]
-            for near in _near(condition.value[:_MAX_NAME], values):
+            values = [str(value) for (value,) in answer.rows if value and len(str(value)) <= MAX_NAME]
+            for near in _near(condition.value[:MAX_NAME], values):
                 replaced = _replaced(query, condition, replace(condition, value=near))
                 yield _Guess(f"no {name} is {condition.value[:60]!r}, but {near!r}", replaced)
 

@@ -12,6 +12,7 @@ import anyio.to_thread
 from logriver.errors import BadQuery, QueryTooExpensive, StoreError
 from logriver.query import escaping
 from logriver.search.desk import Desk
+from logriver.search.unknown_fields import UnknownFields
 from logriver.store.base import Answer
 
 if TYPE_CHECKING:
@@ -69,9 +70,10 @@ class Sql:
         self._desk = desk
         self._mark = mark
         self._promoted = promoted
+        self._unknown = UnknownFields(desk, mark, promoted)
 
-    async def answer(self, text: str) -> Answer:
-        """The rows that the statement gives.
+    async def answer(self, text: str) -> tuple[Answer, str | None]:
+        """The rows that the statement gives, and a hint where it seems to name a field that there is not.
 
         Raises `BadQuery` for what is not allowed and for what the engine does not accept in it, `QueryTooExpensive`,
         and what `Desk.ask` raises for failures that are not the statement's.
@@ -85,7 +87,7 @@ class Sql:
             parsed = await self._desk.ask("sql_check", engine_tree.PARSE, {"sql": escaping.parameter(statement.sql)})
             engine_tree.check(str(parsed.rows[0][0]), statement.tables)
             sql = f"{statement.sql} SETTINGS {_RESTRICTED}"
-            return await self._desk.ask("sql", sql, {"mark": mark}, MAX_ROWS, is_statement=True)
+            answer = await self._desk.ask("sql", sql, {"mark": mark}, MAX_ROWS, is_statement=True)
         except StoreError as error:
             if error.engine_code in _OURS:
                 raise
@@ -94,6 +96,8 @@ class Sql:
             raise BadQuery(_short(error.message), hint=hint) from None
         except QueryTooExpensive as error:
             raise QueryTooExpensive(_short(error.message), hint=error.hint) from None
+        hint = await self._unknown.hint(statement.fields, answer.rows)
+        return answer, f"{hint}; texts stand in single quotes" if hint and '"' in text else hint
 
 
 def _read(text: str, promoted: frozenset[str]) -> "Statement":

@@ -16,6 +16,7 @@ from logriver.search.cost import Cost
 from logriver.search.desk import Desk
 from logriver.search.estimate import estimate
 from logriver.search.scope import ANY_TIME, Times, where
+from logriver.search.unknown_fields import fields_of
 from logriver.store.base import Answer
 
 MAX_ROWS = 10_000
@@ -35,13 +36,15 @@ class Question:
 class Table:
     """Names of the columns, rows of numbers, texts, times (RFC 3339) and None.
 
-    `complete` is whether these are all rows, `exact` whether percentiles and `uniq` are.
+    `complete` is whether these are all rows, `exact` whether percentiles and `uniq` are. `fields` are those that the
+    figures are about.
     """
 
     columns: list[str]
     rows: list[list[object]]
     complete: bool
     exact: bool
+    fields: list[str]
     cost: Cost
 
 
@@ -66,6 +69,7 @@ class Statistics:
             rows=[_row(row, made) for row in answer.rows[:MAX_ROWS]],
             complete=len(answer.rows) <= MAX_ROWS,
             exact=exact,
+            fields=fields_of(search.pipes),
             cost=cost,
         )
 

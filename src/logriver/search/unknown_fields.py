@@ -1,0 +1,97 @@
+"""Fields that a question names and no record has: most are misspelled, and their figures look like an answer."""
+
+import contextlib
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import anyio
+import msgspec
+
+from logriver.columns import ALIASES, RESERVED, TABLE, attribute_key
+from logriver.errors import LogriverError
+from logriver.query import escaping
+from logriver.query.tree import Pipe, Stats, Top
+from logriver.search.desk import Desk
+from logriver.search.fields import FieldList
+
+MAX_SECONDS = 1.0
+SAMPLE_ROWS = 1_000
+MAX_NAME = 60
+"""Of longer names the likeness takes too long to find out."""
+_LIKENESS = 0.7
+# So many fields are looked for in all records, and so many rows are looked at.
+_MOST_LOOKED_FOR = 3
+_MOST_ROWS = 1_000
+_NOTHING = (None, "", 0, "0", False)
+
+
+class UnknownFields:
+    """Finds them; `promoted` are the keys of fields that have columns in the store."""
+
+    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+        self._desk = desk
+        self._fields = FieldList(desk, mark, promoted)
+
+    async def hint(self, asked: Iterable[str], rows: Sequence[Sequence[object]]) -> str | None:
+        """A sentence about the first of the fields `asked` for that no record has, where the answer's rows hint at it.
+
+        They do where there are none, or where a column has nothing but nulls, zeros and empty texts. A hint is an
+        extra: a question that fails or takes too long gives none.
+        """
+        names = [name for name in asked if not _is_column(name)]
+        if not names or not _has_nothing(rows[:_MOST_ROWS]):
+            return None
+        with contextlib.suppress(LogriverError), anyio.move_on_after(MAX_SECONDS):
+            sampled = await self._fields.sample(rows=SAMPLE_ROWS, of_each_source=True)
+            there = {field.name for field in sampled.fields}
+            for name in [name for name in names if attribute_key(name) not in there][:_MOST_LOOKED_FOR]:
+                if not await self._has_record(attribute_key(name)):
+                    near = near_names(name, spellings(there))
+                    return f"no record has a field {name[:60]!r}" + (f", but there is {near[0]!r}" if near else "")
+        return None
+
+    async def _has_record(self, key: str) -> bool:
+        """Whether the name, or the last part of the path, stands in any record; not asked where it may be escaped."""
+        last = key.rpartition(".")[2]
+        if not last.isascii() or "\\" in last or '"' in last:
+            return True
+        quoted = escaping.parameter(msgspec.json.encode(last).decode())
+        sql = f"SELECT 1 FROM {TABLE} WHERE position(attributes, {{name:String}}) > 0 LIMIT 1"
+        answer = await self._desk.ask("hint", sql, {"name": quoted})
+        return bool(answer.rows)
+
+
+def fields_of(pipes: Iterable[Pipe]) -> list[str]:
+    """The fields that statistics are about."""
+    names: list[str] = []
+    for pipe in pipes:
+        if isinstance(pipe, Stats):
+            names += [key for key in pipe.by if isinstance(key, str)]
+            names += [aggregate.field for aggregate in pipe.aggregates if aggregate.field]
+        elif isinstance(pipe, Top):
+            names.append(pipe.field)
+    return names
+
+
+def spellings(names: Iterable[str]) -> Mapping[str, str]:
+    """What may be typed for `names` and the columns, in small letters, and for which."""
+    names = list(names)
+    # By its last part too: whoever asks for `status` may mean `http.status`.
+    written = {name.rpartition(".")[2].lower(): name for name in names}
+    written |= {name.lower(): name for name in (*names, *ALIASES)}
+    return {spelled: name for spelled, name in written.items() if len(spelled) <= MAX_NAME}
+
+
+def near_names(name: str, written: Mapping[str, str]) -> list[str]:
+    """The names that are written nearly like `name`, at most two; none for a very long one."""
+    if len(name) > MAX_NAME:
+        return []
+    return [written[near] for near in difflib.get_close_matches(name.lower(), written, n=2, cutoff=_LIKENESS)]
+
+
+def _is_column(name: str) -> bool:
+    return name in ALIASES or name in RESERVED
+
+
+def _has_nothing(rows: Sequence[Sequence[object]]) -> bool:
+    return not rows or any(all(value in _NOTHING for value in column) for column in zip(*rows, strict=True))
