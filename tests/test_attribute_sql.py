@@ -12,7 +12,28 @@ from logriver.columns import attribute_number, attribute_text, literal
 from logriver.query import attribute_sql
 from logriver.store.engine import Session
 
-KEYS = ("a", "b", "c", "a.b", "b.a", "a.a", "b.c", "a.b.c", "ab.b", "a b", "é", 'q"', "x\\y", "", "{", "}.a")
+KEYS = (
+    "a",
+    "b",
+    "c",
+    "a.b",
+    "b.a",
+    "a.a",
+    "b.c",
+    "a.b.c",
+    "ab.b",
+    "a b",
+    "é",
+    'q"',
+    "x\\y",
+    "",
+    "{",
+    "}.a",
+    ":",
+    ",",
+    "a.:",
+    "a.,",
+)
 
 MISLEADING = [
     "{}",
@@ -20,6 +41,14 @@ MISLEADING = [
     '{"a":"x"}',
     '{"a":"12"}',
     '{"a":" 12"}',
+    '{"a": ""}',
+    '{"a":"" }',
+    '{"c":1,"a":{"b": ""}}',
+    '{"a":{"b":\t"" ,"c":5}}',
+    '{"a":{"b":""}}',
+    '{"a":{"b": "\'"}}',
+    '{"a":":","t":77,"}":1}',
+    '{"a":",","b":1}',
     '{"a":"12 "}',
     '{"a":1.50,"b":-0}',
     '{"a":true,"b":null,"c":false}',
@@ -69,7 +98,9 @@ MISLEADING = [
     '{"a":""}',
 ]
 
-_names = st.sampled_from(["a", "b", "c", "a.b", "b.c", "a.b.c", "ab.b", "a b", "é", 'q"', "x\\y", "", "{", "}", "}.a"])
+_names = st.sampled_from(
+    ["a", "b", "c", "a.b", "b.c", "a.b.c", "ab.b", "a b", "é", 'q"', "x\\y", "", "{", "}", "}.a", ":", ","]
+)
 _numbers = st.one_of(
     st.integers(-5, 1000),
     st.integers(-(2**70), 2**70),
@@ -104,7 +135,7 @@ def _inner(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
     return "{" + ",".join(written) + "}"
 
 
-_values = st.recursive(st.one_of(_numbers, _spellings, _strings, _strings), _inner, max_leaves=6)
+_values = st.recursive(st.one_of(_numbers, _spellings, _strings, _strings, st.just('""')), _inner, max_leaves=6)
 _documents = st.dictionaries(_names, _values, max_size=4).map(
     lambda fields: "{" + ",".join(f"{json.dumps(k, ensure_ascii=False)}:{v}" for k, v in fields.items()) + "}"
 )

@@ -13,11 +13,11 @@ _ELEMENT = r"[:\[,]"
 
 def in_fields(value: str, made: Condition) -> str:
     """SQL: some field but the message has this whole value (not an object or array)."""
-    bound = made.bind(value)
-    columns = [f"{column} = {bound}" for column in _COLUMNS]
-    # Not by the meaning of numbers: whoever looks for 50 does not mean all errors.
-    level = f"level = {bound if is_number(value) else made.bind(level_of(value))}"
-    return " OR ".join([level, *columns, f"({_in_attributes(value, made)})"])
+    # What is empty is no value. Not by the meaning of numbers: whoever looks for 50 does not mean all errors.
+    level = value if is_number(value) else level_of(value)
+    columns = [f"level = {made.bind(level)}"] if level else []
+    columns += [f"{column} = {made.bind(value)}" for column in _COLUMNS if value]
+    return " OR ".join([*columns, f"({_in_attributes(value, made)})"])
 
 
 def _in_attributes(value: str, made: Condition) -> str:

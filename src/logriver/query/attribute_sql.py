@@ -1,10 +1,10 @@
 """SQL for the text and the number of a field of `attributes`: out of the bytes where these tell it, else parsed.
 
 Parsing a document costs more than all that is done here. In a JSON text without a backslash each `"key":` is a key,
-since no string holds a quote. It is one of the document itself if it stands before the second brace, or if no brace
-closes after it but the last; it is one of an object if no brace stands between. What the bytes do not tell (a blank
-before the colon, a float as text, an object with others before and after it) is parsed, so the answer is that of
-`attribute_text` for every document whose objects have each key once.
+since no string holds a quote and the key begins with no sign of JSON's. It is one of the document itself if it stands
+before the second brace, or if no brace closes after it but the last; it is one of an object if no brace stands between.
+What the bytes do not tell (a blank before the colon, a float as text, an object with others before and after it) is
+parsed, so the answer is that of `attribute_text` for every document whose objects have each key once.
 
 The engine's planning takes 3 us a character, and on the right of an AND each mention of an expression is worked out for
 itself. So checks are multiplied, and what is mentioned often is the parameter of a function over an array of one.
@@ -17,6 +17,7 @@ import msgspec
 
 from logriver.columns import attribute_number, attribute_text
 
+_SIGNS = (*":,{}[] \t\r\n",)
 _NO_ESCAPES = "(position(attributes, '\\\\') = 0)"
 _SECOND_BRACE = "position(attributes, '{', 2)"
 
@@ -24,11 +25,11 @@ _SECOND_BRACE = "position(attributes, '{', 2)"
 def text(key: str, put: Callable[[str], str]) -> str:
     """What `columns.attribute_text` is."""
     put = functools.cache(put)
-    if "\\" in _quoted(key):
+    if not _is_plain(key):
         return attribute_text(key, put)
     found, raw = _found(key, put), _raw(key, put)
     content = f"trim(BOTH '\"' FROM {raw})"
-    is_string = f"length({raw}) = length({content}) + 2"
+    is_string = f"concat('\"', {content}, '\"') = {raw}"
     is_same = f"{raw} IN ('true', 'false') OR toString(toInt64OrZero({raw})) = {raw}"
     read = f"{found} * ({is_string}) = 1, {content}, {found} * ({is_same}) = 1, {raw}"
     return f"multiIf({read}, {_absent(key, put)}, NULL, {_parsed(key, put)})"
@@ -37,7 +38,7 @@ def text(key: str, put: Callable[[str], str]) -> str:
 def number_text(key: str, put: Callable[[str], str]) -> str:
     """A text that is the same number as `columns.attribute_text` where that is one; where it is none, neither is it."""
     put = functools.cache(put)
-    if "\\" in _quoted(key):
+    if not _is_plain(key):
         return attribute_text(key, put)
     bare = f"trim(BOTH '\"' FROM trim(BOTH ' \\t\\r\\n' FROM {_raw(key, put)}))"
     return f"multiIf({_found(key, put)} = 1, {bare}, {_absent(key, put)}, NULL, {_parsed(key, put)})"
@@ -111,6 +112,15 @@ def _parsed(key: str, put: Callable[[str], str]) -> str:
 
 def _begin(key: str, put: Callable[[str], str]) -> str:
     return f"position(attributes, {put(_quoted(key) + ':')})"
+
+
+def _is_plain(key: str) -> bool:
+    """Whether its quoted parts can stand nowhere but where it is a key.
+
+    One that begins with a sign of JSON's could begin behind the end of a string: `"a":":"` has `":":` in it.
+    """
+    parts = {key, *key.split(".")}
+    return "\\" not in _quoted(key) and not any(part.startswith(_SIGNS) for part in parts)
 
 
 def _quoted(key: str) -> str:

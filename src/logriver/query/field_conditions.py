@@ -41,7 +41,7 @@ def equals(name: str, value: str, made: Condition) -> str:
         case "attribute":
             return attribute_conditions.equals(name, value, made)
         case "level":
-            return f"level = {made.bind(level_of(value))} OR _level = {made.bind(value)}"
+            return _is_level(value, made)
         case "id":
             return _is_id(value, made)
         case "time":
@@ -50,6 +50,13 @@ def equals(name: str, value: str, made: Condition) -> str:
             return f"{column} = {made.bind(int(value), 'UInt64')}" if re.fullmatch(r"[0-9]{1,19}", value) else "0"
         case "text":
             return f"{column} = {made.bind(value)}"
+
+
+def _is_level(value: str, made: Condition) -> str:
+    meaning = level_of(value)
+    # What is empty is no level, and no spelling that was sent.
+    is_meant = [f"level = {made.bind(meaning)}"] if meaning or not value else []
+    return " OR ".join(is_meant + ([f"_level = {made.bind(value)}"] if value else []))
 
 
 def part(name: str, pieces: tuple[str, ...], made: Condition) -> str:

@@ -201,7 +201,9 @@ def rounded_down(time: str, seconds: int, zone: str) -> str:
         interval = "1 WEEK"
     else:
         interval = next(f"{seconds // size} {unit}" for unit, size in _UNITS if seconds % size == 0)
-    return f"toStartOfInterval({time}, INTERVAL {interval}, {zone})"
+    # Before 1970 the engine cuts fractions of seconds off, which rounds up.
+    whole = f"if({time} < toDateTime64(0, 9), {time} - toIntervalNanosecond(999999999), {time})"
+    return f"toStartOfInterval({whole}, INTERVAL {interval}, {zone})"
 
 
 def as_time(rounded: str, zone: str) -> str:

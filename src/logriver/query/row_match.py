@@ -126,7 +126,9 @@ def _equals(name: str, value: str) -> Holds:
             return lambda row: _is_value(row.attribute(name), value)
         case "level":
             meaning = level_of(value)
-            return lambda row: row.columns["level"] == meaning or row.columns["_level"] == value
+            # What is empty is no level, and no spelling that was sent.
+            meant = {meaning} if meaning or not value else set()
+            return lambda row: row.columns["level"] in meant or row.columns["_level"] == (value or None)
         case "time" if column == "timestamp":
             time_ns = time_ns_of(name, value)
             return lambda row: row.time_ns == time_ns
@@ -178,8 +180,8 @@ def _anywhere(value: str) -> Holds:
         columns = row.columns
         return (
             words(row)
-            or columns["level"] == level
-            or any(columns[column] == value for column in _ANYWHERE)
+            or columns["level"] == (level or None)
+            or any(columns[column] == (value or None) for column in _ANYWHERE)
             or any(_is_value(text, value) for text in row.values())
         )
 
