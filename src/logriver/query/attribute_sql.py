@@ -29,7 +29,8 @@ def text(key: str, put: Callable[[str], str]) -> str:
         return attribute_text(key, put)
     found, raw = _found(key, put), _raw(key, put)
     content = f"trim(BOTH '\"' FROM {raw})"
-    is_string = f"concat('\"', {content}, '\"') = {raw}"
+    # Of an empty text with blanks around it both quotes stand at one end.
+    is_string = f"(length({raw}) = length({content}) + 2) * startsWith({raw}, '\"') * endsWith({raw}, '\"')"
     is_same = f"{raw} IN ('true', 'false') OR toString(toInt64OrZero({raw})) = {raw}"
     read = f"{found} * ({is_string}) = 1, {content}, {found} * ({is_same}) = 1, {raw}"
     return f"multiIf({read}, {_absent(key, put)}, NULL, {_parsed(key, put)})"
