@@ -112,7 +112,7 @@ def test_what_every_server_knows_is_offered(typed: RunningServer) -> None:
     assert offered(typed, "level:fat") == ("value", ["fatal"])
     assert "severity:" in offered(typed, "sever")[1]
     assert offered(typed, "x | pat") == ("pipe", ["patterns"])
-    assert offered(typed, "| stats p9") == ("function", ["p90(", "p99("])
+    assert offered(typed, "| stats p9") == ("function", ["p90(", "p95(", "p99("])
     assert offered(typed, "| stats count() as nn | sort n") == ("column", ["nn"])
     assert offered(typed, '"') == ("none", [])
 

@@ -1,6 +1,6 @@
 """Pipes to SQL: `| stats`, `| top` over the records, then any pipes over the result before, each a SELECT around it.
 
-Figures. Counts and sums are exact. `p50`, `p90`, `p99` are values that occur, the one at place `int(share * n)` of the
+Figures. Counts and sums are exact. `p50` to `p99` are values that occur, the one at place `int(share * n)` of the
 sorted ones, while a query may keep them all; beyond, within 0.1 % of it, in constant memory. `uniq` is exact in the
 same way, and within 1 % beyond. Numbers are numbers and texts that are wholly one; others, and records without the
 field, are left out.
@@ -28,7 +28,7 @@ _MAX_BIN_SECONDS = 3_660 * 86_400
 
 _WEEK_SECONDS = 604_800
 _UNITS = (("DAY", 86_400), ("HOUR", 3_600), ("MINUTE", 60), ("SECOND", 1))
-_PERCENTILES = {"p50": "0.5", "p90": "0.9", "p99": "0.99"}
+_PERCENTILES = {"p50": "0.5", "p75": "0.75", "p90": "0.9", "p95": "0.95", "p99": "0.99"}
 _HINT = "a statistic is like: error | stats count() by service | sort service | limit 10"
 
 

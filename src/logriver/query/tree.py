@@ -147,7 +147,7 @@ class Bin:
     seconds: int
 
 
-Function = Literal["count", "sum", "avg", "min", "max", "p50", "p90", "p99", "uniq"]
+Function = Literal["count", "sum", "avg", "min", "max", "p50", "p75", "p90", "p95", "p99", "uniq"]
 FUNCTIONS: tuple[Function, ...] = get_args(Function)
 
 

@@ -21,7 +21,9 @@ FUNCTION_EXAMPLES = {
     "min": "min(field)",
     "max": "max(field)",
     "p50": "p50(field): the median",
+    "p75": "p75(field)",
     "p90": "p90(field)",
+    "p95": "p95(field)",
     "p99": "p99(field)",
     "uniq": "uniq(field): how many different values",
 }
