@@ -282,6 +282,24 @@ def test_send_gives_up_after_a_while_and_says_so() -> None:
     assert "nothing is confirmed from line 1 on" in done.stderr
 
 
+def test_send_says_that_it_waits_and_ends_when_it_is_asked_to() -> None:
+    server = f"http://127.0.0.1:{closed_port()}"
+    command = [sys.executable, "-m", "logriver", "send", "--server", server]
+    with subprocess.Popen(command, env=CLEAN, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as sending:
+        assert sending.stdin
+        assert sending.stderr
+        sending.stdin.write(b"a\n")
+        sending.stdin.close()
+        said = sending.stderr.readline().decode()
+        assert said.startswith(f"'{server}' does not take it yet: ")
+        sending.send_signal(signal.SIGTERM)
+        asked = time.monotonic()
+        rest = sending.stderr.read().decode()
+    assert sending.returncode == 1
+    assert time.monotonic() - asked < 15
+    assert "nothing is confirmed from line 1 on" in rest
+
+
 def test_send_streams_and_flushes_on_ctrl_c(peer: Peer) -> None:
     command = [sys.executable, "-m", "logriver", "send", "--server", peer.url]
     with subprocess.Popen(command, env=CLEAN, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as sending:

@@ -88,7 +88,9 @@ def test_every_function(table: Table, records: Any) -> None:
     assert different == len({str(record["http"]["ms"]) for record in records})
 
 
-@pytest.mark.parametrize(("function", "share"), [("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)])
+@pytest.mark.parametrize(
+    ("function", "share"), [("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)]
+)
 def test_percentiles_are_values_that_occur(table: Table, records: Any, function: str, share: float) -> None:
     by_customer = defaultdict(list)
     for record in records:

@@ -1,5 +1,6 @@
 """Sending NDJSON batches to a server so that each is stored once, however often it has to be sent."""
 
+import threading
 import time
 import uuid
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ import httpx
 import msgspec
 
 from logriver import clock
+from logriver.cli import output
 from logriver.cli.client import TRY_AGAIN, connect, error_of, retry_after_seconds
 from logriver.errors import Unavailable
 
@@ -17,6 +19,9 @@ MAX_REASONS = 20
 
 _FIRST_WAIT_SECONDS = 0.1
 _LONGEST_WAIT_SECONDS = 10.0
+_SILENT_SECONDS = 2.0
+# Who asks for the end waits no longer for a server that is away.
+_STOPPING_SECONDS = 3.0
 
 
 class _LineError(msgspec.Struct):
@@ -31,14 +36,21 @@ class _Answer(msgspec.Struct):
 
 
 class Delivery:
-    """A way to one server, and the exact count of what became of the records given to it."""
+    """A way to one server, and the exact count of what became of the records given to it.
 
-    def __init__(self, server: str, retry_seconds: float = 60.0, token: str = "") -> None:
+    When `stop` is set, a server that is away or overloaded is not tried for much longer.
+    """
+
+    def __init__(
+        self, server: str, retry_seconds: float = 60.0, token: str = "", stop: threading.Event | None = None
+    ) -> None:
         self.server = server
         self.retry_seconds = retry_seconds
         self.accepted = 0
         self.rejected = 0
         self.reasons: list[tuple[int, str]] = []
+        self._stop = stop or threading.Event()
+        self._has_said = False
         self._client = connect(server, token=token)
 
     def __enter__(self) -> Self:
@@ -73,7 +85,8 @@ class Delivery:
 
     def _send_until_answered(self, body: bytes) -> httpx.Response:
         headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": uuid.uuid4().hex}
-        give_up_at = clock.monotonic() + self.retry_seconds
+        began = clock.monotonic()
+        give_up_at = began + self.retry_seconds
         wait_seconds = _FIRST_WAIT_SECONDS
         while True:
             try:
@@ -85,10 +98,22 @@ class Delivery:
             except httpx.TransportError as error:
                 problem = str(error) or type(error).__name__
                 pause = wait_seconds
-            if clock.monotonic() + pause > give_up_at:
-                raise Unavailable(f"{self.server[:80]!r} did not take it for {self.retry_seconds:g} s: {problem}")
-            time.sleep(pause)
+            now = clock.monotonic()
+            if self._stop.is_set():
+                give_up_at = min(give_up_at, now + _STOPPING_SECONDS)
+            if now + pause > give_up_at:
+                raise Unavailable(f"{self.server[:80]!r} did not take it for {now - began:.3g} s: {problem}")
+            if now - began > _SILENT_SECONDS and not self._has_said:
+                self._has_said = True
+                output.note(f"{self.server[:80]!r} does not take it yet: {problem}; trying again")
+            self._wait(pause)
             wait_seconds = min(wait_seconds * 2, _LONGEST_WAIT_SECONDS)
+
+    def _wait(self, seconds: float) -> None:
+        if self._stop.is_set():
+            time.sleep(seconds)
+        else:
+            self._stop.wait(seconds)
 
     def _keep_reason(self, number: int, reason: str) -> None:
         if len(self.reasons) < MAX_REASONS:

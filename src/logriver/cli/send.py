@@ -42,7 +42,7 @@ def run(
     stop = stop_on_interrupt()
     problem = ""
     try:
-        with Delivery(server, retry_seconds, token) as delivery:
+        with Delivery(server, retry_seconds, token, stop) as delivery:
             problem = _send_all(Pipe(descriptor, BATCH_BYTES, LINGER_SECONDS), delivery, documents, stop)
     except BadRequest as error:
         output.fail(error.message, hint=error.hint, code=2)
