@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from logriver import clock
 from logriver.columns import LEVELS, OTEL_LEVELS, SYSLOG_LEVELS, level_of, level_of_number
 from logriver.protocols.time_cache import TimeCache
+from logriver.protocols.timestamps import time_of
 from tests.cpu_time import within_cpu_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -117,9 +118,13 @@ def test_a_day_that_there_is_not_is_named(day: str) -> None:
 # -- the cache ---------------------------------------------------------------------------------------------------------
 
 
+def utc(_time_ns: int) -> int:
+    return 0
+
+
 def meaning(text: str, zone: clock.Zone | None) -> str:
     try:
-        return str(clock.from_text(text, zone))
+        return str(time_of(text, zone or utc))
     except ValueError as error:
         return f"refused: {error}"
 
@@ -144,6 +149,27 @@ def test_the_cache_says_what_the_clock_says(zone: clock.Zone | None, sent: list[
     if len(good) < len(sent):
         with pytest.raises(ValueError, match=r"."):
             cache.digits(sent)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026/11/29 08:00:00.5", "2026-11-29T08:00:00.5Z"),
+        ("29/Nov/2026:08:00:00 +0100", "2026-11-29T07:00:00Z"),
+        ("Sun, 29 Nov 2026 08:00:00 GMT", "2026-11-29T08:00:00Z"),
+        ("Sun Nov 29 08:00:00 2026", "2026-11-29T08:00:00Z"),
+        ("11/29/2026 08:00:00 PM", "2026-11-29T20:00:00Z"),
+    ],
+)
+def test_a_field_s_time_may_be_written_as_lines_begin(text: str, expected: str) -> None:
+    assert clock.to_text(time_of(text, utc)) == expected
+    assert TimeCache().digits([text, expected]) == [str(clock.from_text(expected))] * 2
+
+
+@pytest.mark.parametrize("text", ["08:00:00", "00:00:05.123", "2026/02/30 08:00:00", "2026/11/29 08:00:00 x", ""])
+def test_no_other_text_is_a_time(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^not a time: "):
+        time_of(text, utc)
 
 
 def test_the_cache_is_bounded() -> None:

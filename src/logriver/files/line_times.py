@@ -8,7 +8,7 @@ from logriver import clock
 from logriver.clock import Zone
 from logriver.columns import ALIASES
 from logriver.protocols import document
-from logriver.protocols.timestamps import Stamps
+from logriver.protocols.timestamps import Stamps, time_of
 
 HEAD_BYTES = 1_024
 """So much of a line is looked at for the time that it begins with."""
@@ -49,7 +49,7 @@ class LineTimes:
             given = next((fields[name] for name in _NAMES if name in fields), None)
             time = None if given is None else _decode_text_or_number(given)
             if time is None or isinstance(time, str):
-                return None if time is None else clock.from_text(time, self._zone)
+                return None if time is None else time_of(time, self._zone)
             return clock.from_number(time)
         except (ValueError, msgspec.MsgspecError):
             return None

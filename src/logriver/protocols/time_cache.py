@@ -2,11 +2,12 @@
 
 Records of a batch share seconds and short endings (`Z`, `.250Z`), so those are parsed once and remembered as the digits
 they stand for; a text is put together from its parts. What has no such parts, as with an offset, is parsed. The
-dictionaries are bounded. `clock.from_text` stays the definition.
+dictionaries are bounded. `timestamps.time_of` stays the definition.
 """
 
 from logriver import clock
 from logriver.clock import Zone
+from logriver.protocols.timestamps import time_of
 
 _MAX_REMEMBERED = 50_000
 _LONGEST_ENDING = len(".123Z")
@@ -39,9 +40,13 @@ class TimeCache:
             pass
         digits = self._others.get(text)
         if digits is None:
-            digits = str(clock.from_text(text, self._zone))
+            digits = str(time_of(text, self._zone or _utc))
             _remember(self._others, text, digits)
         return digits
+
+
+def _utc(_time_ns: int) -> int:
+    return 0
 
 
 class _Seconds(dict[str, str]):

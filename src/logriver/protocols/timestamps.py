@@ -30,6 +30,39 @@ _ENDING = re.compile(
 )
 
 
+_LONGEST_VALUE = 64
+
+
+def time_of(text: str, zone: Zone) -> int:
+    """The time that a field's whole value is, in the form of JSON records or with its day as lines begin with one.
+
+    One without a zone is of `zone`. Raises `ValueError` with the reason.
+    """
+    try:
+        return clock.from_text(text, zone)
+    except ValueError:
+        time_ns = _of_shape(text, zone) if 0 < len(text) <= _LONGEST_VALUE else None
+        if time_ns is None:
+            raise
+    return time_ns
+
+
+def _of_shape(text: str, zone: Zone) -> int | None:
+    stamps = Stamps(zone, clock.now_ns())
+    beginning = stamps.find(text)
+    if not beginning or beginning[1].end() != len(text):
+        return None
+    shape, found = beginning
+    minute, *others = shape.parts(found.groups(""))[:4]
+    # A time of day alone may as well be how long something took.
+    if _numbers(shape, minute).keys().isdisjoint(("d", "s")):
+        return None
+    try:
+        return stamps.time_ns(shape, minute, *others)
+    except ValueError:
+        return None
+
+
 class Beginning(NamedTuple):
     """How lines begin: `match` recognises a line whose time has the `shape`, and the level after it, at once.
 
