@@ -7,6 +7,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,26 @@ def test_a_pipe_gets_plain_lines(server: RunningServer, run: str) -> None:
         r"    at line 7\u202e latency=30",
         "2024-09-14 16:15:32.000Z WARN  slow query latency=20",
         "2024-09-14 16:15:33.000Z ERROR Failed to connect to cache latency=40",
+    ]
+
+
+def test_a_line_of_a_file_has_its_name_where_it_names_no_service(new_server: NewServer, tmp_path: Path) -> None:
+    lines = [
+        "2024-09-14T16:15:30Z INFO from a file",
+        '{"timestamp":"2024-09-14T16:15:31Z","message":"m","service":"web"}',
+    ]
+    for number, text in enumerate(lines):
+        (tmp_path / f"app{number}.log").write_text(f"{text}\n")
+    server = new_server("--follow", str(tmp_path / "app*.log"))
+    server.client.post("/api/v1/logs", json={"timestamp": "2024-09-14T16:15:32Z", "message": "sent"})
+    give_up_at = time.monotonic() + 20
+    while len(server.search(q="")) < 3 and time.monotonic() < give_up_at:
+        time.sleep(0.1)
+    done = logriver("search", "--utc", "--server", server.url)
+    assert [printed.rstrip() for printed in done.stdout.splitlines()] == [
+        "2024-09-14 16:15:30.000Z INFO  app0.log 2024-09-14T16:15:30Z INFO from a file",
+        "2024-09-14 16:15:31.000Z       web m",
+        "2024-09-14 16:15:32.000Z       sent",
     ]
 
 

@@ -1,4 +1,4 @@
-"""A record as a line on the terminal: time, level, service, message, then the other fields."""
+"""A record as a line on the terminal: time, level, service or file, message, then the other fields."""
 
 import re
 from datetime import UTC, datetime
@@ -42,6 +42,8 @@ class Lines:
             parts.append(self._styled(f"{one_line(level.upper()):5}", _LEVEL_STYLES.get(level, "")))
         if "_host" in document:
             parts.append(self._styled(one_line(_origin(document)), _DIM))
+        elif not service and "_source" in self._not_shown:
+            service = _file_name(_text(document.get("_source")))
         if service:
             parts.append(self._styled(one_line(service), _MAGENTA))
         if message:
@@ -76,6 +78,11 @@ class Lines:
 def _origin(document: dict[str, msgspec.Raw]) -> str:
     """Where the record of a file is: machine and path."""
     return ":".join(filter(None, (_text(document["_host"]), _text(document.get("_source")))))
+
+
+def _file_name(source: str) -> str:
+    """The last part of a path; nothing for a way in, which has no slash."""
+    return source.rpartition("/")[2] if "/" in source else ""
 
 
 def _text(value: msgspec.Raw | None) -> str:
