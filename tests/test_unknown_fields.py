@@ -81,6 +81,7 @@ def test_no_hint_where_a_record_has_the_field(sampled: RunningServer, query: str
 def test_no_hint_of_a_statistic_where_a_record_has_the_field(sampled: RunningServer) -> None:
     assert stats(sampled, "| stats count() if (level:error) as none by http.status")["hint"] is None
     assert stats(sampled, "m1 | stats count() by seldom.used")["hint"] is None
+    assert stats(sampled, "| stats count() if (level:error) as bad by service | stats max(bad)")["hint"] is None
 
 
 def test_the_command_says_it_beside_the_result(sampled: RunningServer) -> None:

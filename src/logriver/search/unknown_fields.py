@@ -61,16 +61,15 @@ class UnknownFields:
         return bool(answer.rows)
 
 
-def fields_of(pipes: Iterable[Pipe]) -> list[str]:
-    """The fields that statistics are about."""
-    names: list[str] = []
-    for pipe in pipes:
-        if isinstance(pipe, Stats):
-            names += [key for key in pipe.by if isinstance(key, str)]
-            names += [aggregate.field for aggregate in pipe.aggregates if aggregate.field]
-        elif isinstance(pipe, Top):
-            names.append(pipe.field)
-    return names
+def fields_of(pipes: Sequence[Pipe]) -> list[str]:
+    """The fields of records that statistics are about: those of the first pipe, the others work on its columns."""
+    match pipes:
+        case [Stats(aggregates, by), *_]:
+            keys = [key for key in by if isinstance(key, str)]
+            return keys + [aggregate.field for aggregate in aggregates if aggregate.field]
+        case [Top(_, field), *_]:
+            return [field]
+    return []
 
 
 def spellings(names: Iterable[str]) -> Mapping[str, str]:
