@@ -17,6 +17,7 @@ from logriver.cli import output
 from logriver.cli.client import TokenOption
 from logriver.cli.delivery import Delivery
 from logriver.cli.interrupt import stop_on_interrupt
+from logriver.cli.line_documents import LineDocuments
 from logriver.errors import BadRequest, Unavailable
 from logriver.generate import formats, pace
 
@@ -111,12 +112,13 @@ def _start_ns(start: str | None, chosen: pace.Pace, count: int | None) -> int:
 
 
 def _to_server(server: str, token: str, format: str, batches: Iterator[list[bytes]], count: int | None) -> None:
-    as_document = formats.FORMATS[format].document
+    documents = LineDocuments("nginx" if format == "nginx" else "")
 
     def post_all(shown: Iterator[list[bytes]]) -> int:
         sent = 0
         for batch in shown:
-            delivery.post([as_document(line) for line in batch], range(sent + 1, sent + len(batch) + 1))
+            made = documents.of([line.rstrip(b"\n") for line in batch])
+            delivery.post(made, range(sent + 1, sent + len(batch) + 1))
             sent += len(batch)
         return sent
 

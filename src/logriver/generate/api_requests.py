@@ -8,8 +8,6 @@ A line is written when its request ends but carries the time at which it began, 
 from collections.abc import Iterator
 from random import Random
 
-import msgspec
-
 from logriver.generate.times import utc
 from logriver.generate.vocabulary import PATHS, STATUSES
 
@@ -28,18 +26,3 @@ def lines(random: Random, start_ns: int, step_ns: int) -> Iterator[bytes]:
             f"{STATUSES[(bits >> 12) % 32]} {latency_seconds:.3f}\n"
         ).encode()
         time_ns += step_ns
-
-
-def document(line: bytes) -> bytes:
-    """The line as a record for a server, with the fields that a followed file of this format gets."""
-    text = line.decode().rstrip("\n")
-    day, clock, customer, path, status, seconds = text.split(" ")
-    record = {
-        "timestamp": f"{day}T{clock}Z",
-        "message": text,
-        "customer": customer,
-        "path": path,
-        "status": int(status),
-        "latency_seconds": float(seconds),
-    }
-    return msgspec.json.encode(record) + b"\n"

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from random import Random
 
-import msgspec
-
 from logriver.generate.times import utc
 from logriver.generate.vocabulary import METHODS, PATHS, STATUSES
 
@@ -31,8 +29,3 @@ def lines(random: Random, start_ns: int, step_ns: int) -> Iterator[bytes]:
             f'{status} {sent_bytes} "{_REFERERS[(bits >> 51) % 4]}" "{_AGENTS[(bits >> 53) % 4]}"\n'
         ).encode()
         time_ns += step_ns
-
-
-def document(line: bytes) -> bytes:
-    """The line as a record for a server: the line is the message, and its time is found by whoever reads it."""
-    return msgspec.json.encode({"message": line.decode().rstrip("\n"), "service": "nginx"}) + b"\n"
