@@ -13,7 +13,7 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from logriver.errors import BadQuery
-from logriver.query import user_fields, user_syntax, user_times
+from logriver.query import user_fields, user_literals, user_syntax
 from logriver.query.user_dialect import UNREADABLE, UserDialect
 from logriver.query.user_fields import SOURCE, TABLE_NAME
 
@@ -51,7 +51,7 @@ def read(text: str, promoted: frozenset[str] = frozenset()) -> Statement:
         user_syntax.check(node)
     ctes = {node.alias for node in tree.find_all(exp.CTE)}
     names = user_fields.resolve(tree)
-    user_times.rewrite(tree, names)
+    user_literals.rewrite(tree, names)
     body = _written(tree)
     if _written(_tree(body)) != body:
         raise BadQuery("this can be read in two ways", hint="write it more simply, with brackets")

@@ -1,6 +1,7 @@
-"""Times in a user's SQL as everybody writes them: `timestamp >= '2023-09-15T10:00:00+02:00'`.
+"""Times and levels in a user's SQL as everybody writes them: `'2023-09-15T10:00:00+02:00'`, `level = 'ERR'`.
 
-The engine reads a text that is compared with a time in one way only, `'2023-09-15 08:00:00'`, and in UTC.
+The engine reads a text that is compared with a time in one way only, `'2023-09-15 08:00:00'`, and in UTC. The column
+`level` has what a level means, so another spelling of one would be equal to nothing.
 """
 
 import re
@@ -8,7 +9,7 @@ import re
 from sqlglot import exp
 
 from logriver import clock
-from logriver.columns import ALIASES
+from logriver.columns import ALIASES, level_of
 from logriver.errors import BadQuery
 from logriver.query.field_conditions import kind_of
 from logriver.query.user_fields import Names
@@ -17,6 +18,8 @@ HINT = "a time is written '2023-09-15T08:00:00Z', or relative: now() - INTERVAL 
 
 _COMPARE = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In)
 _CALLS = (exp.Anonymous, exp.AnonymousAggFunc)
+_EQUATE = (exp.EQ, exp.NEQ, exp.In)
+_EQUATE_CALLS = frozenset({"equals", "notequals"})
 _COMPARE_CALLS = frozenset({"equals", "notequals", "greater", "greaterorequals", "less", "lessorequals"})
 # Of a time they make a time.
 _KEEPS_TIME = re.compile(r"(?:tostartof|todatetime|to_?timezone|date_?trunc|min|max|any|arg_?min|arg_?max).*")
@@ -24,13 +27,19 @@ _ENGINE_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?: [0-9]{2}:[0-9]{2}:[0-9
 
 
 def rewrite(tree: exp.Expr, names: Names) -> None:
-    """Give the engine's form to each text that is compared with a time. Raises `BadQuery` beside a column of times."""
+    """Give the engine's form to each text that is compared with a time, and its meaning to a level.
+
+    Raises `BadQuery` for what is no time beside a column of times.
+    """
     for node in tree.walk():
         operands = _compared(node)
+        if _equates(node) and any(_is_level(operand, names) for operand in operands):
+            for literal in filter(_is_text, map(_bare, operands)):
+                literal.set("this", level_of(literal.name))
         times = [operand for operand in operands if _is_time(operand, names)]
         is_column = any(isinstance(operand, exp.Column) for operand in times)
         for operand in map(_bare, operands if times else []):
-            if isinstance(operand, exp.Literal) and operand.is_string:
+            if _is_text(operand):
                 operand.set("this", _engine_text(operand.name, must_be=is_column))
 
 
@@ -42,10 +51,25 @@ def _compared(node: exp.Expr) -> list[exp.Expr]:
     return []
 
 
+def _equates(node: exp.Expr) -> bool:
+    return isinstance(node, _EQUATE) or (isinstance(node, _CALLS) and node.name.lower() in _EQUATE_CALLS)
+
+
+def _is_text(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Literal) and node.is_string
+
+
 def _bare(node: exp.Expr) -> exp.Expr:
     while isinstance(node, exp.Paren):
         node = node.this
     return node
+
+
+def _is_level(node: exp.Expr, names: Names) -> bool:
+    node = _bare(node)
+    if not isinstance(node, exp.Column) or names.definitions(node.name, node):
+        return False
+    return kind_of(ALIASES.get(node.name, node.name)) == "level"
 
 
 def _is_time(node: exp.Expr, names: Names) -> bool:
