@@ -166,6 +166,13 @@ def test_a_field_s_time_may_be_written_as_lines_begin(text: str, expected: str) 
     assert TimeCache().digits([text, expected]) == [str(clock.from_text(expected))] * 2
 
 
+def test_which_year_is_meant_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = TimeCache()
+    for now, expected in (("2026-11-27T00:00:00Z", "2025"), ("2026-11-30T12:00:00Z", "2026")):
+        monkeypatch.setattr(clock, "now_ns", lambda: clock.from_text(now))  # noqa: B023
+        assert clock.to_text(int(cache.digits_of("Nov 30 12:00:00"))) == f"{expected}-11-30T12:00:00Z"
+
+
 @pytest.mark.parametrize("text", ["08:00:00", "00:00:05.123", "2026/02/30 08:00:00", "2026/11/29 08:00:00 x", ""])
 def test_no_other_text_is_a_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"^not a time: "):

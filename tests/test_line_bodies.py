@@ -78,6 +78,8 @@ def test_a_compressed_body_with_a_key_is_stored_once(server: Any, service: str) 
     body = gzip.compress(b"2024-09-14T16:15:35Z WARN x\n" * 1000)
     answers = [post(server, body, headers, service=service).json() for _ in range(2)]
     assert [(answer["accepted"], answer["duplicate"]) for answer in answers] == [(1000, False), (1000, True)]
+    # With another zone it is another content.
+    assert post(server, body, headers, service=service, zone="+05:00").status_code == 422
     assert len(server.search(q=f"service:{service} level:warn", limit=5000)) == 1000
 
 
@@ -108,3 +110,26 @@ def test_a_line_that_is_too_long_is_refused_alone(new_server: Any, service: str)
     answer = post(server, b"short\n" + b"x" * 1001 + b"\nlast", service=service).json()
     assert (answer["accepted"], answer["rejected"], answer["errors"][0]["line"]) == (2, 1, 2)
     assert [row["message"] for row in stored(server, service)] == ["short", "last"]
+
+
+def test_many_short_lines_are_read_in_pieces(server: Any, service: str) -> None:
+    refused = {3, 400_001, 400_003}
+    lines = ["" if number == 2 else "x" if number in refused else "{}" for number in range(1, 400_004)]
+    answer = post(server, "\n".join(lines), format="json", service=service).json()
+    assert (answer["accepted"], answer["rejected"]) == (399_999, 3)
+    assert {error["line"] for error in answer["errors"]} == refused
+
+
+def test_a_record_of_many_lines_is_not_cut_between_pieces(server: Any, service: str) -> None:
+    record = "2024-09-14T16:15:35Z ERROR it broke\n" + f"\tat {'x' * 900}\n" * 900
+    answer = post(server, record * 3, service=service, multiline="indent").json()
+    assert answer["accepted"] == 3
+    assert {row["message"].count("\n") for row in stored(server, service)} == {900}
+
+
+def test_very_short_lines_are_bounded_by_what_they_become(new_server: Any, service: str) -> None:
+    server = new_server(LOGRIVER_MAX_BODY_BYTES="1000000", LOGRIVER_MAX_RECORD_BYTES="1000000")
+    for name in ("text", "json"):
+        answer = post(server, b"x\n" * 400_000, format=name, service=service)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+    assert post(server, b"x\n" * 20_000, format="text", service=service).json()["accepted"] == 20_000

@@ -17,8 +17,10 @@ MANY = 1_500
 def sampled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server with many records; the oldest has fields that no sample of the newest shows."""
     running = RunningServer(tmp_path_factory.mktemp("unknown") / "data")
-    records = [{"message": f"m{number}", "service": "web", "http": {"status": 200}} for number in range(MANY)]
-    records[0] |= {"seldom": {"used": "x"}, "größe": "5", "timestamp": "2023-09-15T08:00:00Z"}
+    records: list[dict[str, Any]] = [
+        {"message": f"m{number}", "service": "web", "http": {"status": 200}} for number in range(MANY)
+    ]
+    records[0] |= {"seldom": {"used": "x"}, "http.retry": 3, "größe": "5", "timestamp": "2023-09-15T08:00:00Z"}
     body = "\n".join(map(json.dumps, records))
     answer = running.client.post("/api/v1/logs?wait=searchable", content=body)
     assert answer.json()["accepted"] == MANY
@@ -71,6 +73,8 @@ def test_a_statement_about_a_misspelled_field(sampled: RunningServer, query: str
         "SELECT count() FROM logs WHERE service = 'nobody'",
         "SELECT count() FROM logs WHERE seldom.used = 'y'",
         "SELECT count() FROM logs WHERE `größe` = '6'",
+        "SELECT sum(toInt64OrZero(http.retry)) FROM logs WHERE message = 'm1'",
+        "SELECT count() FROM logs WHERE attributes.seldom.used = 'y'",
         "SELECT http.status, count() AS n FROM logs GROUP BY 1",
     ],
 )

@@ -229,6 +229,12 @@ def test_a_time_that_the_row_has_shown_steps_back(logs: RunningServer, open_page
     messages = [
         (f"[{old[:10]} {clock_time},123 +0000] WARN disk full", f"[{old[:10]} {clock_time},123 +0000]"),
         (f"Sep  1 {clock_time} host app: x", f"Sep  1 {clock_time}"),
+        (f"{old[:10].replace('-', '/')} {clock_time} x", f"{old[:10].replace('-', '/')} {clock_time}"),
+        (f"[Sun Dec 04 {clock_time} 2005] x", f"[Sun Dec 04 {clock_time}"),
+        (f"{clock_time}.5 x", f"{clock_time}.5"),
+        (f"{clock_time}:1e is a MAC", ""),
+        (f"10.0.0.1 - - [29/Nov/2023:{clock_time} +0000]", ""),
+        (f"job 12 at {clock_time}", ""),
         (f"started at {clock_time}", ""),
         ("no time at all", ""),
     ]

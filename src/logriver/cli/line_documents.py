@@ -115,4 +115,5 @@ def _named(given: dict[str, str], fields: set[str], now_ns: int) -> dict[str, st
 
 def _renamed(fields: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     """A `timestamp` that is left was no time, which a server would refuse."""
-    return {"time_text" if name == "timestamp" else name: value for name, value in fields.items()}
+    name_of_none = "time_text" if "time_text" not in fields else "time_text_2"
+    return {name_of_none if name == "timestamp" else name: value for name, value in fields.items()}

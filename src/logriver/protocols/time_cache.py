@@ -40,7 +40,12 @@ class TimeCache:
             pass
         digits = self._others.get(text)
         if digits is None:
-            digits = str(time_of(text, self._zone or _utc))
+            zone = self._zone or _utc
+            try:
+                digits = str(clock.from_text(text, zone))
+            except ValueError:
+                # Which year one without a year means depends on when it is read.
+                return str(time_of(text, zone))
             _remember(self._others, text, digits)
         return digits
 

@@ -33,7 +33,7 @@ def rewrite(tree: exp.Expr, names: Names) -> None:
     """
     for node in tree.walk():
         operands = _compared(node)
-        if _equates(node) and any(_is_level(operand, names) for operand in operands):
+        if _equates(node) and any(_is_level(operand, names) for operand in _equated(node, operands)):
             for literal in filter(_is_text, map(_bare, operands)):
                 literal.set("this", level_of(literal.name))
         times = [operand for operand in operands if _is_time(operand, names)]
@@ -55,6 +55,11 @@ def _equates(node: exp.Expr) -> bool:
     return isinstance(node, _EQUATE) or (isinstance(node, _CALLS) and node.name.lower() in _EQUATE_CALLS)
 
 
+def _equated(node: exp.Expr, operands: list[exp.Expr]) -> list[exp.Expr]:
+    """What may be the level that the others are compared with: of `IN` what stands before it."""
+    return [node.this] if isinstance(node, exp.In) else operands
+
+
 def _is_text(node: exp.Expr) -> bool:
     return isinstance(node, exp.Literal) and node.is_string
 
@@ -67,8 +72,11 @@ def _bare(node: exp.Expr) -> exp.Expr:
 
 def _is_level(node: exp.Expr, names: Names) -> bool:
     node = _bare(node)
-    if not isinstance(node, exp.Column) or names.definitions(node.name, node):
+    if not isinstance(node, exp.Column):
         return False
+    definitions = names.definitions(node.name, node)
+    if definitions:
+        return all(isinstance(made, exp.Alias) and _is_level(made.this, names) for made in definitions)
     return kind_of(ALIASES.get(node.name, node.name)) == "level"
 
 

@@ -57,7 +57,9 @@ def read(text: str, promoted: frozenset[str] = frozenset()) -> Statement:
         raise BadQuery("this can be read in two ways", hint="write it more simply, with brackets")
     source = user_fields.source(names, promoted)
     sql = f"WITH {SOURCE} AS ({source}) SELECT * FROM ({body})"
-    return Statement(sql, frozenset({TABLE_NAME, SOURCE} | ctes), tuple(names.fields))
+    return Statement(
+        sql, frozenset({TABLE_NAME, SOURCE} | ctes), tuple(name.removeprefix("attributes.") for name in names.fields)
+    )
 
 
 def _tokens(text: str) -> list[Token]:

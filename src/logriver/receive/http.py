@@ -18,7 +18,6 @@ from logriver import clock, metrics
 from logriver.errors import BadBody, BadRequest, LogriverError
 from logriver.protocols.json_body import decode_body
 from logriver.protocols.json_lines import JsonLines
-from logriver.protocols.line_rules import LineRules
 from logriver.receive import earlier
 from logriver.receive.answer import Headers, Send, refusal, retry_after, send_answer
 from logriver.receive.body import BodyLimits, ClientGone, Receive, Scope, header, read_body
@@ -32,6 +31,8 @@ from logriver.record import Batch, BatchKey, Decoded, Receipt, SearchedSink
 _SMALL_BODY_BYTES = 16 * 1024
 _LONG_WAY_HEADERS = frozenset({b"content-encoding", b"transfer-encoding", b"idempotency-key", b"expect"})
 _SHOWN_ERRORS = 100
+# Rows of lines of usual length have less than twice their bytes.
+_ROWS_TO_BODY = 2
 _MAX_KEY_LENGTH = 256
 _SEARCHABLE_SECONDS = 10.0
 
@@ -84,8 +85,8 @@ class Receiver:
 
     async def _logs(self, scope: Scope, body: bytes, reservation: Reservation) -> tuple[int, bytes]:
         parameters = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        waits, lines = _waits(parameters), line_rules(parameters)
-        decoded, key = await self._decode(scope, body, reservation, lines)
+        waits = _waits(parameters)
+        decoded, key = await self._decode(scope, body, reservation, parameters)
         rejected = len(decoded.refused)
         if not decoded.count and rejected:
             _rejected.inc(rejected)
@@ -102,8 +103,9 @@ class Receiver:
         return 200, _encode(answer)
 
     async def _decode(
-        self, scope: Scope, body: bytes, reservation: Reservation, lines: LineRules | None
+        self, scope: Scope, body: bytes, reservation: Reservation, parameters: Mapping[str, str]
     ) -> tuple[Decoded, BatchKey | None]:
+        lines = line_rules(parameters)
         encoding, key_text = header(scope, b"content-encoding").lower(), header(scope, b"idempotency-key")
         if len(key_text) > _MAX_KEY_LENGTH:
             raise BadRequest(f"the idempotency key is longer than {_MAX_KEY_LENGTH} characters")
@@ -114,9 +116,12 @@ class Receiver:
             inflated = inflate(
                 body, encoding, self._limits.max_body_bytes, lambda size: reservation.grow_to(len(body) + size)
             )
-            key = _batch_key(scope.get("caller", b""), key_text, inflated) if key_text else None
+            caller = scope.get("caller", b"")
+            key = _batch_key(caller, key_text, inflated, parameters) if key_text else None
             if lines:
-                return decode_lines(inflated, lines, self._limits.max_record_bytes, clock.now_ns()), key
+                limits = self._limits
+                most = _ROWS_TO_BODY * limits.max_body_bytes
+                return decode_lines(inflated, lines, limits.max_record_bytes, most, clock.now_ns()), key
             return decode_body(inflated, self._elsewhere, clock.now_ns()), key
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -157,10 +162,16 @@ def _waits(parameters: Mapping[str, str]) -> bool:
     return wait is not None
 
 
-def _batch_key(caller: bytes, text: str, body: bytes) -> BatchKey:
-    """`caller` stands for the token that the door asked for, so that two senders cannot meet in a key."""
+def _batch_key(caller: bytes, text: str, body: bytes, parameters: Mapping[str, str]) -> BatchKey:
+    """`caller` stands for the token that the door asked for, so that two senders cannot meet in a key.
+
+    What the parameters make of the body is a part of it.
+    """
     scope = hashlib.blake2b(text.encode("latin-1"), digest_size=16, key=caller).digest()
-    return BatchKey(scope, hashlib.blake2b(body, digest_size=16).digest())
+    meaning = repr(sorted((name, value) for name, value in parameters.items() if name != "wait"))
+    content = hashlib.blake2b(meaning.encode(errors="surrogatepass"), digest_size=16)
+    content.update(body)
+    return BatchKey(scope, content.digest())
 
 
 def _counts(accepted: int, decoded: Decoded) -> dict[str, object]:

@@ -5,7 +5,6 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import anyio
-import msgspec
 
 from logriver.columns import ALIASES, RESERVED, TABLE, attribute_key
 from logriver.errors import LogriverError
@@ -42,22 +41,21 @@ class UnknownFields:
         if not names or not _has_nothing(rows[:_MOST_ROWS]):
             return None
         with contextlib.suppress(LogriverError), anyio.move_on_after(MAX_SECONDS):
-            sampled = await self._fields.sample(rows=SAMPLE_ROWS, of_each_source=True)
-            there = {field.name for field in sampled.fields}
-            for name in [name for name in names if attribute_key(name) not in there][:_MOST_LOOKED_FOR]:
+            for name in names[:_MOST_LOOKED_FOR]:
                 if not await self._has_record(attribute_key(name)):
-                    near = near_names(name, spellings(there))
+                    sampled = await self._fields.sample(rows=SAMPLE_ROWS, of_each_source=True)
+                    near = near_names(name, spellings(field.name for field in sampled.fields))
                     return f"no record has a field {name[:60]!r}" + (f", but there is {near[0]!r}" if near else "")
         return None
 
     async def _has_record(self, key: str) -> bool:
         """Whether the name, or the last part of the path, stands in any record; not asked where it may be escaped."""
-        last = key.rpartition(".")[2]
-        if not last.isascii() or "\\" in last or '"' in last:
+        if not key.isascii() or "\\" in key or '"' in key:
             return True
-        quoted = escaping.parameter(msgspec.json.encode(last).decode())
-        sql = f"SELECT 1 FROM {TABLE} WHERE position(attributes, {{name:String}}) > 0 LIMIT 1"
-        answer = await self._desk.ask("hint", sql, {"name": quoted})
+        names = sorted({key, key.rpartition(".")[2]})
+        checks = [f"position(attributes, {{name{place}:String}}) > 0" for place in range(len(names))]
+        params = {f"name{place}": escaping.parameter(f'"{name}"') for place, name in enumerate(names)}
+        answer = await self._desk.ask("hint", f"SELECT 1 FROM {TABLE} WHERE {' OR '.join(checks)} LIMIT 1", params)
         return bool(answer.rows)
 
 

@@ -29,15 +29,19 @@ export function lineOf(record) {
   return Object.keys(rest).length ? JSON.stringify(rest) : "";
 }
 
-const REST_OF_TIME = /^(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?[\])>]?/;
+const MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)";
+const DATE = `(?:\\d{2,4}[-/.]\\d{1,2}[-/.]\\d{1,4}|\\d{6,8}|${MONTH} +\\d{1,2}|\\d{1,2}[-/ ]${MONTH}[-/ ]\\d{2,4})`;
+const BEFORE_MINUTES = new RegExp(`^[[(<]?(?:[A-Z][a-z]{2},? )?(?:${DATE}[ T:,_-])?\\d{1,2}$`);
+const AFTER_SECONDS = /^(?:[.,]\d+)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?[\])>]?(?![\d:])/;
 
-// How many first characters of a line only say the time that stands before it: up to its minutes and seconds, which are
-// the same in nearly every zone, and what belongs to them. More than a month's or a day's short name is no part of a time.
+// How many first characters of a line only say the time that stands before it: a date, an hour, its minutes and seconds,
+// which are the same in nearly every zone, and what belongs to them.
 export function timeLength(line, timestamp) {
   const start = line.slice(0, 40).indexOf(`:${timestamp.slice(14, 19)}`);
-  if (start < 0 || /[A-Za-z]{4}/.test(line.slice(0, start))) return 0;
+  if (start < 0 || !BEFORE_MINUTES.test(line.slice(0, start))) return 0;
   const end = start + 6;
-  return end + REST_OF_TIME.exec(line.slice(end, end + 20))[0].length;
+  const rest = AFTER_SECONDS.exec(line.slice(end, end + 20));
+  return rest ? end + rest[0].length : 0;
 }
 
 // The line as text, for people who paste it elsewhere.
