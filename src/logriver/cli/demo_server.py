@@ -1,5 +1,7 @@
 """A real server as a child process, for the demo."""
 
+import errno
+import os
 import re
 import signal
 import socket
@@ -16,6 +18,7 @@ FIRST_PORT = 3000
 _TRIED_PORTS = 100
 _START_SECONDS = 30.0
 _STOP_SECONDS = 30.0
+_IN_USE = os.strerror(errno.EADDRINUSE)
 _READY = re.compile(r"logriver listens on (http://\S+)")
 
 
@@ -47,9 +50,9 @@ class DemoServer:
             if stop.is_set():
                 break
             if self._process.poll() is not None:
-                if _is_free(self._port):
+                if _is_free(self._port) and _IN_USE not in self.last_words():
                     break
-                # Somebody else took it since it was looked for.
+                # Somebody else took it since it was looked for, or only looked for it at that moment.
                 self._start()
             time.sleep(0.05)
         raise Unavailable(f"the server did not start:\n{self.last_words()}")
