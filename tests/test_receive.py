@@ -56,6 +56,8 @@ def test_another_wait_is_refused_before_anything_is_stored(server: Any, run: str
     for wait in ("true", "stored"):
         answer = server.client.post("/api/v1/logs", params={"wait": wait}, content=record(run))
         assert assert_refused(answer, 400, "bad_request") == f"parameter 'wait' is 'searchable', not '{wait}'"
+    answer = server.client.post("/api/v1/logs?wait=stored&wait=searchable", content=record(run))
+    assert_refused(answer, 400, "bad_request")
     answer = server.client.post("/api/v1/logs?wait=&x=1&wait=%73earchable", content=record(run))
     assert answer.json()["searchable"] is True
     assert stored(server, run) == 1

@@ -3,7 +3,6 @@
 Names, levels and times mean what they mean in JSON records (`document.py`); a time may also have a shape of text lines.
 """
 
-import math
 import re
 
 import msgspec
@@ -14,11 +13,11 @@ from logriver.columns import ALIASES, NUMBER
 from logriver.protocols.document import levels
 from logriver.protocols.text import Values
 from logriver.protocols.time_cache import TimeCache
-from logriver.protocols.timestamps import Stamps
+from logriver.protocols.timestamps import Stamps, of_shape
 
 Pairs = dict[str, str | bool]
 
-_LONGEST_TIME = 64
+_LONGEST_NUMBER = 64
 _NUMBER = re.compile(NUMBER)
 _RANK = {alias: rank for rank, alias in enumerate(ALIASES)}.__getitem__
 
@@ -66,14 +65,11 @@ class PairValues:
 
 def _digits_of_shape(value: str, stamps: Stamps) -> str:
     """The nanoseconds of a time as text lines have it, or of a number; empty for another."""
-    if not 0 < len(value) <= _LONGEST_TIME:
-        return ""
-    beginning = stamps.find(value)
+    time_ns = of_shape(value, stamps)
+    if time_ns is not None:
+        return str(time_ns)
     try:
-        if beginning and beginning[1].end() == len(value):
-            shape, found = beginning
-            return str(stamps.time_ns(shape, *shape.parts(found.groups(""))[:4]))
-        if _NUMBER.fullmatch(value) and math.isfinite(float(value)):
+        if len(value) <= _LONGEST_NUMBER and _NUMBER.fullmatch(value):
             return str(clock.from_number(float(value)))
     except ValueError:
         pass

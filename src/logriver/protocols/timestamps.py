@@ -41,21 +41,21 @@ def time_of(text: str, zone: Zone) -> int:
     try:
         return clock.from_text(text, zone)
     except ValueError:
-        time_ns = _of_shape(text, zone) if 0 < len(text) <= _LONGEST_VALUE else None
+        # A time of day alone may as well be how long something took.
+        time_ns = of_shape(text, Stamps(zone, clock.now_ns()), day_needed=True)
         if time_ns is None:
             raise
     return time_ns
 
 
-def _of_shape(text: str, zone: Zone) -> int | None:
-    stamps = Stamps(zone, clock.now_ns())
-    beginning = stamps.find(text)
+def of_shape(text: str, stamps: "Stamps", *, day_needed: bool = False) -> int | None:
+    """The time that the whole of a short text is, as lines begin with one; None if it is none."""
+    beginning = stamps.find(text) if 0 < len(text) <= _LONGEST_VALUE else None
     if not beginning or beginning[1].end() != len(text):
         return None
     shape, found = beginning
     minute, *others = shape.parts(found.groups(""))[:4]
-    # A time of day alone may as well be how long something took.
-    if _numbers(shape, minute).keys().isdisjoint(("d", "s")):
+    if day_needed and _numbers(shape, minute).keys().isdisjoint(("d", "s")):
         return None
     try:
         return stamps.time_ns(shape, minute, *others)

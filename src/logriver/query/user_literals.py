@@ -33,10 +33,10 @@ def rewrite(tree: exp.Expr, names: Names) -> None:
     """
     for node in tree.walk():
         operands = _compared(node)
-        if _equates(node) and any(_is_level(operand, names) for operand in _equated(node, operands)):
+        if _equates(node) and any(_is("level", operand, names) for operand in _equated(node, operands)):
             for literal in filter(_is_text, map(_bare, operands)):
                 literal.set("this", level_of(literal.name))
-        times = [operand for operand in operands if _is_time(operand, names)]
+        times = [operand for operand in operands if _is("time", operand, names)]
         is_column = any(isinstance(operand, exp.Column) for operand in times)
         for operand in map(_bare, operands if times else []):
             if _is_text(operand):
@@ -70,28 +70,19 @@ def _bare(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def _is_level(node: exp.Expr, names: Names) -> bool:
+def _is(kind: str, node: exp.Expr, names: Names) -> bool:
+    """Whether it is a column of that `kind`, under whatever name the statement gives it; or a time made of a time."""
     node = _bare(node)
-    if not isinstance(node, exp.Column):
-        return False
-    definitions = names.definitions(node.name, node)
-    if definitions:
-        return all(isinstance(made, exp.Alias) and _is_level(made.this, names) for made in definitions)
-    return kind_of(ALIASES.get(node.name, node.name)) == "level"
-
-
-def _is_time(node: exp.Expr, names: Names) -> bool:
-    node = _bare(node)
-    if isinstance(node, _CALLS):
+    if kind == "time" and isinstance(node, _CALLS):
         return bool(_KEEPS_TIME.fullmatch(node.name.lower())) and any(
-            _is_time(of, names) for of in node.expressions[:1]
+            _is(kind, of, names) for of in node.expressions[:1]
         )
     if not isinstance(node, exp.Column):
         return False
     definitions = names.definitions(node.name, node)
     if definitions:
-        return all(isinstance(made, exp.Alias) and _is_time(made.this, names) for made in definitions)
-    return kind_of(ALIASES.get(node.name, node.name)) == "time"
+        return all(isinstance(made, exp.Alias) and _is(kind, made.this, names) for made in definitions)
+    return kind_of(ALIASES.get(node.name, node.name)) == kind
 
 
 def _engine_text(text: str, must_be: bool) -> str:

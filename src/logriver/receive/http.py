@@ -84,9 +84,9 @@ class Receiver:
         return self._small_bodies.take
 
     async def _logs(self, scope: Scope, body: bytes, reservation: Reservation) -> tuple[int, bytes]:
-        parameters = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        parameters = parse_qsl(scope["query_string"].decode("latin-1"))
         waits = _waits(parameters)
-        decoded, key = await self._decode(scope, body, reservation, parameters)
+        decoded, key = await self._decode(scope, body, reservation, dict(parameters))
         rejected = len(decoded.refused)
         if not decoded.count and rejected:
             _rejected.inc(rejected)
@@ -154,12 +154,13 @@ class Receiver:
 _NO_HEADERS: Headers = []
 
 
-def _waits(parameters: Mapping[str, str]) -> bool:
+def _waits(parameters: list[tuple[str, str]]) -> bool:
     """Whether the answer has to wait. Raises `BadRequest` for another `wait`, whose sender would think that it did."""
-    wait = parameters.get("wait")
-    if wait not in (None, "searchable"):
-        raise BadRequest(f"parameter 'wait' is 'searchable', not {wait[:60]!r}")
-    return wait is not None
+    waits = [value for name, value in parameters if name == "wait"]
+    for value in waits:
+        if value != "searchable":
+            raise BadRequest(f"parameter 'wait' is 'searchable', not {value[:60]!r}")
+    return bool(waits)
 
 
 def _batch_key(caller: bytes, text: str, body: bytes, parameters: Mapping[str, str]) -> BatchKey:
