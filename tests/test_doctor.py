@@ -221,7 +221,7 @@ def test_a_closed_directory_does_not_keep_other_files_from_being_followed(
 
 @pytest.mark.parametrize(("source", "verdict"), [("nope=/var/log/x", "fail"), ("/nowhere/x.log", "warn")])
 def test_sources_that_cannot_be_or_are_not_there(tmp_path: Path, source: str, verdict: str) -> None:
-    report = doctor("--data", tmp_path / "data", "--follow", source)
+    report = doctor("--data", tmp_path / "data", "--follow", source, "--listen", free_address())
     assert report.of("follow")[0] == verdict
     assert report.exit_code == (verdict == "fail")
 
