@@ -2,15 +2,18 @@
 
 import json
 import timeit
+import tracemalloc
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logriver.errors import BadBody
-from logriver.protocols.json_body import decode_body
+from logriver.errors import BadBody, TooLarge
+from logriver.protocols import json_body
+from logriver.protocols.json_body import array_pieces, decode_body
 from logriver.protocols.json_lines import JsonLines
 
 NOW_NS = 10**18
@@ -95,6 +98,52 @@ def test_what_is_taken_and_what_refused(body: bytes, count: int, refused: list[i
 def test_what_is_no_body_at_all(body: bytes) -> None:
     with pytest.raises(BadBody):
         decode_body(body, JsonLines(1000), NOW_NS)
+
+
+@given(
+    st.lists(values, max_size=12),
+    st.sampled_from([",", ", ", "\n,", " ,\n  "]),
+    st.one_of(st.none(), st.tuples(st.integers(0, 200), st.sampled_from(["", ",", "]", "[", "}", " ", '"', "1"]))),
+)
+def test_an_array_in_pieces_is_that_array(elements: list[Any], separator: str, change: tuple[int, str] | None) -> None:
+    text = "[" + separator.join(map(json.dumps, elements)) + "]"
+    if change is not None:
+        at, instead = change
+        text = f"[{text[1:at]}{instead}{text[at + 1 :]}"
+    body = text.encode()
+    try:
+        expected = [bytes(element) for element in msgspec.json.decode(body, type=list[msgspec.Raw])]
+    except msgspec.DecodeError:
+        expected = None
+    for size in (1, 8, 40):
+        with mock.patch.object(json_body, "_PIECE_BYTES", size):
+            if expected is None:
+                with pytest.raises(BadBody):
+                    list(array_pieces(body))
+            else:
+                assert [element for piece in array_pieces(body) for element in piece] == expected
+
+
+def test_where_a_long_array_is_broken_is_told_by_its_bytes() -> None:
+    elements = json.dumps([RECORD] * 2000)[:-1]
+    with pytest.raises(BadBody, match=rf"\(byte {len(elements) + 2}\)"):
+        list(array_pieces(f"{elements}, ?]".encode() + b" " * 10))
+
+
+@pytest.mark.parametrize("shape", ["1\n", "{}\n", "[1,", "[{},", "[[1,1],", "{\n} ", '{"a":\n1}{}'])
+def test_many_small_records_are_refused_before_they_take_memory(shape: str) -> None:
+    """A body of two bytes a record was held as some hundred bytes for each."""
+    many = shape.removeprefix("[")
+    body = many * (2_000_000 // len(many))
+    body = f"[{body[:-1]}]" if shape.startswith("[") else body
+    decoder, sent = JsonLines(1000), body.encode()
+    tracemalloc.start()
+    try:
+        with mock.patch.object(json_body, "MAX_RECORDS", 20_000), pytest.raises(TooLarge, match="20000 records"):
+            decode_body(sent, decoder, NOW_NS)
+        assert tracemalloc.get_traced_memory()[1] < 16_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_single_record_costs_little() -> None:

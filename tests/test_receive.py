@@ -197,6 +197,23 @@ def test_bodies_and_records_have_a_largest_size(new_server: NewServer, run: str)
     assert stored(server, run) == 2
 
 
+@pytest.mark.parametrize("unit", ["1\n", "{}\n", "[1,", "[{},"])
+def test_a_body_of_millions_of_records_takes_no_memory(new_server: NewServer, run: str, unit: str) -> None:
+    """Sixty kilobytes on their way; each record took a hundred bytes or more, four gigabytes together."""
+    server = new_server()
+    assert post(server, record(run)).status_code == 200
+    before = resident_bytes(server)
+    body = unit.strip("[") * (40_000_000 // len(unit.strip("[")))
+    body = f"[{body[:-1]}]" if unit.startswith("[") else body
+    for path in ("/api/v1/logs", "/", "/logs/ingest/"):
+        headers = {"Content-Encoding": "gzip"}
+        answer = server.client.post(path, content=gzip.compress(body.encode(), 1), headers=headers)
+        assert answer.status_code == (400 if path == "/" and not unit.startswith("[{") else 413), answer.text[:200]
+        assert len(answer.content) < 1000
+    assert resident_bytes(server) - before < 450_000_000
+    assert stored(server, run) == 1
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 def test_a_bomb_is_refused_before_it_is_large(new_server: NewServer, run: str, encoding: str) -> None:
     server = new_server(LOGRIVER_MAX_BODY_BYTES="20000000")

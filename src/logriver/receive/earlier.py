@@ -5,7 +5,7 @@ import msgspec
 from logriver import clock
 from logriver.errors import BadBody
 from logriver.protocols.document import Fields, fields_of
-from logriver.protocols.json_body import array_elements
+from logriver.protocols.json_body import array_pieces
 
 ACCEPTED = b'{"message":"logs enqueued for ingestion"}'
 UPDATED = b'{"status":true,"message":"Data updated"}'
@@ -23,7 +23,7 @@ def problems(body: bytes) -> Problems | list[Problems] | None:
     if not body:
         raise BadBody("the body is empty", hint="send a JSON object or an array of objects")
     if body.startswith(b"["):
-        found = [_record_problems(_fields(element)) for element in array_elements(body)]
+        found = [_record_problems(_fields(element)) for elements in array_pieces(body) for element in elements]
         return found if any(found) else None
     return _record_problems(_fields(body)) or None
 
