@@ -8,6 +8,7 @@ from tests.language_model import (
     any_of,
     anywhere,
     exists,
+    inside,
     is_,
     level,
     not_,
@@ -25,7 +26,7 @@ Cases = tuple[tuple[str, Holds], ...]
 
 def matches(name: str, pattern: str) -> Holds:
     """Where the pattern is found in the field's text."""
-    return text(name, re.compile(pattern).search)
+    return inside(name, re.compile(pattern).search)
 
 
 WORDS: Cases = (
@@ -84,6 +85,8 @@ VALUES: Cases = (
     ('status:"{\\"code\\":500}"', is_("status", '{"code":500}')),
     ("`user.id`:7", is_("user.id", "7")),
     ('user.roles:"[{\\"r\\":\\"admin\\"}]"', is_("user.roles", '[{"r":"admin"}]')),
+    ("tags:red", is_("tags", "red")),
+    ("-tags:(red OR blue)", not_(any_of(is_("tags", "red"), is_("tags", "blue")))),
     ("latency:0x10", is_("latency", "0x10")),
     ("latency:nan", is_("latency", "nan")),
     ("latency:4", is_("latency", "4")),
@@ -149,17 +152,18 @@ LEVELS: Cases = (
 )
 
 PARTS: Cases = (
-    ("resourceId:server-121*", text("resourceId", lambda there: there.startswith("server-121"))),
-    ("resourceId:*5", text("resourceId", lambda there: there.endswith("5"))),
+    ("resourceId:server-121*", inside("resourceId", lambda there: there.startswith("server-121"))),
+    ("resourceId:*5", inside("resourceId", lambda there: there.endswith("5"))),
     ("resourceId:s*-12*7", text("resourceId", lambda there: there.startswith("server-12") and there[-1] == "7")),
     ('text_value:"a*"*', text("text_value", lambda there: there.startswith("a*"))),
     ("text_value:abc*", text("text_value", lambda there: there.startswith("abc"))),
     ("text_value:*%", text("text_value", lambda there: there.endswith("%"))),
     ("text_value:a_*", text("text_value", lambda there: there.startswith("a_"))),
     ("traceId:abc-xyz-1*", text("trace_id", lambda there: there.startswith("abc-xyz-1"))),
-    ("status:5*", text("status", lambda there: there.startswith("5"))),
+    ("status:5*", inside("status", lambda there: there.startswith("5"))),
     ("user.name:Z*", text("user.name", lambda there: there.startswith("Z"))),
-    ("tags:*red*", text("tags", lambda there: "red" in there)),
+    ("tags:*red*", inside("tags", lambda there: "red" in there)),
+    ("tags:r*d", inside("tags", lambda there: there.startswith("r") and there[-1] == "d")),
     ("path:/api/*", text("path", lambda there: there.startswith("/api/"))),
     ("status:*", exists("status")),
     ("-status:*", not_(exists("status"))),
@@ -217,6 +221,7 @@ PATTERNS: Cases = (
     ('metadata.parentResourceId=~"8$"', matches("metadata.parentResourceId", "8$")),
     ('`odd name`=~"^x"', matches("odd name", "^x")),
     ('status=~"^5"', matches("status", "^5")),
+    ('tags=~"^(red|blue)$"', matches("tags", "^(red|blue)$")),
     ('tags=~"green.*blue"', matches("tags", "green.*blue")),
 )
 

@@ -71,6 +71,13 @@ class Record:
             return self.columns[column] or None
         return text_of(self.value(name))
 
+    def texts(self, name: str) -> list[str]:
+        """The text of any field, and of one that is a list those of its elements."""
+        text = self.text(name)
+        value = self.value(name) if name not in sum(NAMES.values(), ()) else None
+        inside = [text_of(element) for element in value] if isinstance(value, list) else []
+        return [there for there in (text, *inside) if there is not None]
+
     @property
     def message(self) -> str:
         """Empty where there is none."""
@@ -128,13 +135,12 @@ def words_of(text: str) -> list[str]:
 
 
 def is_(name: str, value: str) -> Holds:
-    """Exactly this value, or the same number."""
+    """Exactly this value, or the same number; of a list one element is."""
 
     def holds(record: Record) -> bool:
-        text = record.text(name)
-        wanted, there = number_of(value), number_of(text)
+        wanted = number_of(value)
         exact = wanted is not None and abs(wanted) < 2**53
-        return text == value or (exact and wanted == there)
+        return any(text == value or (exact and wanted == number_of(text)) for text in record.texts(name))
 
     return holds
 
@@ -167,6 +173,11 @@ def text(name: str, check: Callable[[str], object]) -> Holds:
         return there is not None and bool(check(there))
 
     return holds
+
+
+def inside(name: str, check: Callable[[str], object]) -> Holds:
+    """The same, or a list with an element whose text the check is true of."""
+    return lambda record: any(check(there) for there in record.texts(name))
 
 
 def time(check: Callable[[str], bool]) -> Holds:

@@ -22,6 +22,8 @@ _LONGEST = 1e38
 _ESCAPES = "position(attributes, '\\\\') > 0"
 # What follows a key, or begins an element, when a number is written with a point or an exponent, or is in quotes so.
 _POINTED = r'\s*"?-?[0-9]+[.eE]'
+# What stands between a key and its value, or an element of it.
+_TO_VALUE = r"\s*:(?:\s*\[(?s:.*)[\[,])?"
 # What the engine's text has only where the sent text has it too: numbers and blanks it writes in its own way.
 _KEPT = re.compile(r"(?=.*[A-DF-Za-df-z_])[\w-]+", re.ASCII)
 
@@ -56,22 +58,23 @@ def attribute(name: str, made: Condition) -> Attribute:
 
 
 def equals(name: str, value: str, made: Condition) -> str:
-    """The engine's text of the field is the value, or both are the same number."""
+    """The engine's text of the field, or an element of the list that it is, is the value or the same number."""
     field = attribute(name, made)
     same = is_value(field.text, field.number, value, made)
+    same = _or_element(field, same, is_value("element", attribute_number("element"), value, made))
     if field.promoted:
         return guarded("", same)
-    maybe = maybe_value(value, made, escaping.regex(_end(field.key)) + r"\s*:") or field.maybe
+    maybe = maybe_value(value, made, escaping.regex(_end(field.key)) + _TO_VALUE) or field.maybe
     # Few are left to be read, so the reading that takes least to plan is best.
     return f"{maybe} AND {attribute_sql.once(guarded('', same), field.text, attribute_text(field.key, made.bind))}"
 
 
 def part(name: str, pieces: tuple[str, ...], made: Condition) -> str:
-    """The whole value is `pieces` with anything between them."""
+    """The whole value, or an element of the list that it is, is `pieces` with anything between them."""
     field = attribute(name, made)
     kept = [] if field.promoted else [piece for piece in pieces if _KEPT.fullmatch(piece)]
-    check = f"{field.text} LIKE {made.bind('%'.join(map(escaping.like, pieces)))}"
-    found = _where(field, check, made)
+    is_like = f"LIKE {made.bind('%'.join(map(escaping.like, pieces)))}"
+    found = _where(field, _or_element(field, f"{field.text} {is_like}", f"element {is_like}"), made)
     return f"(position(attributes, {made.bind(max(kept, key=len))}) > 0 OR {_ESCAPES}) AND {found}" if kept else found
 
 
@@ -103,9 +106,15 @@ def _is_number_so(field: Attribute, operator: str, value: str, made: Condition) 
 
 
 def regex(name: str, pattern: str, made: Condition) -> str:
-    """`pattern` (SQL) matches anywhere in the value."""
+    """`pattern` (SQL) matches anywhere in the value, or in an element of the list that it is."""
     field = attribute(name, made)
-    return _where(field, f"match({field.text}, {pattern})", made)
+    return _where(field, _or_element(field, f"match({field.text}, {pattern})", f"match(element, {pattern})"), made)
+
+
+def _or_element(field: Attribute, check: str, of_element: str) -> str:
+    """The check of the field's text, or that of an `element`, where the text is a JSON array."""
+    elements = f"JSONExtract(ifNull({field.text}, ''), 'Array(Nullable(String))')"
+    return f"{check} OR startsWith({field.text}, '[') AND arrayExists(element -> ifNull({of_element}, 0), {elements})"
 
 
 def _where(field: Attribute, check: str, made: Condition, read: Read = attribute_sql.text) -> str:

@@ -66,6 +66,12 @@ class Row:
         text = self.columns.get(column)
         return [text or ""] if text or column == "message" else []
 
+    def texts_and_elements(self, name: str) -> list[str]:
+        """The same, and of a field without a column that is a list the texts of its elements."""
+        texts = self.texts(name)
+        is_list = kind_of(ALIASES.get(name, name)) == "attribute" and texts and texts[0].startswith("[")
+        return texts + _elements(texts[0]) if is_list else texts
+
     def values(self) -> Iterator[str]:
         """The texts of all fields without a column, at any depth; objects and arrays only by what is in them."""
         waiting: list[Any] = [self._fields]
@@ -90,6 +96,19 @@ def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         found |= dict(reversed(pairs))
     return found
+
+
+def _elements(text: str) -> list[str]:
+    """The texts of what is in an array of JSON; none where the text is no such."""
+    try:
+        values = json.loads(text, parse_constant=_not_json)
+    except (ValueError, RecursionError):
+        return []
+    return [element for element in map(text_of, values) if element is not None]
+
+
+def _not_json(name: str) -> None:
+    raise ValueError(f"{name} is no value of JSON")
 
 
 def text_of(value: Any) -> str | None:

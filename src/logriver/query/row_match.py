@@ -123,7 +123,7 @@ def _equals(name: str, value: str) -> Holds:
     column = ALIASES.get(name, name)
     match kind_of(column):
         case "attribute":
-            return lambda row: _is_value(row.attribute(name), value)
+            return lambda row: any(_is_value(text, value) for text in row.texts_and_elements(name))
         case "level":
             meaning = level_of(value)
             # What is empty is no level, and no spelling that was sent.
@@ -140,7 +140,7 @@ def _part(name: str, pieces: tuple[str, ...]) -> Holds:
     if kind_of(ALIASES.get(name, name)) == "level":
         folded = tuple(piece.lower() for piece in pieces)
         return lambda row: any(_is_like(text.lower(), folded) for text in row.texts(name))
-    return lambda row: any(_is_like(text, pieces) for text in row.texts(name))
+    return lambda row: any(_is_like(text, pieces) for text in row.texts_and_elements(name))
 
 
 def _exists(name: str) -> Holds:
@@ -168,7 +168,7 @@ def _regex(name: str, pattern: str) -> Holds:
     wanted = compiled(pattern)
     if _is_message(name):
         return lambda row: wanted.search(row.message) is not None
-    return lambda row: any(wanted.search(text) is not None for text in row.texts(name))
+    return lambda row: any(wanted.search(text) is not None for text in row.texts_and_elements(name))
 
 
 def _anywhere(value: str) -> Holds:
