@@ -28,6 +28,7 @@ class Lines:
     """
 
     def __init__(self, utc: bool, colored: bool, marks: re.Pattern[str] | None, chosen: bool) -> None:
+        self._plain = Lines(utc, False, None, chosen) if colored else self
         self._zone = UTC if utc else None
         self._colored = colored
         self._marks = marks if colored else None
@@ -52,6 +53,10 @@ class Lines:
             if name not in self._not_shown:
                 parts.append(self._styled(f"{one_line(name)}={one_line(_text(value))}", _DIM))
         return " ".join(parts) + "\n"
+
+    def quiet(self, row: bytes) -> str:
+        """One record that stands beside what was asked for."""
+        return self._styled(self._plain.line(row).removesuffix("\n"), _DIM) + "\n"
 
     def _marked(self, message: str) -> str:
         """The message with what was searched for marked."""

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from logriver.cli import export, output
+from logriver.cli.around import among_lines
 from logriver.cli.client import ask
 from logriver.cli.filter import NOTHING_FOUND, write, write_bytes
 from logriver.cli.line import Lines
@@ -22,15 +23,15 @@ ALL = sys.maxsize
 """A count that leaves nothing out."""
 DEFAULT_COUNT = 100
 _DEFAULT_BEFORE_FOLLOWING = 10
-# More are streamed.
-_PAGE = 1_000
+PAGE = 1_000
+"""More are streamed."""
 # Before following they have to be one page: what arrives is what comes after it.
 _MOST_BEFORE_FOLLOWING = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the command line asks for; `count` None is not said."""
+    """What the command line asks for; `count` None is not said, `before` and `after` are lines beside each record."""
 
     query: str
     since: str
@@ -40,6 +41,8 @@ class Wanted:
     format: str
     utc: bool
     color: Color
+    before: int = 0
+    after: int = 0
 
     def params(self, count: int = ALL, order: str = "") -> dict[str, str]:
         """The parameters of a search for the first `count`; those of a count, which has no order, without both."""
@@ -66,13 +69,17 @@ def show(client: httpx.Client, wanted: Wanted) -> None:
     # A pipe that limits the records says how many are wanted.
     count = wanted.count or (ALL if "limit" in pipes else DEFAULT_COUNT)
     newest_first = wanted.reverse or "sort" in pipes
-    if count > _PAGE:
+    if count > PAGE:
         is_found = show_documents(_streamed(client, wanted, count, newest_first), wanted)
         if not is_found:
             _end_without_records(_page(client, wanted, 1))
         return
     page = _page(client, wanted, count)
-    show_documents(map(bytes, page.rows if newest_first else page.rows[::-1]), wanted)
+    documents = [bytes(row) for row in (page.rows if newest_first else page.rows[::-1])]
+    if wanted.before or wanted.after:
+        _show_among_lines(client, documents, wanted)
+    else:
+        show_documents(documents, wanted)
     if not page.rows:
         _end_without_records(page)
     if page.hint:
@@ -103,6 +110,14 @@ def _streamed(client: httpx.Client, wanted: Wanted, count: int, newest_first: bo
         return export.documents(client, wanted.params(order="asc"))
     # The server can leave out the oldest only when it begins with the newest.
     return reversed(list(export.documents(client, wanted.params(count))))
+
+
+def _show_among_lines(client: httpx.Client, documents: list[bytes], wanted: Wanted) -> None:
+    lines = _lines(wanted)
+    for shown in among_lines(client, documents, wanted.before, wanted.after, wanted.reverse):
+        if shown.apart:
+            write("--\n")
+        write(lines.line(shown.document) if shown.found else lines.quiet(shown.document))
 
 
 def _end_without_records(page: Page) -> None:
@@ -140,8 +155,7 @@ def _followed(client: httpx.Client, wanted: Wanted, count: int) -> Iterator[byte
 
 def show_documents(documents: Iterable[bytes], wanted: Wanted, at_once: bool = False) -> bool:
     """Print them, each `at_once` if so; whether there were any."""
-    colored = use_color(wanted.color, sys.stdout)
-    lines = Lines(wanted.utc, colored, marks_of(wanted.query), "fields" in pipes_of(wanted.query))
+    lines = _lines(wanted)
     found = False
     for document in documents:
         if wanted.format == "text":
@@ -156,3 +170,8 @@ def show_documents(documents: Iterable[bytes], wanted: Wanted, at_once: bool = F
     if wanted.format == "json":
         write_bytes(b"]\n" if found else b"[]\n")
     return found
+
+
+def _lines(wanted: Wanted) -> Lines:
+    colored = use_color(wanted.color, sys.stdout)
+    return Lines(wanted.utc, colored, marks_of(wanted.query), "fields" in pipes_of(wanted.query))
