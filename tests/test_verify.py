@@ -95,6 +95,17 @@ def test_a_file_that_is_held_is_proven(followed: Followed, content: bytes) -> No
     assert counts(verdict) == {"held": sum(line.strip() != b"" for line in content.split(b"\n"))}
 
 
+def test_a_file_that_is_where_it_was_is_named_once(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = followed.file(f"held-{len(ODD)}.log", ODD)
+    monkeypatch.chdir(path.parent)
+    for source in (f"@UTC={path}", f"text@UTC={path.name}"):
+        done = logriver("verify", source, "-o", "json", LOGRIVER_SERVER=followed.server.url)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    done = logriver("verify", f"{path}.none", LOGRIVER_SERVER=followed.server.url)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"'{path}.none' cannot be read" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "line", "level"),
     [

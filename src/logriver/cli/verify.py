@@ -81,7 +81,9 @@ class _Verdict:
 
 def run(
     source: Annotated[str, typer.Argument(metavar="[[FORMAT][@ZONE]=]SOURCE", help="the path as the records have it")],
-    file: Annotated[Path, typer.Argument(help="the file, as it is or as .gz or .zst, under whatever name it has now")],
+    file: Annotated[
+        Path | None, typer.Argument(help="where it is now, also as .gz or .zst; without it it is SOURCE")
+    ] = None,
     follower: Annotated[str, typer.Option(help="only what the follower of this name holds")] = "",
     config: Annotated[Path | None, typer.Option(help="the config file of the follower, for how it reads lines")] = None,
     format: Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="how to print")] = "text",
@@ -92,14 +94,17 @@ def run(
     try:
         settings = load_as(_Settings, {"config": config})
         text = split_source(source, (*FORMATS, *settings.formats))
+        if file is None:
+            file = Path(text.path).expanduser().absolute()
+            text = text._replace(path=str(file))
         with connect(server, token=token) as client:
             verdict = _verify(client, text, file.resolve(), follower, settings)
     except LogriverError as error:
         output.fail(error.message, hint=error.hint, code=2 if error.code != "not_found" else 1)
     except NotTheSame as change:
-        output.fail(f"'{file}' changed while it was read: {change}", hint="try again", code=2)
+        output.fail(f"'{file or source}' changed while it was read: {change}", hint="try again", code=2)
     except OSError as error:
-        output.fail(f"'{file}' cannot be read: {error}", code=2)
+        output.fail(f"'{file or source}' cannot be read: {error}", code=2)
     _show(verdict, format)
     if not verdict.proven:
         raise typer.Exit(1)
