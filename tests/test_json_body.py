@@ -146,6 +146,23 @@ def test_many_small_records_are_refused_before_they_take_memory(shape: str) -> N
         tracemalloc.stop()
 
 
+def test_records_with_long_lists_are_taken() -> None:
+    """Each has more commas than a body may have records, and none of them is between two."""
+    record = json.dumps({"vector": [0] * 600_000})
+    assert decode_body(f"[{record}, {record}\n,{record}]".encode(), JsonLines(2_000_000), NOW_NS).count == 3
+
+
+def test_only_what_is_more_is_too_many() -> None:
+    with mock.patch.object(json_body, "MAX_RECORDS", 3):
+        assert decode_body(b"{}\n{}\n{}\n\n", JsonLines(1000), NOW_NS).count == 3
+        assert decode_body(b"[{},{},{}]", JsonLines(1000), NOW_NS).count == 3
+        for body in (b"{}\n{}\n{}\n{}", b"[{},{},{},{}]"):
+            with pytest.raises(TooLarge):
+                decode_body(body, JsonLines(1000), NOW_NS)
+    with mock.patch.object(json_body, "_MAX_COMMAS", 3), pytest.raises(TooLarge, match="more than 3 values"):
+        decode_body(b"[[1,2,3,4,5]]", JsonLines(1000), NOW_NS)
+
+
 def test_a_single_record_costs_little() -> None:
     """Against a bare parse of the same bytes in the same run; it was 14 times as much before it was made to matter."""
     body = json.dumps(RECORD).encode()

@@ -11,6 +11,9 @@ from logriver.cli.client import ask
 MOST_LINES = 999
 """On each side. The server gives one more, by which groups are found to touch."""
 
+# So many lines further are asked for at first, where records that are found stand close together.
+_AHEAD = 50
+
 
 class _Id(msgspec.Struct):
     id: str = msgspec.field(name="_id")
@@ -39,20 +42,47 @@ def among_lines(
     """
     ids = [_id(document) for document in documents]
     found, shown = set(ids), set[str]()
-    last = ""
+    near, last, ahead = _Near({}), "", 0
     for asked in ids:
-        params = {"id": asked, "before": str(before + 1), "after": str(after + 1)}
-        context = ask(client, "/api/v1/context", _Context, params=params)
-        near = {_id(row): bytes(row) for row in context.rows}
-        first, end = context.position - before, context.position + after + 1
-        group = list(near)[max(first, 0) : end]
-        apart = bool(shown) and last not in near
+        if not near.has(asked, before, after):
+            ahead = min(max(2 * ahead, _AHEAD), MOST_LINES) if asked in near.places else 0
+            near = _ask(client, asked, before + ahead * newest_first, after + ahead * (not newest_first))
+        place = near.places[asked]
+        group = near.ids[max(place - before, 0) : place + after + 1]
         for line in reversed(group) if newest_first else group:
             if line not in shown:
-                yield Shown(near[line], line in found, apart)
-                apart = False
+                yield Shown(near.lines[line], line in found, bool(shown) and not near.touch(last, line))
                 shown.add(line)
                 last = line
+
+
+class _Near:
+    """Lines in the order of arrival, and whether they are the first of their source and the last."""
+
+    def __init__(self, lines: dict[str, bytes], begins: bool = False, ends: bool = False) -> None:
+        self.lines = lines
+        self.ids = list(lines)
+        self.places = {line: place for place, line in enumerate(self.ids)}
+        self._begins, self._ends = begins, ends
+
+    def has(self, line: str, before: int, after: int) -> bool:
+        """Whether the line is here with so many and one more on each side, as far as there are any."""
+        place = self.places.get(line)
+        if place is None:
+            return False
+        return (self._begins or place > before) and (self._ends or place + after + 1 < len(self.ids))
+
+    def touch(self, one: str, other: str) -> bool:
+        """Whether one stands directly beside the other."""
+        return one in self.places and abs(self.places[one] - self.places[other]) == 1
+
+
+def _ask(client: httpx.Client, asked: str, before: int, after: int) -> _Near:
+    before, after = min(before, MOST_LINES) + 1, min(after, MOST_LINES) + 1
+    params = {"id": asked, "before": str(before), "after": str(after)}
+    context = ask(client, "/api/v1/context", _Context, params=params)
+    later = len(context.rows) - context.position - 1
+    return _Near({_id(row): bytes(row) for row in context.rows}, context.position < before, later < after)
 
 
 def _id(document: bytes | msgspec.Raw) -> str:

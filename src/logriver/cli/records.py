@@ -66,8 +66,9 @@ class Page(msgspec.Struct):
 def show(client: httpx.Client, wanted: Wanted) -> None:
     """Print what is found. Ends the command with 1 and the server's hint for nothing."""
     pipes = pipes_of(wanted.query)
+    beside = wanted.before or wanted.after
     # A pipe that limits the records says how many are wanted.
-    count = wanted.count or (ALL if "limit" in pipes else DEFAULT_COUNT)
+    count = wanted.count or ((PAGE if beside else ALL) if "limit" in pipes else DEFAULT_COUNT)
     newest_first = wanted.reverse or "sort" in pipes
     if count > PAGE:
         is_found = show_documents(_streamed(client, wanted, count, newest_first), wanted)
@@ -76,7 +77,7 @@ def show(client: httpx.Client, wanted: Wanted) -> None:
         return
     page = _page(client, wanted, count)
     documents = [bytes(row) for row in (page.rows if newest_first else page.rows[::-1])]
-    if wanted.before or wanted.after:
+    if beside:
         _show_among_lines(client, documents, wanted)
     else:
         show_documents(documents, wanted)

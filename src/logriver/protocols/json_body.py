@@ -22,9 +22,11 @@ _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_value = msgspec.json.Decoder(msgspec.Raw).decode
 _raw_decode = json.JSONDecoder().raw_decode
 _BLANKS = " \t\r\n"
-# So many commas are looked at for one between two objects, and so many blanks before each.
-_MAX_COMMAS = 200
+# So many ends of objects are looked at for one that a comma follows, each so many blanks further at most.
+_MAX_ENDS = 200
 _MAX_BLANKS = 20
+# A piece has more only where one element is many megabytes of small values.
+_MAX_COMMAS = 4_000_000
 
 
 def decode_body(body: bytes, decoder: JsonLines, now_ns: int) -> Decoded:
@@ -46,7 +48,7 @@ def decode_body(body: bytes, decoder: JsonLines, now_ns: int) -> Decoded:
         if decoded.count:
             return decoded
     if _is_value(first_line):
-        _check_count(body.count(b"\n"))
+        _check_count(body.rstrip().count(b"\n") + 1)
         return decoder.decode(body, now_ns)
     return _one_after_the_other(body, decoder, now_ns)
 
@@ -77,11 +79,15 @@ def array_pieces(body: bytes) -> Iterator[list[bytes]]:
 def _between_objects(body: bytes, start: int, end: int) -> int:
     """The last comma before `end` that may stand between two elements; -1 without any."""
     at = end
-    for _ in range(_MAX_COMMAS):
-        at = body.rfind(b",", start, at)
-        if at < 0 or body[max(start, at - _MAX_BLANKS) : at].rstrip().endswith(b"}"):
+    for _ in range(_MAX_ENDS):
+        at = body.rfind(b"}", start, at)
+        if at < 0:
             break
-    return at if at >= 0 else body.rfind(b",", start, end)
+        after = body[at + 1 : min(at + 1 + _MAX_BLANKS, end)]
+        comma = after.lstrip()
+        if comma.startswith(b","):
+            return at + 1 + len(after) - len(comma)
+    return body.rfind(b",", start, end)
 
 
 def _elements(body: bytes, start: int, end: int, last: bool) -> list[bytes] | None:
@@ -89,8 +95,8 @@ def _elements(body: bytes, start: int, end: int, last: bool) -> list[bytes] | No
 
     What is whole values and commas is in the array itself, as the text before it was.
     """
-    # A piece is as large as that only if an element is: of others it would be too many.
-    _check_count(body.count(b",", start, end) if end - start > MAX_RECORDS else 0)
+    if end - start > _MAX_COMMAS and body.count(b",", start, end) > _MAX_COMMAS:
+        raise TooLarge(f"an element of the array has more than {_MAX_COMMAS} values", hint="send smaller records")
     try:
         elements = [bytes(element) for element in _decode_array(b"[" + body[start:end] + (b"" if last else b"]"))]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -1,6 +1,7 @@
 """A record outside of the engine, as the conditions of a search text see it."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -16,6 +17,7 @@ _NUMBER = re.compile(NUMBER)
 _LONG = 1e21
 _SHORTEST_EXPONENT = -6
 _WHOLE = range(-(2**63), 2**64)
+_LONGEST_WHOLE = 20
 
 
 class Row:
@@ -99,25 +101,46 @@ def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _elements(text: str) -> list[str]:
-    """The texts of what is in an array of JSON; none where the text is no such."""
+    """The texts of what is in an array of JSON; none where the text is no such for the engine."""
     try:
-        values = json.loads(text, parse_constant=_not_json)
+        values = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+        texts = [text_of(value) for value in values]
+        found = [text for text in texts if text is not None]
+        # Half a surrogate pair is a text for Python alone.
+        "".join(found).encode()
     except (ValueError, RecursionError):
         return []
-    return [element for element in map(text_of, values) if element is not None]
+    return found
 
 
-def _not_json(name: str) -> None:
-    raise ValueError(f"{name} is no value of JSON")
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of JSON's, or beyond a float")
+    return number
+
+
+def _whole(text: str) -> int | str:
+    """What the engine's integers do not hold stays as it is written."""
+    fits = len(text) <= _LONGEST_WHOLE and int(text) in _WHOLE
+    return int(text) if fits else text
 
 
 def text_of(value: Any) -> str | None:
     """A value of JSON as the engine gives it as text; None for null."""
-    if value is None or isinstance(value, str):
-        return value
+    return value if value is None or isinstance(value, str) else _json_of(value)
+
+
+def _json_of(value: Any) -> str:
+    """The engine's JSON: that of Python, but for floats."""
+    if isinstance(value, dict):
+        members = (f"{json.dumps(key, ensure_ascii=False)}:{_json_of(inner)}" for key, inner in value.items())
+        return f"{{{','.join(members)}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(_json_of, value))}]"
     if isinstance(value, float) or (type(value) is int and value not in _WHOLE):
         return _text_of_float(float(value))
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False)
 
 
 def number_of(text: str | None) -> float | None:
@@ -131,7 +154,7 @@ def number_of(text: str | None) -> float | None:
 def _text_of_float(value: float) -> str:
     """As short as it goes, without an exponent where the number has not many digits without."""
     if value.is_integer() and abs(value) < _LONG:
-        return str(int(value))
+        return f"{value:.0f}"
     mantissa, _, exponent = repr(value).partition("e")
     if not exponent:
         return mantissa
