@@ -55,14 +55,9 @@ class Record:
         return ""
 
     def value(self, name: str) -> Json:
-        """The value of a field without a column: the literal name if it is there, else the path."""
+        """The value of a field without a column: of the literal name if it is there, else at a path to it."""
         name = name.removeprefix("attributes.")
-        if name in self.fields:
-            return self.fields[name]
-        found: Json = self.fields
-        for step in name.split("."):
-            found = found.get(step) if isinstance(found, dict) else None
-        return found
+        return inner(self.fields, name.split("."))
 
     def text(self, name: str) -> str | None:
         """The text of any field, None where it is not there."""
@@ -82,6 +77,15 @@ class Record:
     def message(self) -> str:
         """Empty where there is none."""
         return self.columns["message"]
+
+
+def inner(value: Json, parts: list[str]) -> Json:
+    """What stands at `parts`, of which some together may be one key; the longest keys count."""
+    for end in range(len(parts), 0, -1):
+        key = ".".join(parts[:end])
+        if isinstance(value, dict) and key in value:
+            return inner(value[key], parts[end:]) if end < len(parts) else value[key]
+    return None
 
 
 def text_of(value: Json) -> str | None:

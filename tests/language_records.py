@@ -86,6 +86,13 @@ DOTTED = (
     {"a": ["b"]},
     {"a.b": None, "a": {"b": "hidden"}},
 )
+NESTED = (
+    {},
+    {"kubernetes": {"labels": {"app.kubernetes.io/name": "auth", "app": "x"}}},
+    {"resource": {"service.name": "foo"}},
+    {"resource": {"service": {"name": "foo"}}},
+    {"resource.service": {"name": "bar"}},
+)
 ODD_NAMES = ("odd name", "größe", "back`tick", "semi;colon", "a-b", "x/y", "名前", "count()", "by")
 SPELLINGS = (
     {"msg": "aliased message", "severity": "warning", "@timestamp": "2023-09-12T10:00:00Z"},
@@ -125,7 +132,7 @@ def mixed_record(draw: Random, n: int) -> Sent:
     for name in ("status", "latency", "tags"):
         if not draw.randrange(4):
             del record[name]
-    return record | draw.choice(DOTTED)
+    return record | draw.choice(DOTTED) | NESTED[n % len(NESTED)]
 
 
 def shaped_record(draw: Random, n: int) -> Sent:

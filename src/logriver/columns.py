@@ -4,9 +4,12 @@
 How a field without a column is read out of `attributes` is declared here too: promoted columns hold just that.
 """
 
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import msgspec
 
 TABLE = "logs"
 
@@ -81,6 +84,9 @@ NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 
 PROMOTED_PREFIX = "p_"
 
+# The paths that a name may mean grow with the square of its parts.
+_FEW_PARTS = 5
+
 MAX_NAME_LENGTH = 500
 """Characters of a field's name that can be asked for."""
 
@@ -92,18 +98,53 @@ def attribute_key(name: str) -> str:
     return rest if rest != name and reserved else name
 
 
+def ways(key: str) -> list[tuple[str, ...]]:
+    """What a name with dots may mean, as keys from the outermost to the innermost; the first that is there counts.
+
+    The literal key, then paths in which one key has dots itself, the one with most of them first (`a` and `b.c` for
+    `a.b.c`), then the path of its parts. Of a name with many parts only the last key is taken to have dots.
+    """
+    parts = key.split(".")
+    count = len(parts)
+    joined = [
+        (*parts[:start], ".".join(parts[start : start + length]), *parts[start + length :])
+        for length in range(count - 1, 1, -1)
+        for start in range(count - length + 1)
+        if count <= _FEW_PARTS or start + length == count
+    ]
+    return [(key,), *joined, *([tuple(parts)] if count > 1 else [])]
+
+
+def with_dots(way: tuple[str, ...]) -> str:
+    """The key of one of `ways` that has dots, in JSON."""
+    return msgspec.json.encode(max(way, key=lambda key: key.count("."))).decode()
+
+
 def attribute_text(key: str, put: Callable[[str], str]) -> str:
     """SQL for the engine's text of a field without a column; NULL where the record does not have it.
 
-    The literal key if it is there, else the path. `put` gives the SQL for a string: `literal`, or a bound parameter.
+    It is that of the first of `ways` that is there. `put` gives the SQL for a string: `literal`, or a bound parameter.
     """
-    literal_key = put(key)
-    by_key = f"JSONExtract(attributes, {literal_key}, 'Nullable(String)')"
-    path = key.split(".")
-    if len(path) == 1:
-        return by_key
-    by_path = f"JSONExtract(attributes, {', '.join(map(put, path))}, 'Nullable(String)')"
-    return f"if(JSONHas(attributes, {literal_key}), {by_key}, {by_path})"
+    put = functools.cache(put)
+
+    def text(way: tuple[str, ...]) -> str:
+        return f"JSONExtract(attributes, {', '.join(map(put, way))}, 'Nullable(String)')"
+
+    def is_there(way: tuple[str, ...]) -> str:
+        return f"JSONHas(attributes, {', '.join(map(put, way))})"
+
+    *dotted, path = ways(key)
+    if not dotted:
+        return text(path)
+    literal_key, *others = dotted
+    if not others:
+        return f"if({is_there(literal_key)}, {text(literal_key)}, {text(path)})"
+    checks = [f"{is_there(literal_key)}, {text(literal_key)}"]
+    for way in others:
+        # Documents are only read again where the bytes of such a key stand in them.
+        may_be = f"(position(attributes, {put(with_dots(way))}) > 0 OR position(attributes, '\\\\') > 0)"
+        checks.append(f"{may_be} AND {is_there(way)}, {text(way)}")
+    return f"multiIf({', '.join(checks)}, {text(path)})"
 
 
 def attribute_number(text: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from logriver.columns import attribute_number, attribute_text
+from logriver.columns import attribute_number, attribute_text, ways, with_dots
 
 _SIGNS = (*":,{}[] \t\r\n",)
 _NO_ESCAPES = "(position(attributes, '\\\\') = 0)"
@@ -98,17 +98,19 @@ def _raw(key: str, put: Callable[[str], str]) -> str:
 
 
 def _absent(key: str, put: Callable[[str], str]) -> str:
-    names = sorted({_quoted(key), _quoted(key.rpartition(".")[2])})
+    names = sorted({_quoted(way[-1]) for way in ways(key)})
     return " * ".join([_NO_ESCAPES, *(f"(position(attributes, {put(name)}) = 0)" for name in names)]) + " = 1"
 
 
 def _parsed(key: str, put: Callable[[str], str]) -> str:
-    """`attribute_text`; the literal key is not looked for in what is parsed where its bytes are not there at all."""
-    path = key.split(".")
-    if len(path) == 1:
+    """`attribute_text`; keys with dots are not looked for in what is parsed where their bytes are not there at all."""
+    *dotted, path = ways(key)
+    if not dotted:
         return attribute_text(key, put)
     by_path = f"JSONExtract(attributes, {', '.join(map(put, path))}, 'Nullable(String)')"
-    return f"if(position(attributes, {put(_quoted(key))}) > 0, {attribute_text(key, put)}, {by_path})"
+    names = sorted(set(map(with_dots, dotted)))
+    may_have = " OR ".join([f"NOT {_NO_ESCAPES}", *(f"position(attributes, {put(name)}) > 0" for name in names)])
+    return f"if({may_have}, {attribute_text(key, put)}, {by_path})"
 
 
 def _begin(key: str, put: Callable[[str], str]) -> str:

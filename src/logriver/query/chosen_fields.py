@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from logriver.columns import ALIASES, RESERVED, attribute_key
+from logriver.columns import ALIASES, RESERVED, attribute_key, ways
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -21,11 +21,14 @@ def chosen(columns: Mapping[str, object], fields: Mapping[str, msgspec.Raw], nam
 
 
 def _field(fields: Mapping[str, msgspec.Raw], key: str) -> msgspec.Raw | None:
-    """The field of that literal name, else at that path."""
-    if key in fields:
-        return fields[key]
-    *way, last = key.split(".")
-    for step in way:
+    """The first of the `ways` of the name that is there."""
+    found = (_at(fields, way) for way in ways(key))
+    return next((value for value in found if value is not None), None)
+
+
+def _at(fields: Mapping[str, msgspec.Raw], way: Sequence[str]) -> msgspec.Raw | None:
+    *outer, last = way
+    for step in outer:
         inner = fields.get(step)
         if inner is None or not bytes(inner).startswith(b"{"):
             return None

@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any
 
 from logriver import clock
-from logriver.columns import ALIASES, NUMBER, attribute_key
+from logriver.columns import ALIASES, NUMBER, attribute_key, ways
 from logriver.query.field_conditions import kind_of
 
+_NOTHING = object()
 _NUMBER = re.compile(NUMBER)
 # From here on the engine writes numbers with an exponent.
 _LONG = 1e21
@@ -44,14 +45,14 @@ class Row:
         return self.columns["_level"] or self.columns["level"]
 
     def attribute(self, name: str) -> str | None:
-        """The text of a field without a column, by its literal name if that is there, else by its path."""
-        key = attribute_key(name)
-        if key in self._fields:
-            return text_of(self._fields[key])
-        found: Any = self._fields
-        for step in key.split("."):
-            found = found.get(step) if isinstance(found, dict) else None
-        return text_of(found)
+        """The text of a field without a column, by the first of the `ways` of its name that is there."""
+        for way in ways(attribute_key(name)):
+            found: Any = self._fields
+            for step in way:
+                found = found.get(step, _NOTHING) if isinstance(found, dict) else _NOTHING
+            if found is not _NOTHING:
+                return text_of(found)
+        return None
 
     def texts(self, name: str) -> list[str]:
         """The texts of any field, none where the record does not have it; of a level its meaning and its spelling."""
