@@ -70,7 +70,12 @@ def miss(server: RunningServer, mark: str) -> Miss:
         ("MARK red level:INFOS", "no level is 'INFOS', but 'info'", 1),
         ("MARK service:CHECKOUT-MARK", "but 'checkout-w", 1),
         ("MARK timestamp:2001-02-03", "of that day", 1),
-        ("MARK tags:red", "it is in some", 1),
+        ("MARK tags:gree", "it is in some", 1),
+        ("MARK tags:RED", "in another case", 1),
+        ("MARK ballo", "some begin so", 2),
+        ("MARK alloo", "some have it in them", 2),
+        ("MARK *red*oon*", "over several", 1),
+        ("MARK http.statusCode:(418 419)", "with OR", 1),
         ("MARK _exists_:owner", "written so", 1),
         ("_time:5m MARK red", "written so", 1),
         ("MARK !red !blue", "written so", 1),
@@ -125,6 +130,39 @@ def test_what_is_left_out_as_a_text_is_told(server: RunningServer, mark: str, wr
     assert len(server.search(q=answer["hint_query"])) == 2
     counted = server.client.get("/api/v1/stats", params={"q": f"{q} | stats count()"}).json()
     assert (counted["rows"], counted["hint_query"]) == ([[3]], f"{mark} NOT owner:o{mark} | stats count()")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("level: info", "level:info"),
+        ("WORD severity:  info", "WORD severity:info"),
+        ("level: info -x", "level:info -x"),
+    ],
+)
+def test_a_column_with_a_blank_behind_its_colon_is_told(server: RunningServer, written: str, meant: str) -> None:
+    """Two words, which some records have: the answer looks right."""
+    word = f"w{uuid.uuid4().hex}"
+    body = json.dumps({"message": f"{word} level severity info"})
+    assert server.client.post("/api/v1/logs?wait=searchable", content=body).is_success
+    answer = server.client.get("/api/v1/search", params={"q": written.replace("WORD", word)}).json()
+    assert answer["rows"]
+    assert "without blanks" in answer["hint"]
+    assert answer["hint_query"] == meant.replace("WORD", word)
+
+
+def test_fields_that_no_record_has_are_told(server: RunningServer, mark: str) -> None:
+    def hint(q: str) -> str | None:
+        answer = server.client.get("/api/v1/search", params={"q": q}).json()
+        assert answer["rows"]
+        found: str | None = answer["hint"]
+        return found
+
+    said = hint(f"{mark} | fields message, resourceld")
+    assert said == "no record has a field 'resourceld', but there is 'resourceId'"
+    # Other records have it.
+    assert hint(f"{mark} blue | fields message, resourceId") is None
+    assert hint(f"{mark} | fields message, owner") is None
 
 
 def test_statistics_of_nothing_have_a_hint(server: RunningServer, mark: str) -> None:

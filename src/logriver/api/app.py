@@ -84,12 +84,13 @@ def create_api(services: Services) -> FastAPI:
     desk = Desk(services.store, _bounds(services.settings))
     rows, export = Search(desk, services.mark, services.promoted), Export(desk, services.mark, services.promoted)
     hints = Hints(desk, services.mark, services.promoted)
-    app.include_router(search.router(rows, export, hints, services.settings.export_idle))
+    unknown = UnknownFields(desk, services.mark, services.promoted)
+    app.include_router(search.router(rows, export, hints, unknown, services.settings.export_idle))
     most_tails = services.settings.max_tails
     live = Tail(desk, services.mark, services.promoted, services.acknowledged, most_tails, services.stopping)
     app.include_router(tail.router(live, services.settings.export_idle))
     app.include_router(context.router(Context(desk, services.mark)))
-    _include_counts(app, services, desk, hints)
+    _include_counts(app, services, desk, hints, unknown)
     app.include_router(sql.router(Sql(desk, services.mark, services.promoted)))
     app.include_router(status.router(Status(desk, services.mark), services.status))
     app.include_router(customers.router(CustomerStatistics(desk, services.mark, services.promoted)))
@@ -124,7 +125,7 @@ def _include_sources(app: FastAPI, services: Services, desk: Desk) -> None:
     app.include_router(metrics.router(followed.behind))
 
 
-def _include_counts(app: FastAPI, services: Services, desk: Desk, hints: Hints) -> None:
+def _include_counts(app: FastAPI, services: Services, desk: Desk, hints: Hints, unknown: UnknownFields) -> None:
     """The calls that count records instead of giving them, and those about the search text."""
     asked = desk, services.mark, services.promoted
     app.include_router(histogram.router(Histograms(*asked)))
@@ -132,7 +133,7 @@ def _include_counts(app: FastAPI, services: Services, desk: Desk, hints: Hints) 
     app.include_router(fields.router(names, FieldValues(*asked)))
     app.include_router(promotion.router(services.promotion))
     app.include_router(suggest.router(Suggestions(*asked, names)))
-    app.include_router(stats.router(Statistics(*asked), hints, UnknownFields(*asked)))
+    app.include_router(stats.router(Statistics(*asked), hints, unknown))
     app.include_router(patterns.router(PatternList(*asked)))
     app.include_router(explain.router(Explain(*asked)))
 

@@ -14,8 +14,9 @@ from logriver.errors import BadRequest
 from logriver.record import MAX_SEQ
 from logriver.search.cursor import Order
 from logriver.search.export import MEDIA_TYPES, Export, Wanted
-from logriver.search.hints import Hint, Hints, of_what_is_found
+from logriver.search.hints import Hints, of_what_is_found
 from logriver.search.search import MAX_LIMIT, Page, Question, Search
+from logriver.search.unknown_fields import UnknownFields
 
 _ORDERS: dict[str, Order] = {"asc": "asc", "desc": "desc"}
 _DEFAULT_LIMIT = "100"
@@ -23,7 +24,9 @@ MAX_EXPORT_ROWS = MAX_SEQ
 _STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {media_type: {} for media_type in MEDIA_TYPES}}}
 
 
-def router(search: Search, export: Export, hints: Hints, export_idle_seconds: float) -> APIRouter:
+def router(
+    search: Search, export: Export, hints: Hints, unknown: UnknownFields, export_idle_seconds: float
+) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["search"])
 
@@ -37,7 +40,8 @@ def router(search: Search, export: Export, hints: Hints, export_idle_seconds: fl
         page = await search.page(question)
         is_empty = not page.documents and not question.cursor
         hint = await hints.hint(question.text, question.times) if is_empty else of_what_is_found(question.text)
-        return _answer(page, hint, started)
+        message = hint.message if hint else await unknown.hint_of_chosen(question.text, page.documents)
+        return _answer(page, message, hint.query if hint else None, started)
 
     # FastAPI reads the parameters below only to describe and document them; `parameters.read` knows all their places.
     @routes.get("/api/v1/search", summary="Rows that match a search text, newest first", responses=_STREAMS)
@@ -70,15 +74,15 @@ def router(search: Search, export: Export, hints: Hints, export_idle_seconds: fl
 _NAMES = ("q", "from", "to", "limit", "order", "cursor")
 
 
-def _answer(page: Page, hint: Hint | None, started: float) -> Response:
+def _answer(page: Page, hint: str | None, hint_query: str | None, started: float) -> Response:
     return answers.json(
         {
             "rows": [msgspec.Raw(document) for document in page.documents],
             "cursor": page.cursor,
             "newer": page.newer,
             "late": page.late,
-            "hint": hint.message if hint else None,
-            "hint_query": hint.query if hint else None,
+            "hint": hint,
+            "hint_query": hint_query,
             "stats": {
                 "matched": None,
                 "elapsed_ms": round(1000 * (clock.monotonic() - started), 3),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from logriver import clock
 from logriver.columns import ALIASES, RESERVED
 from logriver.errors import BadQuery
-from logriver.query import lexer, parser
+from logriver.query import escaping, lexer, parser
 from logriver.query.field_conditions import kind_of
 from logriver.query.text import value_text
 from logriver.query.tree import PIPE_NAMES, PLAIN_NAME, Compare, Exists, Field, Part, Query, Range, Regex, Search
@@ -20,6 +20,8 @@ _COMPARISON = re.compile(rf"({PLAIN_NAME.pattern})(==?|!=|>=?|<=?)([^=<>].*)")
 # The same with blanks around the sign, as KQL has it; there a colon is one of them.
 _VALUE = r"\"[^\"]*\"|[^\s=<>:~|()\"][^\s|()]*"
 _SPACED = re.compile(rf"(?<![\w.@`\"])({PLAIN_NAME.pattern})\s*(:|==?|!=|>=?|<=?)\s*({_VALUE})")
+_NEVER_WORDS = "|".join(name for name, column in ALIASES.items() if column in ("level", "service", "host"))
+_SPACED_COLUMN = re.compile(rf"(?<![\w.@`\"])(?:{_NEVER_WORDS.replace('.', '[.]')})\s*:\s+[\w\"]")
 _PIPES = {
     "head": "limit",
     "take": "limit",
@@ -121,7 +123,7 @@ def spaced(text: str) -> str | None:
 
     None where there are none or that cannot be read.
     """
-    corrected = _SPACED.sub(lambda found: _condition(*found.groups()), text)
+    corrected = _SPACED.sub(_without_blanks, text)
     if corrected == text:
         return None
     corrected = other_operators(corrected) or corrected
@@ -130,6 +132,16 @@ def spaced(text: str) -> str | None:
     except BadQuery:
         return None
     return corrected
+
+
+def _without_blanks(found: re.Match[str]) -> str:
+    # A colon without blanks is this language's.
+    return _condition(*found.groups()) if found[2] != ":" or re.search(r"\s", found[0]) else found[0]
+
+
+def spaced_column(text: str) -> str | None:
+    """The same where it is `level: error` or another column of few values, which hardly anybody means as two words."""
+    return spaced(text) if _SPACED_COLUMN.search(text) else None
 
 
 def written_elsewhere(text: str) -> str | None:
@@ -195,6 +207,17 @@ def renamed(condition: Query, name: str) -> Query:
         return replace(condition, field=name)
     assert isinstance(condition, Field | Exists | Compare | Range | Regex), condition
     return replace(condition, name=name)
+
+
+def in_any_case(condition: Field) -> Regex:
+    """The same value in whatever case."""
+    return Regex(condition.name, f"(?i)^{escaping.regex(condition.value)}$")
+
+
+def over_words(condition: Part) -> Regex | None:
+    """The pieces of a word of the message one after the other in any words; None where there is one piece."""
+    pieces = [piece for piece in condition.pieces if piece and condition.field in (None, "message")]
+    return Regex(None, f"(?i){'.*'.join(map(escaping.regex, pieces))}") if len(pieces) > 1 else None
 
 
 def whole_day(condition: Field) -> Range | None:

@@ -16,14 +16,18 @@ from logriver import clock
 from logriver.columns import ALIASES, RESERVED, TABLE, attribute_key
 from logriver.errors import LogriverError
 from logriver.query import parser, text
+from logriver.query.field_conditions import kind_of
 from logriver.query.hints import (
     as_field,
+    in_any_case,
     name_of,
     other_operators,
     other_pipes,
     other_place,
+    over_words,
     renamed,
     spaced,
+    spaced_column,
     whole_day,
     written_elsewhere,
 )
@@ -51,6 +55,7 @@ MAX_SECONDS = 1.0
 _LIKENESS = 0.7
 _OF_FEW_VALUES = ("level", "service", "host")
 _MAX_VALUES = 500
+_WITHOUT_BLANKS = "a condition is a field, a colon and a value, without blanks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,13 @@ class Hints:
 
 
 def of_what_is_found(given: str) -> Hint | None:
-    """What a text may be meant to be that finds something: `-service=api` leaves a text out, and no field."""
+    """What a text may be meant to be that finds something.
+
+    `level: error` looks for two words, and `-service=api` leaves a text out.
+    """
+    conditions = spaced_column(given)
+    if conditions:
+        return Hint(f"{_WITHOUT_BLANKS}: `{conditions}`", conditions)
     leaves_out = "-" in given or "NOT" in given
     if not leaves_out or not any(sign in given for sign in "=<>"):
         # Nearly every text: reading it once more would take a fiftieth of a page's time.
@@ -196,13 +207,27 @@ def _other_readings(given: str, query: Query, fields: list[_Named], texts: list[
         yield _Guess(f"pipes are {', '.join(PIPE_NAMES)}", piped.where, pipes=piped.pipes)
     conditions = spaced(given)
     if conditions:
-        yield _Guess("a condition is a field, a colon and a value, without blanks", parser.parse(conditions).where)
+        yield _Guess(_WITHOUT_BLANKS, parser.parse(conditions).where)
     for word in texts:
         condition = as_field(word.text)
         if condition is not None:
             yield _Guess(f"{word.text[:60]!r} is text, as a field there is", _replaced(query, word, condition))
     for name, condition in fields:
         yield from _other_conditions(query, name, condition)
+    either = _either_value(query)
+    if either is not None:
+        yield _Guess("a field has one value, with OR there is", either)
+
+
+def _either_value(query: Query) -> Query | None:
+    """`status:(500 503)` with any of the values; None where no field has to have several."""
+    parts = query.all if isinstance(query, And) else ()
+    names = [part.name for part in parts if isinstance(part, Field)]
+    name = next((name for name in names if names.count(name) > 1), None)
+    if name is None:
+        return None
+    values: list[Query] = [part for part in parts if isinstance(part, Field) and part.name == name]
+    return conjunction([disjunction(values), *(part for part in parts if part not in values)])
 
 
 def _other_conditions(query: Query, name: str, condition: Query) -> Iterator[_Guess]:
@@ -222,10 +247,16 @@ def _other_conditions(query: Query, name: str, condition: Query) -> Iterator[_Gu
 def _last_guesses(query: Query, fields: list[_Named], texts: list[Text], times: Times) -> Iterator[_Guess]:
     """What is dear to look for, or less likely meant."""
     for name, condition in fields:
-        if isinstance(condition, Field) and name not in RESERVED and condition.value:
+        if (
+            isinstance(condition, Field)
+            and condition.value
+            and kind_of(ALIASES.get(name, name)) in ("attribute", "text")
+        ):
+            said = f"no {name[:60]!r} is {condition.value[:60]!r}, but it is"
+            yield _Guess(f"{said} there in another case", _replaced(query, condition, in_any_case(condition)))
             inside = Part(name, ("", condition.value, ""))
-            said = f"no {name[:60]!r} is {condition.value[:60]!r}, but it is in some"
-            yield _Guess(said, _replaced(query, condition, inside))
+            yield _Guess(f"{said} in some", _replaced(query, condition, inside))
+    yield from _parts_of_words(query, texts, begun=True)
     if times != ANY_TIME:
         begin, end = times.from_ns, times.to_ns
         is_empty = begin is not None and end is not None and begin >= end
@@ -239,6 +270,20 @@ def _last_guesses(query: Query, fields: list[_Named], texts: list[Text], times: 
     for word in texts:
         if len(word.text.split()) == 1:
             yield _Guess(f"{word.text[:60]!r} is in a field", _replaced(query, word, Anywhere(word.text)))
+    yield from _parts_of_words(query, texts, begun=False)
+
+
+def _parts_of_words(query: Query, texts: list[Text], begun: bool) -> Iterator[_Guess]:
+    """Words as the beginning of one, or as any part of one; and parts with several stars, which may mean many words."""
+    for word in texts:
+        if len(word.text.split()) == 1 and word.text[0].isalnum() and word.text[-1].isalnum():
+            part = Part(None, (word.text, "")) if begun else Part(None, ("", word.text, ""))
+            said = "some begin so" if begun else "some have it in them"
+            yield _Guess(f"no word is {word.text[:60]!r}, but {said}", _replaced(query, word, part))
+    for term in _terms(query):
+        over = over_words(term) if begun and isinstance(term, Part) else None
+        if over is not None:
+            yield _Guess("a star stands within one word, over several there is", _replaced(query, term, over))
 
 
 def _near(value: str, values: list[str]) -> list[str]:

@@ -5,11 +5,12 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import anyio
+import msgspec
 
-from logriver.columns import ALIASES, RESERVED, TABLE, attribute_key
+from logriver.columns import ALIASES, RESERVED, TABLE, attribute_key, ways
 from logriver.errors import LogriverError
-from logriver.query import escaping
-from logriver.query.tree import Pipe, Stats, Top
+from logriver.query import escaping, parser
+from logriver.query.tree import Fields, Pipe, Stats, Top
 from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
 
@@ -21,6 +22,7 @@ _LIKENESS = 0.7
 # So many fields are looked for in all records, and so many rows are looked at.
 _MOST_LOOKED_FOR = 3
 _MOST_ROWS = 1_000
+_decode = msgspec.json.Decoder(dict[str, object]).decode
 _NOTHING = (None, "", 0, "0", False)
 
 
@@ -48,11 +50,19 @@ class UnknownFields:
                     return f"no record has a field {name[:60]!r}" + (f", but there is {near[0]!r}" if near else "")
         return None
 
+    async def hint_of_chosen(self, given: str, documents: Sequence[bytes]) -> str | None:
+        """The same for what the pipe `fields` of a search text leaves of the documents that are found."""
+        chosen = [pipe.names for pipe in parser.parse(given).pipes if isinstance(pipe, Fields)] if "|" in given else []
+        if not chosen or not documents:
+            return None
+        given_back = map(_decode, documents[:_MOST_ROWS])
+        return await self.hint(chosen[-1], [[document.get(name) for name in chosen[-1]] for document in given_back])
+
     async def _has_record(self, key: str) -> bool:
-        """Whether the name, or the last part of the path, stands in any record; not asked where it may be escaped."""
+        """Whether the last key of any of its `ways` stands in any record; not asked where it may be escaped."""
         if not key.isascii() or "\\" in key or '"' in key:
             return True
-        names = sorted({key, key.rpartition(".")[2]})
+        names = sorted({way[-1] for way in ways(key)})
         checks = [f"position(attributes, {{name{place}:String}}) > 0" for place in range(len(names))]
         params = {f"name{place}": escaping.parameter(f'"{name}"') for place, name in enumerate(names)}
         answer = await self._desk.ask("hint", f"SELECT 1 FROM {TABLE} WHERE {' OR '.join(checks)} LIMIT 1", params)
