@@ -210,7 +210,7 @@ def test_parts_and_what_is_there(find: Find, text: str, numbers: list[int]) -> N
         ("n:[* TO *]", [1, 2, 3, 4, 5, 6]),
         ("-n:>=5", [4, 5, 7]),
         ("n:>=true", [4]),
-        ("n:>=1e999", [1, 2, 3, 4]),
+        ("n:>=1e999", []),
         ("big:>9007199254740000", [4]),
         ("resourceId:>server-1234", [2]),
         ("resourceId:[server-1234 TO server-12344]", [1, 3]),

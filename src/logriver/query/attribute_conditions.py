@@ -87,7 +87,7 @@ def exists(name: str, made: Condition) -> str:
 def compare(name: str, bounds: list[tuple[str, str]], made: Condition) -> str:
     """Each operator with its value holds: as numbers where all values are numbers, else as texts."""
     field = attribute(name, made)
-    if not all(is_finite(value) for _, value in bounds):
+    if not all(is_number(value) for _, value in bounds):
         checks = [f"{field.text} {operator} {made.bind(value)}" for operator, value in bounds]
         return _where(field, " AND ".join(checks), made)
     checks = [_is_number_so(field, operator, value, made) for operator, value in bounds]

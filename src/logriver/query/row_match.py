@@ -11,7 +11,7 @@ from typing import Any
 
 from logriver.columns import ALIASES, LEVELS, level_of
 from logriver.query import sql
-from logriver.query.attribute_conditions import exact_number, is_finite, is_number, long_whole
+from logriver.query.attribute_conditions import exact_number, is_number, long_whole
 from logriver.query.field_conditions import kind_of, levels_of, time_ns_of
 from logriver.query.re2_pattern import compiled
 from logriver.query.row import Row, number_of
@@ -156,7 +156,7 @@ def _compare(name: str, bounds: list[tuple[str, str]]) -> Holds:
         case "level":
             checks = [_level(sign, value) for sign, value in bounds]
             return lambda row: row.columns["level"] != "" and all(check(row) for check in checks)
-        case "attribute" if all(is_finite(value) for _, value in bounds):
+        case "attribute" if all(is_number(value) for _, value in bounds):
             numbers = [(_OPERATORS[sign], float(value), long_whole(value)) for sign, value in bounds]
             return lambda row: _is_number_so(row.attribute(name), numbers)
         case _:
