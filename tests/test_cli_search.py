@@ -7,6 +7,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,25 @@ def test_times_without_a_zone_are_those_that_are_printed(
     asked = ("search", run, *options, "-o", "ndjson", "--server", server.url)
     printed = logriver(*asked, TZ="America/New_York").stdout
     assert [json.loads(document)["latency"] for document in printed.splitlines()] == found
+
+
+def test_times_may_be_said_as_people_say_them(server: RunningServer) -> None:
+    run = uuid.uuid4().hex
+    now = datetime.now(UTC)
+    hours = [0.1, 2, 24, 24 * 3]
+    searchable(
+        server, [{"n": n, "run": run, "time": (now - timedelta(hours=ago)).isoformat()} for n, ago in enumerate(hours)]
+    )
+
+    def found(*options: str) -> list[int]:
+        return numbers(logriver("search", f"run:{run}", *options, "-o", "ndjson", "--server", server.url).stdout)[::-1]
+
+    assert found("--since", "-1h") == [0]
+    assert found("--since", "yesterday", "--utc") == [0, 1, 2]
+    midnight = now.replace(hour=0, minute=0, second=0)
+    today = [n for n, ago in enumerate(hours) if now - timedelta(hours=ago) >= midnight]
+    assert found("--since", "today", "--utc") == today
+    assert found("--until", "today", "--utc") == [n for n in range(4) if n not in today]
 
 
 def test_more_than_a_page_is_streamed_in_the_same_order(server: RunningServer, many: str) -> None:

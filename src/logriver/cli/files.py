@@ -12,7 +12,7 @@ from logriver.cli import client as clients
 from logriver.cli import output, table
 from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption, ask, connect, whole_lines
 from logriver.cli.filter import NOTHING_FOUND, exit_codes, write, write_bytes
-from logriver.cli.local_time import with_zone
+from logriver.cli.local_time import as_asked
 from logriver.cli.output import ColorOption
 from logriver.cli.table import Format, Table
 
@@ -53,7 +53,7 @@ def run(
         raise typer.BadParameter("search needs the name of a file")
     if action == "ls" and (keyword or agent == "*"):
         raise typer.BadParameter("ls takes one directory of one machine")
-    wanted = {"filename": path, "keyword": keyword, "from": with_zone(since), "to": with_zone(until), "hostname": agent}
+    wanted = {"filename": path, "keyword": keyword, "from": as_asked(since), "to": as_asked(until), "hostname": agent}
     flags = {"regex": regex, "ignore_case": ignore_case, "multiline": multiline}
     wanted |= {name: "true" for name, is_set in flags.items() if is_set}
     if limit is not None:

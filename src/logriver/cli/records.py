@@ -14,7 +14,7 @@ from logriver.cli.client import ask
 from logriver.cli.filter import NOTHING_FOUND, write, write_bytes
 from logriver.cli.line import Lines
 from logriver.cli.live import Arrivals
-from logriver.cli.local_time import with_zone
+from logriver.cli.local_time import as_asked
 from logriver.cli.marks import marks_of
 from logriver.cli.output import Color, use_color
 from logriver.cli.pipes import pipes_of
@@ -46,7 +46,7 @@ class Wanted:
 
     def params(self, count: int = ALL, order: str = "") -> dict[str, str]:
         """The parameters of a search for the first `count`; those of a count, which has no order, without both."""
-        since, until = (text if self.utc else with_zone(text) for text in (self.since, self.until))
+        since, until = (as_asked(text, self.utc) for text in (self.since, self.until))
         given = {"q": self.query, "from": since, "to": until, "order": order}
         limit = {} if count == ALL else {"limit": str(count)}
         return {name: value for name, value in given.items() if value} | limit

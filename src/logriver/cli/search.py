@@ -27,7 +27,7 @@ def count(text: str) -> int:
 QueryArgument = Annotated[
     str, typer.Argument(help="words and field:value, such as 'level:error \"not found\"'; without it everything")
 ]
-SinceOption = Annotated[str, typer.Option(help="from when on: a time, or 1h for an hour ago")]
+SinceOption = Annotated[str, typer.Option(help="from when on: a time, yesterday, or 1h for an hour ago")]
 _SIZE: dict[str, Any] = {"min": 0, "max": MOST_LINES, "metavar": "N"}
 AfterOption = Annotated[int | None, typer.Option("--after-context", "-A", **_SIZE, help="also N lines after each")]
 BeforeOption = Annotated[int | None, typer.Option("--before-context", "-B", **_SIZE, help="also N lines before each")]
