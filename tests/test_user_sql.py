@@ -131,6 +131,23 @@ def test_a_number_wanted_of_a_text_is_hinted_at(sql_server: RunningServer, query
 
 
 @pytest.mark.parametrize(
+    ("query", "is_told"),
+    [
+        ("SELECT max(latency) FROM logs", True),
+        ("SELECT service, min(latency) AS m FROM logs GROUP BY service", True),
+        ("SELECT latency FROM logs ORDER BY latency DESC LIMIT 3", True),
+        ("SELECT max(toFloat64OrNull(latency)) FROM logs", False),
+        ("SELECT max(resourceId), max(timestamp) FROM logs", False),
+        ("SELECT resourceId FROM logs ORDER BY resourceId", False),
+        ("SELECT latency FROM logs", False),
+    ],
+)
+def test_numbers_that_are_ordered_as_texts_are_hinted_at(ask: Ask, query: str, is_told: bool) -> None:
+    hint = ask(query)["hint"]
+    assert (hint is not None and "toFloat64OrNull(latency)" in hint) is is_told, hint
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("yesterday", "not a time: 'yesterday'"),

@@ -27,16 +27,22 @@ _ID = f"concat({TABLE}._node, '-', toString({TABLE}._seq)) AS _id"
 KNOWN = frozenset(OWN_COLUMNS) | {"_id"}
 
 
+_ORDERING = ("max", "min", "maxif", "minif")
+
 _Read = Callable[[str, Callable[[str], str]], str]
 
 
 @dataclass(slots=True)
 class Names:
-    """What a statement names, each with the nodes that do so; and the fields that it asks for."""
+    """What a statement names, each with the nodes that do so; and the fields that it asks for.
+
+    Those that are `ordered` are sorted by, or the largest or smallest is looked for, as the texts that they are.
+    """
 
     tables: set[str] = field(default_factory=lambda: {TABLE_NAME})
     defined: dict[str, list[exp.Expr]] = field(default_factory=dict)
     fields: dict[str, None] = field(default_factory=dict)
+    ordered: dict[str, None] = field(default_factory=dict)
 
     def definitions(self, name: str, at: exp.Expr) -> list[exp.Expr]:
         """What else `name`, used at a place, may be the name of: not what the place itself is a part of."""
@@ -120,6 +126,9 @@ def _resolve_name(node: exp.Expr, names: Names) -> None:
     if names.definitions(rest[0], node):
         return
     names.fields[name] = None
+    above = node.parent
+    if isinstance(above, exp.Ordered) or (isinstance(above, exp.AggFunc) and above.name.lower() in _ORDERING):
+        names.ordered[name] = None
     column = exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(qualifier, quoted=True))
     node.replace(column)
 

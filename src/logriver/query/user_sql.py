@@ -32,11 +32,15 @@ _CLOSE = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.E
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL with the parameter `mark`, a SELECT; the tables that it reads, as the engine should find them; and fields."""
+    """SQL with the parameter `mark`, a SELECT; the tables that it reads, as the engine should find them; and fields.
+
+    Some of the fields are `ordered`, as texts.
+    """
 
     sql: str
     tables: frozenset[str]
     fields: tuple[str, ...]
+    ordered: tuple[str, ...]
 
 
 def read(text: str, promoted: frozenset[str] = frozenset()) -> Statement:
@@ -57,9 +61,8 @@ def read(text: str, promoted: frozenset[str] = frozenset()) -> Statement:
         raise BadQuery("this can be read in two ways", hint="write it more simply, with brackets")
     source = user_fields.source(names, promoted)
     sql = f"WITH {SOURCE} AS ({source}) SELECT * FROM ({body})"
-    return Statement(
-        sql, frozenset({TABLE_NAME, SOURCE} | ctes), tuple(name.removeprefix("attributes.") for name in names.fields)
-    )
+    fields = tuple(name.removeprefix("attributes.") for name in names.fields)
+    return Statement(sql, frozenset({TABLE_NAME, SOURCE} | ctes), fields, tuple(names.ordered))
 
 
 def _tokens(text: str) -> list[Token]:

@@ -4,11 +4,12 @@ What reads SQL is loaded with the first statement: a server without any is spare
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from logriver.columns import NUMBER
 from logriver.errors import BadQuery, QueryTooExpensive, StoreError
 from logriver.query import escaping
 from logriver.search.desk import Desk
@@ -59,6 +60,7 @@ _INSIDE = re.compile(r"(?:Code: \d+\. )?DB::Exception: |\(version [^)]*\)?|DB::"
 _NAME_OF_ERROR = re.compile(r"\.? *\([A-Z_0-9]+\)\s*$")
 # The position is one in the text that the engine got, which the user did not write.
 _SYNTAX = re.compile(r"Syntax error.*? position \d+ \((.*?)\): .*", re.DOTALL)
+_NUMBER = re.compile(NUMBER)
 _PATH = re.compile(r"(?<![\w./])(?:/[\w.@-]+){2,}/?")
 _MAX_MESSAGE = 300
 
@@ -97,13 +99,23 @@ class Sql:
         except QueryTooExpensive as error:
             raise QueryTooExpensive(_short(error.message), hint=error.hint) from None
         hint = await self._unknown.hint(statement.fields, answer.rows)
-        return answer, f"{hint}; texts stand in single quotes" if hint and '"' in text else hint
+        if hint:
+            return answer, f"{hint}; texts stand in single quotes" if '"' in text else hint
+        return answer, _texts_ordered(statement.ordered, answer.rows[:1])
 
 
 def _read(text: str, promoted: frozenset[str]) -> "Statement":
     from logriver.query import engine_tree, user_sql  # noqa: F401, PLC0415
 
     return user_sql.read(text, promoted)
+
+
+def _texts_ordered(fields: Sequence[str], rows: Sequence[Sequence[object]]) -> str | None:
+    """That numbers were ordered as the texts that they are, where an answer looks so: 99.9 comes after 8993."""
+    if not fields or not any(isinstance(value, str) and _NUMBER.fullmatch(value) for row in rows for value in row):
+        return None
+    name = fields[0][:60]
+    return f"{name!r} is a text, and is ordered as one; its number is toFloat64OrNull({name})"
 
 
 def _short(message: str) -> str:
