@@ -112,6 +112,10 @@ def test_what_every_server_knows_is_offered(typed: RunningServer) -> None:
     assert offered(typed, "level:fat") == ("value", ["fatal"])
     assert "severity:" in offered(typed, "sever")[1]
     assert offered(typed, "x | pat") == ("pipe", ["patterns"])
+    # A condition on records stands before the pipes.
+    assert offered(typed, "x | wh") == ("pipe", [])
+    assert offered(typed, "x | stats count() as n | wh") == ("pipe", ["where"])
+    assert offered(typed, "x | top 3 level | ev") == ("pipe", ["eval"])
     assert offered(typed, "| stats p9") == ("function", ["p90(", "p95(", "p99("])
     assert offered(typed, "| stats count() as nn | sort n") == ("column", ["nn"])
     assert offered(typed, '"') == ("none", [])

@@ -256,6 +256,7 @@ def _last_guesses(query: Query, fields: list[_Named], texts: list[Text], times: 
             yield _Guess(f"{said} there in another case", _replaced(query, condition, in_any_case(condition)))
             inside = Part(name, ("", condition.value, ""))
             yield _Guess(f"{said} in some", _replaced(query, condition, inside))
+            yield _Guess(f"{said} the value of another field", _replaced(query, condition, Anywhere(condition.value)))
     yield from _parts_of_words(query, texts, begun=True)
     if times != ANY_TIME:
         begin, end = times.from_ns, times.to_ns

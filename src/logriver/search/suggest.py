@@ -1,5 +1,6 @@
 """Completions of a search text that is being typed, from the newest records and the words of the language."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -28,6 +29,10 @@ class Item:
     detail: str
 
 
+_MAKES_TABLE = re.compile(r"\|\s*(?:stats|top)\b")
+_OF_TABLES = ("where", "eval")
+
+
 class Suggestions:
     """Suggests; `promoted` are the keys of fields that have columns in the store."""
 
@@ -45,7 +50,8 @@ class Suggestions:
         items: list[Item] = []
         match place.kind:
             case "pipe":
-                items = [Item(name, example) for name, example in PIPE_EXAMPLES.items()]
+                without = _OF_TABLES if not _MAKES_TABLE.search(text, 0, place.start) else ()
+                items = [Item(name, example) for name, example in PIPE_EXAMPLES.items() if name not in without]
             case "value":
                 items = await self._values(place.field)
             case "field":
