@@ -245,6 +245,23 @@ def test_values_are_counted_over_all_records(ask: Ask, run: str, records: Any, f
     assert (found["distinct"], found["records"], found["complete"]) == (len(counts), COUNT, True)
 
 
+def test_elements_of_a_list_are_values(ask: Ask, send: Send) -> None:
+    lists: list[Any] = [["eu", "prod"], ["prod", "prod", None], [], [[1], 2.0], "prod", '["eu"]', None]
+    run = send([{"tags": tags} for tags in lists])
+    found = ask("fields/tags/values", q=run)
+    assert [(value["value"], value["count"]) for value in found["values"]] == [
+        ("prod", 3),
+        ("eu", 2),
+        ("2", 1),
+        ("[1]", 1),
+        ("[]", 1),
+    ]
+    assert (found["distinct"], found["records"], found["complete"]) == (5, 6, True)
+    assert ask("search", q=f"{run} tags:2")["rows"][0]["tags"] == [[1], 2.0]
+    suggested = [item["text"] for item in ask("suggest", q="tags:pr")["items"]]
+    assert suggested == ["prod"]
+
+
 def test_values_of_a_name_with_odd_signs(ask: Ask, send: Send) -> None:
     name = "a/b '\\ {p0:String}?"
     run = send([{name: "x"}, {name: "x"}, {"other": 1}])

@@ -50,6 +50,17 @@ def number(key: str, put: Callable[[str], str]) -> str:
     return f"arrayMap(text -> {attribute_number('text')}, [{number_text(key, put)}])[1]"
 
 
+def elements(text: str) -> str:
+    """SQL for the texts of what is in the array of JSON that `text` is, NULL for null; empty for any other text."""
+    return f"JSONExtract(ifNull({text}, ''), 'Array(Nullable(String))')"
+
+
+def values(text: str) -> str:
+    """SQL for the different values of a field by its `text`, one or, of a list, its elements: what finds the record."""
+    inside = f"arrayDistinct(arrayFilter(element -> isNotNull(element), {elements(text)}))"
+    return f"if(startsWith({text}, '[') AND notEmpty({inside}), {inside}, [{text}])"
+
+
 def once(check: str, name: str, value: str) -> str:
     """SQL for a check, never NULL, of `name`, which is the SQL `value`; that is worked out once."""
     return f"arrayExists({name} -> {check}, [{value}])"

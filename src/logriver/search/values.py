@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from logriver.columns import TABLE
+from logriver.columns import ALIASES, TABLE
 from logriver.errors import BadQuery
-from logriver.query import field_sql, parser
+from logriver.query import attribute_sql, field_sql, parser
+from logriver.query.field_conditions import kind_of
 from logriver.search.cost import Cost
 from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, Times, where
@@ -28,6 +29,8 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class Values:
     """Values as text with their counts, how many different ones there are, and how many records have one.
+
+    Of a list each element is a value.
 
     `complete` is whether all were counted; if not, `distinct` and `records` are at least that many.
     """
@@ -54,11 +57,17 @@ class FieldValues:
         if value.kind == "time":
             raise BadQuery(f"the values of {question.field[:60]!r} are times", hint="a histogram counts times")
         key = field_sql.Value("key", value.kind, value.empty_is_none)
-        sql = (
-            f"SELECT {key.text} AS text, records, count() OVER (), sum(records) OVER () "
+        is_attribute = kind_of(ALIASES.get(question.field, question.field)) == "attribute"
+        counted = (
+            f"SELECT {key.text} AS key_text, records, sum(records) OVER () AS all_records "
             f"FROM (SELECT {value.sql} AS key, count() AS records FROM {TABLE} WHERE {wanted.sql} GROUP BY key "
             f"SETTINGS max_rows_to_group_by = {MAX_COUNTED}, group_by_overflow_mode = 'any') "
-            f"WHERE isNotNull({key.nullable}) ORDER BY records DESC, text LIMIT {wanted.bind(question.limit, 'UInt64')}"
+            f"WHERE isNotNull({key.nullable})"
+        )
+        each = f"arrayJoin({attribute_sql.values('key_text')})" if is_attribute else "key_text"
+        sql = (
+            f"SELECT {each} AS text, sum(records) AS found, count() OVER (), any(all_records) FROM ({counted}) "
+            f"GROUP BY text ORDER BY found DESC, text LIMIT {wanted.bind(question.limit, 'UInt64')}"
         )
         cost = Cost()
         rows = cost.add(await self._desk.ask("values", sql, wanted.params)).rows
