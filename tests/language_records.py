@@ -86,7 +86,7 @@ DOTTED = (
     {"a": ["b"]},
     {"a.b": None, "a": {"b": "hidden"}},
 )
-NESTED = (
+NESTED: tuple[Sent, ...] = (
     {},
     {"kubernetes": {"labels": {"app.kubernetes.io/name": "auth", "app": "x"}}},
     {"resource": {"service.name": "foo"}},

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from urllib.parse import quote
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import COUNT, send
@@ -285,6 +286,14 @@ def test_statistics_of_nothing_say_so(logs: RunningServer, open_page: Open) -> N
     expect(page.locator(".figures")).to_have_count(0)
 
 
+def test_a_limit_says_how_many_of_how_many_are_shown(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q={quote('service:db | sort latency_ms desc | limit 5')}")
+    expect(page.locator(".lines > .line")).to_have_count(5)
+    expect(page.locator(".facts")).to_contain_text("5 of 1,000 lines")
+    ask(page, "service:db | limit 5000")
+    expect(page.locator(".facts")).to_have_text(re.compile("^ *1,000 lines"))
+
+
 def test_keys(logs: RunningServer, open_page: Open) -> None:
     page = open_page(logs.url)
     expect(page.locator(".lines > .line").first).to_be_visible()
@@ -402,6 +411,30 @@ def test_a_number_of_a_table_leads_to_what_it_counts(logs: RunningServer, open_p
     expect(page.locator(".facts strong")).to_have_text(counted)
 
 
+def test_a_number_of_a_part_of_a_bin_leads_to_that_part(logs: RunningServer, open_page: Open) -> None:
+    page = open_page(f"{logs.url}/?q={quote('resourceId:* | stats count() as n by bin(1h)')}&from=40m&to=5m")
+    for place in (0, -1):
+        number = page.locator(".figures tbody tr").nth(place).get_by_title("its lines")
+        counted = number.inner_text()
+        number.click()
+        page.wait_for_url(re.compile("from=20.*to=20"))
+        expect(page.locator(".lines > .line").first).to_be_visible()
+        expect(page.locator(".facts strong")).to_have_text(counted)
+        page.go_back()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_two_lines_of_a_chart_look_the_same(logs: RunningServer, open_page: Open, scheme: str) -> None:
+    query = quote("resourceId:* | stats count() as n by bin(1h), resourceId")
+    page = open_page(f"{logs.url}/?q={query}", color_scheme=scheme)
+    markers = page.locator(".chart .u-series:not(:first-child) .u-marker")
+    expect(markers).to_have_count(12)
+    look = "all => all.map(getComputedStyle).map(style => [style.borderTopColor, style.borderTopStyle])"
+    seen = [tuple(each) for each in markers.evaluate_all(look)]
+    assert len({colour for colour, _ in seen[:10]}) == 10
+    assert len(set(seen)) == 12
+
+
 def test_patterns_lead_to_their_lines(logs: RunningServer, open_page: Open) -> None:
     page = open_page(f"{logs.url}/?q=" + "* | patterns")
     rows = page.locator(".patterns li")
@@ -410,6 +443,12 @@ def test_patterns_lead_to_their_lines(logs: RunningServer, open_page: Open) -> N
     rows.first.locator(".pattern").click()
     expect(page.locator(".lines > .line").first).to_be_visible()
     assert "patterns" not in page.input_value("#query")
+    ask(page, "resourceId:* AND level:>=warn | patterns")
+    counted = rows.first.locator(".number").inner_text()
+    rows.first.locator(".pattern").click()
+    # What was asked already is not asked twice.
+    expect(page.locator("#query")).to_have_value(re.compile("^resourceId:[*] level:>=warn (?!.*level)"))
+    expect(page.locator(".facts strong")).to_have_text(counted)
 
 
 def test_sharing_fixes_the_times(logs: RunningServer, open_page: Open) -> None:

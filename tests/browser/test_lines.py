@@ -1,9 +1,11 @@
 """Reading: what a line opens to, what marks what, and what is shown while one waits."""
 
+import json
 import re
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
@@ -59,6 +61,60 @@ def test_fields_that_are_not_shown_are_told_of(logs: RunningServer, open_page: O
     page = open_page(f"{logs.url}/?q=run:{run}")
     page.locator(".line .cells").first.click()
     expect(page.locator(".opened")).to_contain_text("first 500 fields")
+
+
+def test_records_of_chosen_fields_are_shown_whatever_they_have(logs: RunningServer, open_page: Open) -> None:
+    run = uuid.uuid4().hex
+    old = clock.to_text(int(time.time() - OLD_SECONDS) * clock.SECOND_NS)
+    record = {"message": "twice", "run": run, "timestamp": old, "level": "debug", "service": "chooser", "host": "box"}
+    send(logs, [{**record, "n": n} for n in range(2)])
+    page = open_page(f"{logs.url}/?q=run:{run} | sort n | fields service")
+    rows = page.locator(".lines > .line")
+    expect(rows).to_have_text(["chooser", "chooser"])
+    shown = {
+        "host": ['{"host":"box"}'] * 2,
+        "message, n": ['twice {"n":0}', 'twice {"n":1}'],
+        "level, service, run": [f'debugchooser{{"run":"{run}"}}'] * 2,
+    }
+    for fields, texts in shown.items():
+        page.fill("#query", f"run:{run} | sort n | fields {fields}")
+        page.press("#query", "Enter")
+        expect(page.locator(".lines .cells")).to_have_text(texts)
+    rows.nth(1).locator(".cells").click()
+    expect(page.locator(".opened")).to_have_count(1)
+    expect(rows.nth(1).locator(".opened")).to_contain_text(run)
+    assert "open=" not in page.url
+    rows.nth(1).locator(".cells").click()
+    expect(page.locator(".opened")).to_have_count(0)
+
+
+def test_a_line_without_a_service_names_its_file(
+    new_server: Callable[..., RunningServer], open_page: Open, tmp_path: Path
+) -> None:
+    path = tmp_path / "app.log"
+    now = time.time()
+    records = [{"timestamp": now - 9, "message": "without"}, {"timestamp": now, "message": "with", "service": "web"}]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    page = open_page(new_server("--follow", str(path)).url)
+    columns = page.locator(".lines .column")
+    expect(columns).to_have_text(["web", "app.log"])
+    expect(columns.nth(1)).to_have_attribute("title", str(path))
+    page.get_by_role("link", name="Live").click()
+    expect(columns).to_have_text(["app.log", "web"])
+
+
+def test_a_key_with_dots_is_a_field_like_any_other(logs: RunningServer, open_page: Open) -> None:
+    run = uuid.uuid4().hex
+    name = "kubernetes.labels.app.kubernetes.io/name"
+    record = {"run": run, "timestamp": time.time() - OLD_SECONDS, "tags": ["eu", "prod"]}
+    labels = ({"app.kubernetes.io/name": app, "app": "x"} for app in ("auth", "cart"))
+    send(logs, [{**record, "message": "labelled", "kubernetes": {"labels": label}} for label in labels])
+    page = open_page(f"{logs.url}/?q=run:{run}&columns={name}")
+    expect(page.locator(".lines .column")).to_have_text(["cart", "auth"])
+    page.locator(".line .cells").first.click()
+    page.locator(".record tr", has=page.get_by_text(name, exact=True)).get_by_role("button").first.click()
+    expect(page.locator(".lines .column")).to_have_text(["cart"])
+    assert page.locator("#query").input_value() == f"run:{run} `{name}`:cart"
 
 
 def test_a_text_can_be_selected_without_opening_the_line(logs: RunningServer, open_page: Open) -> None:

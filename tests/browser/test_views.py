@@ -77,6 +77,19 @@ def test_live_begins_with_the_newest_lines_and_goes_on_behind_them(logs: Running
     expect(page.locator(".lines > .line").last).to_be_in_viewport()
 
 
+def test_live_shows_records_of_chosen_fields(logs: RunningServer, open_page: Open) -> None:
+    run = uuid.uuid4().hex
+    send(logs, [{"message": f"line {number}", "run": run} for number in range(2)])
+    page = open_page(f"{logs.url}/?view=live&q=run:{run} | fields message")
+    cells = page.locator(".lines .cells")
+    expect(cells).to_have_text(["line 0", "line 1"])
+    send(logs, [{"message": "line 2", "run": run}])
+    expect(cells).to_have_text(["line 0", "line 1", "line 2"])
+    cells.nth(1).click()
+    expect(page.locator(".lines > .line").nth(1)).to_have_class(re.compile("open current"))
+    expect(page.locator(".opened")).to_have_count(1)
+
+
 def test_live_takes_the_keys_of_a_list(logs: RunningServer, open_page: Open) -> None:
     run = uuid.uuid4().hex
     send(logs, [{"message": f"line {number}", "run": run, "level": "debug"} for number in range(4)])

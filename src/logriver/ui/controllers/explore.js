@@ -2,7 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "../helpers/html.js";
 import { bytes, count, duration } from "../helpers/format.js";
-import { shape, split, withPipe, withTerm } from "../helpers/language.js";
+import { limitOf, shape, split, withPipe, withTerm } from "../helpers/language.js";
 import { toMs } from "../helpers/times.js";
 import { useCall, useLate } from "../models/answer.js";
 import * as memory from "../models/memory.js";
@@ -83,7 +83,7 @@ export function Explore({ place, go, zone, theme }) {
       <${TimeRange} from=${place.from} to=${place.to} zone=${zone} change=${go} />
     </div>
     <p class="facts" role="status" aria-live="polite">
-      ${histogram.data && html`<strong>${count(total(histogram.data))}</strong> lines`}
+      ${histogram.data && html`<${Found} lines=${total(histogram.data)} limit=${kind === "rows" ? limitOf(place.q) : null} />`}
       ${stats && html`<span>${duration(stats.elapsed_ms)}</span><span class="long">${bytes(stats.bytes_read)} read</span>`}
       ${isLate && html`<span class="busy">searching<${Elapsed} /></span>`}
       ${told.cancelled && !told.loading && html`<span>cancelled</span>`}
@@ -116,6 +116,12 @@ export function Explore({ place, go, zone, theme }) {
     ${sql && html`<${ShowSql} params=${params} close=${() => setSql(false)} />`}
     ${exporting && html`<${Export} params=${params} total=${known} close=${() => setExporting(false)} />`}
   `;
+}
+
+// How many lines there are, and how many of them the text asks for.
+function Found({ lines, limit }) {
+  if (limit === null || limit >= lines) return html`<strong>${count(lines)}</strong> lines`;
+  return html`<strong>${count(limit)}</strong> of ${count(lines)} lines`;
 }
 
 // How long it goes on already, once that can be counted.

@@ -2,11 +2,11 @@
 
 import { html, useMemo, useState } from "../helpers/html.js";
 import { valueText } from "../helpers/format.js";
-import { term } from "../helpers/language.js";
-import { MOST_FIELDS, flattened, lineOf, rawText, timeLength, valueOf, visible } from "../helpers/record.js";
+import { hasChosen, term } from "../helpers/language.js";
+import { MOST_FIELDS, fileName, flattened, idOf, lineOf, rawText, restOf, timeLength, valueOf, visible } from "../helpers/record.js";
 import { dayAndClock, parts } from "../helpers/times.js";
 import { useCall } from "../models/answer.js";
-import { write } from "../models/place.js";
+import { columnsOf, write } from "../models/place.js";
 import { Failure } from "./failure.js";
 
 const SHOWN_CHARACTERS = 2_000;
@@ -19,29 +19,48 @@ export function Marked({ text, pattern }) {
   return shown.split(pattern).map((piece, place) => (place % 2 ? html`<mark>${piece}</mark>` : piece));
 }
 
+// The file that a record is from, where no service says more. Of chosen fields each stands for itself.
+const originOf = (record, place) => (record.service || hasChosen(place.q) || columnsOf(place).includes("_source") ? "" : fileName(record));
+
+// The columns of a list: those that nobody has chosen are only there where they say something.
+export const columnsFor = (place, rows) => columnsOf(place).filter((name) => place.columns
+  || rows.some((record) => record[name] || (name === "service" && originOf(record, place))));
+
 // What the line says, in a row: a time at its beginning that the row has shown already steps back.
-function Message({ record, pattern }) {
-  const line = lineOf(record).slice(0, SHOWN_CHARACTERS);
-  const length = timeLength(line, record.timestamp);
+function Message({ record, pattern, columns, chosen }) {
+  const rest = chosen ? restOf(record, new Set(["timestamp", "level", "message", ...columns])) : "";
+  const line = (chosen ? record.message || "" : lineOf(record)).slice(0, SHOWN_CHARACTERS);
+  const length = record.timestamp ? timeLength(line, record.timestamp) : 0;
   return html`
-    <span role="gridcell" class="message">${length > 0 && html`<span class="again"><${Marked} text=${line.slice(0, length)} pattern=${pattern} /></span>`}<${Marked} text=${line.slice(length)} pattern=${pattern} /></span>`;
+    <span role="gridcell" class="message">${length > 0 && html`<span class="again"><${Marked} text=${line.slice(0, length)} pattern=${pattern} /></span>`}<${Marked} text=${line.slice(length)} pattern=${pattern} />${
+      rest && html`<span class=${line ? "again" : ""}>${line && " "}<${Marked} text=${rest.slice(0, SHOWN_CHARACTERS)} pattern=${pattern} /></span>`}</span>`;
 }
 
 export function Line({ record, number, columns, pattern, zone, open, current, marked, toggle, hover, add, place, today }) {
-  const { day, clock } = parts(record.timestamp, zone);
+  const { timestamp } = record;
   const level = record.level || "";
   return html`
-    <div class=${`line level-${level}${open ? " open" : ""}${current ? " current" : ""}${marked ? " marked" : ""}`} role="row" data-id=${record._id}
-      aria-rowindex=${number + 1} aria-selected=${current || open} onMouseEnter=${() => hover?.(Date.parse(record.timestamp))}>
+    <div class=${`line level-${level}${open ? " open" : ""}${current ? " current" : ""}${marked ? " marked" : ""}`} role="row" data-id=${idOf(record)}
+      aria-rowindex=${number + 1} aria-selected=${current || open} onMouseEnter=${() => hover?.(timestamp ? Date.parse(timestamp) : null)}>
       <div class="cells" onClick=${() => getSelection().isCollapsed && toggle()}>
-        <time role="gridcell" datetime=${record.timestamp} title=${`${record.timestamp} (local: ${dayAndClock(record.timestamp, "local")})`}>
-          ${day !== today && html`<span class="day">${day} </span>`}${clock}</time>
-        <span role="gridcell" class="level" title=${level}>${level}</span>
-        ${columns.map((name) => html`<${Cell} name=${name} text=${cellText(record, name)} />`)}
-        <${Message} record=${record} pattern=${pattern} />
+        ${timestamp && html`<${Time} ...${{ timestamp, zone, today }} />`}
+        ${(timestamp || level) && html`<span role="gridcell" class="level" title=${level}>${level}</span>`}
+        ${columns.map((name) => {
+          const origin = name === "service" && originOf(record, place);
+          return origin ? html`<span role="gridcell" class="column" title=${visible(record._source)}>${visible(origin)}</span>`
+            : html`<${Cell} name=${name} text=${cellText(record, name)} />`;
+        })}
+        <${Message} ...${{ record, pattern, columns }} chosen=${hasChosen(place.q)} />
       </div>
       ${open && html`<div role="gridcell" class="opened"><${Opened} ...${{ record, pattern, zone, add, place }} /></div>`}
     </div>`;
+}
+
+function Time({ timestamp, zone, today }) {
+  const { day, clock } = parts(timestamp, zone);
+  return html`
+    <time role="gridcell" datetime=${timestamp} title=${`${timestamp} (local: ${dayAndClock(timestamp, "local")})`}>
+      ${day !== today && html`<span class="day">${day} </span>`}${clock}</time>`;
 }
 
 // Of a path that is too long the end is seen.
@@ -82,8 +101,8 @@ function Opened({ record, pattern, zone, add, place }) {
   const shown = (name, value) => (name === "timestamp" ? `${value} (local: ${dayAndClock(value, "local")})` : valueText(value ?? null));
   const link = write({ ...place, view: "explore", q: `_id:"${record._id}"`, from: "", to: "", open: record._id });
   return html`
-    <pre class="whole"><${Marked} text=${message.slice(0, OPEN_CHARACTERS)} pattern=${pattern} />${
-      message.length > OPEN_CHARACTERS && ` … ${message.length - OPEN_CHARACTERS} more characters`}</pre>
+    ${message && html`<pre class="whole"><${Marked} text=${message.slice(0, OPEN_CHARACTERS)} pattern=${pattern} />${
+      message.length > OPEN_CHARACTERS && ` … ${message.length - OPEN_CHARACTERS} more characters`}</pre>`}
     <p class="actions">
       ${record._id && html`<button type="button" onClick=${() => setAround(!around)} aria-pressed=${around}>Lines around</button>`}
       ${trace && html`<button type="button" onClick=${() => add(null, false, { q: term("trace_id", trace), from: "", to: "" })}>This trace</button>`}

@@ -3,9 +3,9 @@
 import { html, useEffect, useMemo, useRef, useState } from "../helpers/html.js";
 import { count } from "../helpers/format.js";
 import { markPattern, withTerm } from "../helpers/language.js";
-import { columnsOf } from "../models/place.js";
+import { idOf } from "../helpers/record.js";
 import { Tail } from "../models/tail.js";
-import { Line } from "./line.js";
+import { Line, columnsFor } from "./line.js";
 import { parts } from "../helpers/times.js";
 import { QueryBar } from "./querybar.js";
 import { useRowKeys } from "./rowkeys.js";
@@ -44,22 +44,22 @@ export function Live({ place, go, zone }) {
   };
   const add = (asked, excluded, changes) => go(changes ? { view: "explore", ...changes } : { q: withTerm(place.q, asked, excluded) });
   const rows = tail?.rows || [];
-  const found = paused ? rows.findIndex(({ _id }) => _id === chosen) : -1;
+  const found = paused ? rows.findIndex((record) => idOf(record) === chosen) : -1;
   const current = found < 0 ? rows.length - 1 : found;
   const choose = (next) => {
     tail.pause();
-    setChosen(rows[next]?._id);
+    if (rows[next]) setChosen(idOf(rows[next]));
   };
   const toggle = (record) => {
     tail.pause();
-    setOpen(open === record._id ? "" : record._id);
+    setOpen(open === idOf(record) ? "" : idOf(record));
   };
   const close = () => {
     setOpen("");
     return Boolean(open);
   };
   const keys = useRowKeys({ list, rows, current, choose, toggle, add, close });
-  const columns = columnsOf(place).filter((name) => place.columns || rows.some((record) => record[name]));
+  const columns = columnsFor(place, rows);
   const today = parts(Date.now(), zone).day;
   return html`
     <div class="ask"><${QueryBar} text=${place.q} run=${(q) => go({ q })} error=${tail?.error} busy=${false} /></div>
@@ -77,8 +77,8 @@ export function Live({ place, go, zone }) {
       onScroll=${scrolled} onWheel=${wheeled} onKeyDown=${keys}>
       <div class="lines">
         ${rows.map((record, number) => html`
-          <${Line} key=${record._id} ...${{ record, number, pattern, zone, add, place, today }} columns=${columns}
-            open=${open === record._id} current=${number === current} toggle=${() => { choose(number); toggle(record); }} />`)}
+          <${Line} key=${idOf(record)} ...${{ record, number, pattern, zone, add, place, today }} columns=${columns}
+            open=${open === idOf(record)} current=${number === current} toggle=${() => { choose(number); toggle(record); }} />`)}
       </div>
       ${!rows.length && html`<p class="quiet">${tail?.state === "begin" ? "Searching" : `Waiting for new lines${place.q ? " that match" : ""}.`}</p>`}
     </div>`;

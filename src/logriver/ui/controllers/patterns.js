@@ -27,7 +27,7 @@ export function Patterns({ params, tell, go, zone }) {
       <ol>${patterns.map((pattern) => html`
         <li key=${pattern.pattern}>
           <button type="button" class="plain pattern" disabled=${!pattern.query} title="its lines"
-            onClick=${() => go({ view: "explore", q: [conditions === "*" ? "" : conditions, pattern.query].filter(Boolean).join(" ") })}>
+            onClick=${() => go({ view: "explore", q: pattern.query })}>
             <svg aria-hidden="true" class="bar"><rect width=${`${(100 * pattern.count) / most}%`} height="100%" /></svg>
             <span class="number">${count(pattern.count)}</span>
             <code>${visible(pattern.pattern)}</code></button>

@@ -3,12 +3,12 @@
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../helpers/html.js";
 import { count } from "../helpers/format.js";
 import { markPattern } from "../helpers/language.js";
+import { idOf } from "../helpers/record.js";
 import { parts } from "../helpers/times.js";
 import { ask } from "../models/api.js";
 import { PAGE_ROWS, Pages, keep, keptAt } from "../models/pages.js";
-import { columnsOf } from "../models/place.js";
 import { Failure } from "./failure.js";
-import { Line } from "./line.js";
+import { Line, columnsFor } from "./line.js";
 import { useRowKeys } from "./rowkeys.js";
 
 const ASK_NEWER_SECONDS = 5;
@@ -99,7 +99,7 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
       return;
     }
     keep(place.visit, { question, pages, top: 0, current: 0 });
-    const same = wanted ? rows.findIndex((record) => record._id === wanted.id) : -1;
+    const same = wanted ? rows.findIndex((record) => idOf(record) === wanted.id) : -1;
     setCurrent(Math.max(0, same));
     if (same < 0) list.current.scrollTop = 0;
     else {
@@ -141,7 +141,7 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
     return () => clearInterval(timer);
   }, [pages]);
 
-  const toggle = (record) => go({ open: place.open === record._id ? "" : record._id }, { replace: true });
+  const toggle = (record) => go({ open: place.open === idOf(record) ? "" : idOf(record) }, { replace: true });
   const close = () => {
     if (place.open) go({ open: "" }, { replace: true });
     return Boolean(place.open);
@@ -151,7 +151,9 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
   if (error && error.status !== 400) return html`<${Failure} error=${error} again=${() => go({ round: Date.now() })} />`;
   const today = parts(Date.now(), zone).day;
   const isMarked = ({ timestamp }) => marked && Date.parse(timestamp) >= marked.from && Date.parse(timestamp) < marked.to;
-  const columns = columnsOf(place).filter((name) => place.columns || rows.some((record) => record[name]));
+  // Lines that are still there of the question before are shown as it asked for them.
+  const asIs = pages ? { ...place, q: pages.params.q } : place;
+  const columns = columnsFor(asIs, rows);
   const numberBefore = pages ? pages.first * PAGE_ROWS : 0;
   return html`
     ${fresh > 0 && html`<button type="button" class="fresh" onClick=${() => go({ round: Date.now() })}>
@@ -162,8 +164,8 @@ export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
       <div ref=${top} class="edge"></div>
       <div class="lines">
         ${rows.map((record, number) => html`
-          <${Line} key=${record._id} ...${{ record, pattern, zone, hover, add, place, today }} number=${numberBefore + number}
-            columns=${columns} open=${place.open === record._id} current=${number === current} marked=${isMarked(record)}
+          <${Line} key=${idOf(record)} ...${{ record, pattern, zone, hover, add, today }} place=${asIs} number=${numberBefore + number}
+            columns=${columns} open=${place.open === idOf(record)} current=${number === current} marked=${isMarked(record)}
             toggle=${() => { setCurrent(number); toggle(record); }} />`)}
       </div>
       <div ref=${bottom} class="edge">${loading ? "Searching" : pages?.ended && rows.length ? "That is all" : ""}</div>

@@ -1,22 +1,43 @@
 // A question with `| stats` or `| top`: its table, and a chart: lines over `bin`, bars otherwise.
 
 import { html, useEffect, useMemo, useRef } from "../helpers/html.js";
-import { LEVELS, colour, seriesColour } from "../helpers/colour.js";
+import { LEVELS, SERIES_COLOURS, colour, seriesColour } from "../helpers/colour.js";
 import { cell, shortCount } from "../helpers/format.js";
 import { countedBy, split, term, withTerm } from "../helpers/language.js";
 import { plainAxis, timeAxis } from "../helpers/timeaxis.js";
-import { dayAndClock, spanMs } from "../helpers/times.js";
-import { useCall } from "../models/answer.js";
+import { dayAndClock, fixed, spanMs, toMs } from "../helpers/times.js";
+import { useAnswer } from "../models/answer.js";
+import { ask } from "../models/api.js";
 import UPlot from "../vendor/uplot.js";
 import { Failure } from "./failure.js";
 
 // The table below has them all, and should be seen.
 const MOST_BARS = 10;
 const MOST_LINES = 12;
+// Lines whose colour another one has.
+const DASH = [4, 3];
 const nameOf = (column) => (typeof column === "string" ? column : column.name);
 
+// The table, and the range that it is of. That is asked for as fixed times: a link to the lines of a number must mean the same.
+function useTable({ round, ...params }) {
+  return useAnswer(JSON.stringify([params, round]), async (signal) => {
+    const now = Date.now();
+    const range = { from: fixed(params.from, now), to: fixed(params.to, now) };
+    return { ...await ask("/api/v1/stats", { ...params, ...range }, signal), range };
+  });
+}
+
+// The times of a bin as far as they were asked for: the first and the last one may be a part.
+function timesOf(start, width, { from, to }) {
+  const end = start + spanMs(width);
+  return {
+    from: toMs(from) > start ? from : new Date(start).toISOString(),
+    to: to && toMs(to) < end ? to : new Date(end).toISOString(),
+  };
+}
+
 export function Statistics({ params, tell, go, place, zone, theme }) {
-  const answer = useCall("/api/v1/stats", params);
+  const answer = useTable(params);
   useEffect(() => {
     tell({ answer: answer.data, loading: answer.loading, error: answer.error, cancel: answer.cancel });
   }, [answer.data, answer.loading, answer.error]);
@@ -34,8 +55,7 @@ export function Statistics({ params, tell, go, place, zone, theme }) {
     const terms = groups.filter((index) => index !== bin).map((index) => term(columns[index], row[index])).filter(Boolean);
     const condition = counted.get(columns[at]);
     const q = [...terms, condition].filter(Boolean).reduce((text, asked) => withTerm(text, asked), split(place.q)[0]);
-    const from = Date.parse(row[bin]);
-    const times = bin >= 0 && width ? { from: new Date(from).toISOString(), to: new Date(from + spanMs(width)).toISOString() } : {};
+    const times = bin >= 0 && width ? timesOf(Date.parse(row[bin]), width, answer.data.range) : {};
     go({ q, ...(numeric[at] || at === bin ? times : {}), open: "" });
   };
   const title = (at) => (at === bin ? "lines of this time"
@@ -110,10 +130,11 @@ function LineChart({ columns, rows, bin, numeric, zone, theme }) {
         { label: "Time", value: (_, second, series, index) => dayAndClock(times[at(index)] * 1000, zone).replace(/\.000$/, "") },
         ...lines.map(([label, values], place) => ({
           label, stroke: seriesColour(label, place), width: 1.5, spanGaps: false,
-          dash: place >= 6 ? [4, 3] : undefined, points: { show: times.length < 60 },
+          dash: place >= SERIES_COLOURS ? DASH : undefined, points: { show: times.length < 60 },
           value: (_, value, series, index) => cell(values[at(index)]),
         })),
       ],
+      legend: { markers: { dash: (_, index) => (index > SERIES_COLOURS ? "dashed" : "solid") } },
       axes: [timeAxis(zone), { ...plainAxis(56), grid: { stroke: colour("--line"), width: 1 }, values: (_, ticks) => ticks.map(shortCount) }],
     }, [times, ...lines.map(([, values]) => values)], element.current);
     const fit = new ResizeObserver(() => chart.setSize({ width: element.current.clientWidth, height: 220 }));

@@ -48,6 +48,15 @@ export function countedBy(text) {
   return new Map([...found].map(([, condition, name]) => [name, / OR /.test(condition) ? `(${condition.trim()})` : condition.trim()]));
 }
 
+// How many rows a text asks for at most; null where it does not say.
+export function limitOf(text) {
+  const found = [...split(text)[1].matchAll(/\|\s*limit\s+(\d+)/g)].map(([, number]) => Number(number));
+  return found.length ? Math.min(...found) : null;
+}
+
+// Whether a text chooses the fields of its rows: they are shown, all of them, and nothing else.
+export const hasChosen = (text) => /\|\s*fields\b/.test(split(text)[1]);
+
 // Which way an answer to this text is shown.
 export function shape(text) {
   const pipes = split(text)[1];

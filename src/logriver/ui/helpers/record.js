@@ -3,6 +3,22 @@
 const COLUMNS = new Set(["timestamp", "level", "message", "service", "host", "trace_id", "span_id", "_source", "_received", "_id", "_host"]);
 export const MOST_FIELDS = 500;
 
+// What a record is called: by the server, or here where `| fields` did not choose its `_id`.
+const OWN = "row:";
+const names = new WeakMap();
+let named = 0;
+export function idOf(record) {
+  if (record._id) return record._id;
+  if (!names.has(record)) names.set(record, `${OWN}${named += 1}`);
+  return names.get(record);
+}
+
+// Such a name means nothing to another page.
+export const isOwnId = (id) => id.startsWith(OWN);
+
+// The name of the file that a record is from; nothing for another way in, which has no slash.
+export const fileName = (record) => (record._source?.includes("/") ? record._source.slice(record._source.lastIndexOf("/") + 1) : "");
+
 // All fields by their dotted paths, nested objects opened; lists stay whole.
 export function flattened(record) {
   const found = [];
@@ -16,18 +32,27 @@ export function flattened(record) {
   return found;
 }
 
-// The value under a name: the literal key if it is there, else the path.
-export function valueOf(record, name) {
-  if (name in record) return record[name];
-  return name.split(".").reduce((value, key) => (value && typeof value === "object" ? value[key] : undefined), record);
+// The value under a name: the literal key if it is there, else at a path, in which keys may have dots themselves.
+export const valueOf = (record, name) => valueAt(record, name.split("."));
+
+function valueAt(value, parts) {
+  if (!parts.length) return value;
+  if (!value || typeof value !== "object" || Array.isArray(value)) return undefined;
+  for (let end = parts.length; end > 0; end -= 1) {
+    const key = parts.slice(0, end).join(".");
+    if (Object.hasOwn(value, key)) return valueAt(value[key], parts.slice(end));
+  }
+  return undefined;
+}
+
+// The fields that do not stand elsewhere, as JSON.
+export function restOf(record, elsewhere = COLUMNS) {
+  const rest = Object.fromEntries(Object.entries(record).filter(([key]) => !elsewhere.has(key)));
+  return Object.keys(rest).length ? JSON.stringify(rest) : "";
 }
 
 // What is shown of a record without a message: its other fields.
-export function lineOf(record) {
-  if (record.message) return record.message;
-  const rest = Object.fromEntries(Object.entries(record).filter(([key]) => !COLUMNS.has(key)));
-  return Object.keys(rest).length ? JSON.stringify(rest) : "";
-}
+export const lineOf = (record) => record.message || restOf(record);
 
 const MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)";
 const DATE = `(?:\\d{2,4}[-/.]\\d{1,2}[-/.]\\d{1,4}|\\d{6,8}|${MONTH} +\\d{1,2}|\\d{1,2}[-/ ]${MONTH}[-/ ]\\d{2,4})`;
@@ -46,7 +71,7 @@ export function timeLength(line, timestamp) {
 
 // The line as text, for people who paste it elsewhere.
 export function rawText(record) {
-  return [record.timestamp, record.level?.toUpperCase(), record.service, lineOf(record)].filter(Boolean).join(" ");
+  return [record.timestamp, record.level?.toUpperCase(), record.service, lineOf(record)].filter(Boolean).join(" ") || JSON.stringify(record);
 }
 
 // Characters that would turn the order of others around or hide: shown as what they are.

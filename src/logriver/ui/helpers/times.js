@@ -9,6 +9,7 @@ export const DEFAULT_FROM = "1h";
 const SPAN = /^(?:\d+(?:\.\d+)?[smhdw])+$/;
 const NOW = /^now(?:[+-](?:\d+(?:\.\d+)?[smhdw])+)?$/;
 const UNITS_MS = { s: 1e3, m: 6e4, h: 36e5, d: 864e5, w: 6048e5 };
+const FAR_MS = 50 * 365 * UNITS_MS.d;
 
 export const isRelative = (text) => SPAN.test(text) || NOW.test(text);
 
@@ -26,7 +27,8 @@ export function toMs(text, now = Date.now()) {
     const number = Number(text);
     return number < 1e11 ? number * 1e3 : number < 1e14 ? number : number < 1e17 ? number / 1e3 : number / 1e6;
   }
-  return Date.parse(/^\d{4}-\d\d-\d\dT[\d:.]+$/.test(text) ? `${text}Z` : text.replace(" ", "T"));
+  const time = text.replace(" ", "T");
+  return Date.parse(/^\d{4}-\d\d-\d\dT[\d:.]+$/.test(time) ? `${time}Z` : time);
 }
 
 // What the user typed, in the form that the server takes: a local time without a zone becomes one with.
@@ -41,6 +43,12 @@ export function fromTyped(text, zone) {
 }
 
 const two = (number) => String(number).padStart(2, "0");
+
+// A relative time as the one that it is now. Any other stays as it is, and one so far away that only the server knows its limits.
+export function fixed(text, now) {
+  const ms = isRelative((text || "").trim()) ? toMs(text, now) : NaN;
+  return Math.abs(ms - now) < FAR_MS ? new Date(ms).toISOString() : text;
+}
 
 // Parts of an RFC 3339 time or epoch milliseconds, in a zone: "UTC" or "local".
 export function parts(time, zone) {

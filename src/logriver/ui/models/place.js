@@ -1,5 +1,6 @@
 // Where the user is: the whole state of the page, read from and written to the address.
 
+import { isOwnId } from "../helpers/record.js";
 import { DEFAULT_FROM } from "../helpers/times.js";
 
 const FIRST_COLUMNS = ["service"];
@@ -33,7 +34,7 @@ export function write(place) {
   if (place.to) params.set("to", place.to);
   if (place.columns) params.set("columns", place.columns.join(","));
   if (place.wrap) params.set("wrap", "1");
-  if (place.open) params.set("open", place.open);
+  if (place.open && !isOwnId(place.open)) params.set("open", place.open);
   if (place.by !== "level") params.set("by", place.by);
   if (place.files) params.set("files", "1");
   const query = params.toString();
