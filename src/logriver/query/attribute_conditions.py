@@ -114,10 +114,12 @@ def regex(name: str, pattern: str, made: Condition) -> str:
 def _or_element(field: Attribute, check: str, of_element: str) -> str:
     """The check of the field's text, or that of an `element`, where the text is a JSON array.
 
-    The sum decides for nearly all records: to work out the right of an OR only where it counts takes twice the time.
+    Nearly no text is one. To find that out in this form costs a promoted field a third more than the check alone, with
+    OR instead of its bits, or where the text may be NULL, twice as much.
     """
-    in_list = f"arrayExists(element -> ifNull({of_element}, 0), {attribute_sql.elements(field.text)})"
-    return f"ifNull({check}, 0) + startsWith({field.text}, '[') > 0 AND (ifNull({check}, 0) OR {in_list})"
+    text = f"assumeNotNull({field.text})"
+    in_list = f"arrayExists(element -> ifNull({of_element}, 0), {attribute_sql.elements(text)})"
+    return f"bitOr(ifNull({check}, 0), startsWith({text}, '[') AND {in_list})"
 
 
 def _where(field: Attribute, check: str, made: Condition, read: Read = attribute_sql.text) -> str:

@@ -51,13 +51,13 @@ def number(key: str, put: Callable[[str], str]) -> str:
 
 
 def elements(text: str) -> str:
-    """SQL for the texts of what is in the array of JSON that `text` is, NULL for null; empty for any other text."""
-    return f"JSONExtract(ifNull({text}, ''), 'Array(Nullable(String))')"
+    """SQL for the texts of what is in the array of JSON that `text` (not NULL) is; empty for any other text."""
+    return f"JSONExtract({text}, 'Array(Nullable(String))')"
 
 
 def values(text: str) -> str:
     """SQL for the different values of a field by its `text`, one or, of a list, its elements: what finds the record."""
-    inside = f"arrayDistinct(arrayFilter(element -> isNotNull(element), {elements(text)}))"
+    inside = f"arrayDistinct(arrayFilter(element -> isNotNull(element), {elements(f'assumeNotNull({text})')}))"
     return f"if(startsWith({text}, '[') AND notEmpty({inside}), {inside}, [{text}])"
 
 
