@@ -84,8 +84,9 @@ NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 
 PROMOTED_PREFIX = "p_"
 
-# The paths that a name may mean grow with the square of its parts.
+# The paths that a name may mean grow with the square of its parts, or with their number.
 _FEW_PARTS = 5
+_MANY_PARTS = 12
 
 MAX_NAME_LENGTH = 500
 """Characters of a field's name that can be asked for."""
@@ -101,8 +102,8 @@ def attribute_key(name: str) -> str:
 def ways(key: str) -> list[tuple[str, ...]]:
     """What a name with dots may mean, as keys from the outermost to the innermost; the first that is there counts.
 
-    The literal key, then paths in which one key has dots itself, the one with most of them first (`a` and `b.c` for
-    `a.b.c`), then the path of its parts. Of a name with many parts only the last key is taken to have dots.
+    The literal key, the path of its parts, then paths in which one key has dots itself, the one with most of them first
+    (`a` and `b.c` for `a.b.c`). Of a name with many parts that is the last key, and of one with very many none.
     """
     parts = key.split(".")
     count = len(parts)
@@ -110,13 +111,13 @@ def ways(key: str) -> list[tuple[str, ...]]:
         (*parts[:start], ".".join(parts[start : start + length]), *parts[start + length :])
         for length in range(count - 1, 1, -1)
         for start in range(count - length + 1)
-        if count <= _FEW_PARTS or start + length == count
+        if count <= _FEW_PARTS or (start + length == count and count <= _MANY_PARTS)
     ]
-    return [(key,), *joined, *([tuple(parts)] if count > 1 else [])]
+    return [(key,), *([tuple(parts)] if count > 1 else []), *joined]
 
 
 def with_dots(way: tuple[str, ...]) -> str:
-    """The key of one of `ways` that has dots, in JSON."""
+    """The key of a path that has dots, in JSON."""
     return msgspec.json.encode(max(way, key=lambda key: key.count("."))).decode()
 
 
@@ -133,18 +134,18 @@ def attribute_text(key: str, put: Callable[[str], str]) -> str:
     def is_there(way: tuple[str, ...]) -> str:
         return f"JSONHas(attributes, {', '.join(map(put, way))})"
 
-    *dotted, path = ways(key)
-    if not dotted:
-        return text(path)
-    literal_key, *others = dotted
-    if not others:
+    literal_key, *paths = ways(key)
+    if not paths:
+        return text(literal_key)
+    path, *joined = paths
+    if not joined:
         return f"if({is_there(literal_key)}, {text(literal_key)}, {text(path)})"
-    checks = [f"{is_there(literal_key)}, {text(literal_key)}"]
-    for way in others:
-        # Documents are only read again where the bytes of such a key stand in them.
-        may_be = f"(position(attributes, {put(with_dots(way))}) > 0 OR position(attributes, '\\\\') > 0)"
-        checks.append(f"{may_be} AND {is_there(way)}, {text(way)}")
-    return f"multiIf({', '.join(checks)}, {text(path)})"
+    # Documents are only read again where the bytes of a key with dots stand in them.
+    dotted = [f"position(attributes, {put(name)}) = 0" for name in sorted(set(map(with_dots, joined)))]
+    is_plain = f"(position(attributes, '\\\\') = 0 AND {' AND '.join(dotted)})"
+    checks = [f"{is_there(literal_key)}, {text(literal_key)}", f"{is_plain} OR {is_there(path)}, {text(path)}"]
+    checks += [f"{is_there(way)}, {text(way)}" for way in joined[:-1]]
+    return f"multiIf({', '.join(checks)}, {text(joined[-1])})"
 
 
 def attribute_number(text: str) -> str:

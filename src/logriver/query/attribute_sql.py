@@ -115,11 +115,12 @@ def _absent(key: str, put: Callable[[str], str]) -> str:
 
 def _parsed(key: str, put: Callable[[str], str]) -> str:
     """`attribute_text`; keys with dots are not looked for in what is parsed where their bytes are not there at all."""
-    *dotted, path = ways(key)
-    if not dotted:
+    literal_key, *paths = ways(key)
+    if not paths:
         return attribute_text(key, put)
+    path, *joined = paths
     by_path = f"JSONExtract(attributes, {', '.join(map(put, path))}, 'Nullable(String)')"
-    names = sorted(set(map(with_dots, dotted)))
+    names = sorted(set(map(with_dots, [literal_key, *joined])))
     may_have = " OR ".join([f"NOT {_NO_ESCAPES}", *(f"position(attributes, {put(name)}) > 0" for name in names)])
     return f"if({may_have}, {attribute_text(key, put)}, {by_path})"
 

@@ -32,8 +32,13 @@ export function flattened(record) {
   return found;
 }
 
-// The value under a name: the literal key if it is there, else at a path, in which keys may have dots themselves.
-export const valueOf = (record, name) => valueAt(record, name.split("."));
+// The value under a name: the literal key if it is there, else at the path, else at one in which keys have dots themselves.
+export function valueOf(record, name) {
+  if (Object.hasOwn(record, name)) return record[name];
+  const parts = name.split(".");
+  const plain = parts.reduce((value, key) => (value && typeof value === "object" ? value[key] : undefined), record);
+  return plain === undefined ? valueAt(record, parts) : plain;
+}
 
 function valueAt(value, parts) {
   if (!parts.length) return value;
