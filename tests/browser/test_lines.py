@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from logriver import clock
 from tests.browser.conftest import send
@@ -111,6 +111,10 @@ def test_a_key_with_dots_is_a_field_like_any_other(logs: RunningServer, open_pag
     send(logs, [{**record, "message": "labelled", "kubernetes": {"labels": label}} for label in labels])
     page = open_page(f"{logs.url}/?q=run:{run}&columns={name}")
     expect(page.locator(".lines .column")).to_have_text(["cart", "auth"])
+    # However long the name is, its share stands in one line.
+    shares = page.locator(".fields .field small")
+    expect(page.locator(".fields .field", has_text=name)).to_be_visible()
+    assert len({share["height"] for share in map(Locator.bounding_box, shares.all()) if share}) == 1
     page.locator(".line .cells").first.click()
     page.locator(".record tr", has=page.get_by_text(name, exact=True)).get_by_role("button").first.click()
     expect(page.locator(".lines .column")).to_have_text(["cart"])

@@ -79,6 +79,13 @@ def value(name: str, made: Condition) -> Value:
     return Value(column, empty_is_none=True, is_level=column == "level")
 
 
+def each_value(name: str, text: str) -> str:
+    """SQL for what a search finds the field `name` by, a row for each: its `text`, of a list the elements."""
+    column = ALIASES.get(name, name)
+    is_column = column in _TYPES or column == "_id"
+    return text if is_column else f"arrayJoin({attribute_sql.values(text)})"
+
+
 def has_few_values(name: str) -> bool:
     """Whether the field `name` is a column that holds few different values."""
     return _TYPES.get(ALIASES.get(name, name)) == WORD

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from logriver.columns import ALIASES, LEVELS, TABLE
-from logriver.query import attribute_sql, field_sql
-from logriver.query.field_conditions import kind_of
+from logriver.query import field_sql
 from logriver.query.suggest import Place, complete
 from logriver.query.text import column_name, field_name, value_text
 from logriver.query.tree import Everything
@@ -84,11 +83,7 @@ class Suggestions:
             f"SELECT {value.text} AS value FROM {TABLE} WHERE {wanted.sql}"
             f" ORDER BY timestamp DESC, _node DESC, _seq DESC LIMIT {_VALUE_ROWS}"
         )
-        each = (
-            f"arrayJoin({attribute_sql.values('value')})"
-            if kind_of(ALIASES.get(field, field)) == "attribute"
-            else "value"
-        )
+        each = field_sql.each_value(field, "value")
         sql = (
             f"SELECT {each} AS one, count() AS records FROM ({newest}) WHERE isNotNull(value)"
             f" GROUP BY one ORDER BY records DESC, one LIMIT {_VALUES}"

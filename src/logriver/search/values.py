@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from logriver.columns import ALIASES, TABLE
+from logriver.columns import TABLE
 from logriver.errors import BadQuery
-from logriver.query import attribute_sql, field_sql, parser
-from logriver.query.field_conditions import kind_of
+from logriver.query import field_sql, parser
 from logriver.search.cost import Cost
 from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, Times, where
@@ -57,14 +56,13 @@ class FieldValues:
         if value.kind == "time":
             raise BadQuery(f"the values of {question.field[:60]!r} are times", hint="a histogram counts times")
         key = field_sql.Value("key", value.kind, value.empty_is_none)
-        is_attribute = kind_of(ALIASES.get(question.field, question.field)) == "attribute"
         counted = (
             f"SELECT {key.text} AS key_text, records, sum(records) OVER () AS all_records "
             f"FROM (SELECT {value.sql} AS key, count() AS records FROM {TABLE} WHERE {wanted.sql} GROUP BY key "
             f"SETTINGS max_rows_to_group_by = {MAX_COUNTED}, group_by_overflow_mode = 'any') "
             f"WHERE isNotNull({key.nullable})"
         )
-        each = f"arrayJoin({attribute_sql.values('key_text')})" if is_attribute else "key_text"
+        each = field_sql.each_value(question.field, "key_text")
         sql = (
             f"SELECT {each} AS text, sum(records) AS found, count() OVER (), any(all_records) FROM ({counted}) "
             f"GROUP BY text ORDER BY found DESC, text LIMIT {wanted.bind(question.limit, 'UInt64')}"
