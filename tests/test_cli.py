@@ -138,6 +138,15 @@ def test_every_command_has_help(command: str) -> None:
     assert f"logriver {command}" in done.stdout
 
 
+@pytest.mark.parametrize("text", ["-level:info", '-"not found"', "-(a OR b)", "-timeout"])
+def test_a_text_like_options_is_told_where_to_stand(text: str) -> None:
+    done = logriver("search", text)
+    assert done.returncode == 2
+    assert f"behind --: logriver search -- '{text}'" in " ".join(done.stderr.replace("│", " ").split())
+    assert "no answer" in logriver("search", "--server", "http://127.0.0.1:1", "--", text).stderr
+    assert "behind" not in logriver("search", "-A5x").stderr
+
+
 def test_unknown_command_is_a_usage_error() -> None:
     done = logriver("sarch", "x")
     assert done.returncode == 2

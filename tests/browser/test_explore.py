@@ -440,6 +440,8 @@ def test_patterns_lead_to_their_lines(logs: RunningServer, open_page: Open) -> N
     rows = page.locator(".patterns li")
     expect(rows.first).to_be_visible()
     assert rows.count() <= 12
+    ask(page, "* | patterns | limit 2")
+    expect(rows).to_have_count(2)
     rows.first.locator(".pattern").click()
     expect(page.locator(".lines > .line").first).to_be_visible()
     assert "patterns" not in page.input_value("#query")

@@ -6,10 +6,13 @@ package works without the engine.
 
 import importlib
 import os
+import re
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typer.exceptions import TyperException
 
 from logriver import __version__
 
@@ -30,6 +33,24 @@ COMMANDS = {
 }
 
 
+# A search text may begin like an option: -level:info, -"not found", -(a OR b).
+_TEXT_WITH_MINUS = re.compile(r"-(?:[^\W\d]{2}|[\"`(*@])")
+
+
+class _Command(TyperCommand):
+    """A command that says how a text is given that looks like options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except TyperException as error:
+            text = next((argument for argument in given if _TEXT_WITH_MINUS.match(argument)), None)
+            if text is not None and "--" not in given:
+                error.message += f"\nA text that begins with a minus goes behind --: {ctx.command_path} -- '{text}'"
+            raise
+
+
 def main() -> None:
     """The entry point of `logriver` and of `python -m logriver`."""
     _command_line(sys.argv[1:])(prog_name="logriver")
@@ -43,7 +64,7 @@ def _command_line(arguments: list[str]) -> typer.Typer:
     wanted = list(COMMANDS) if "_LOGRIVER_COMPLETE" in os.environ else arguments[:1]
     for name, summary in COMMANDS.items():
         run = importlib.import_module(f"logriver.cli.{name.replace('-', '_')}").run if name in wanted else _only_listed
-        app.command(name, help=summary)(run)
+        app.command(name, help=summary, cls=_Command)(run)
     return app
 
 
