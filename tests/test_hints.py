@@ -108,6 +108,12 @@ def test_other_times_are_told(server: RunningServer, miss: Miss, mark: str) -> N
     assert len(server.search(q=answer["hint_query"])) == 1
 
 
+def test_blanks_in_a_condition_are_told_where_other_times_have_it(server: RunningServer, miss: Miss, mark: str) -> None:
+    answer = miss(f"{mark} level: info", **{"from": "2020-01-01"})
+    assert "without blanks; at other times, the newest at 2001-02-03T04:05:06Z: " in answer["hint"]
+    assert len(server.search(q=answer["hint_query"])) == 1
+
+
 def test_times_in_the_wrong_order_are_told(miss: Miss, mark: str) -> None:
     answer = miss(f"{mark} red", **{"from": "2020-01-02", "to": "2020-01-01"})
     assert answer["hint"].startswith("these times end before they begin; at others, the newest at 2001-02-03")

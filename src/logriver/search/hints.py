@@ -130,6 +130,9 @@ class Hints:
             yield guess
         for guess in _last_guesses(query, fields, texts, times):
             yield guess
+        conditions = spaced(given) if times != ANY_TIME else None
+        if conditions:
+            yield _Guess(f"{_WITHOUT_BLANKS}; at other times", parser.parse(conditions).where, any_time=True)
 
     async def _near_names(self, query: Query, fields: list[_Named], times: Times) -> AsyncIterator[_Guess]:
         """The same with names of fields that exist and are written nearly so."""
