@@ -270,7 +270,7 @@ def test_a_pipe_that_a_call_does_not_take_is_refused(running: RunningServer, cal
         ("(connect", 0, "the bracket is not closed"),
         ("connect OR", 10, "expected a word or a field at the end"),
         ("status:[1 TO", 12, "the range is not closed"),
-        ("a | stats cuont()", 10, "there is no function 'cuont'"),
+        ("a | stats cuont()", 10, "there is no function 'cuont', but 'count'"),
         ("a | limit 0", 10, "expected a whole number from 1 to 1000000, not '0'"),
     ],
 )

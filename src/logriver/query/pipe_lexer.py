@@ -1,5 +1,6 @@
 """Pipes to tokens. Here nothing is pasted: every sign has its meaning, and what has none is an error."""
 
+import difflib
 import re
 from collections.abc import Iterator
 
@@ -36,6 +37,12 @@ _NUMBER_HINT = (
     "spans are like 30s, 5m, 1h, 1d and 1w; a time stands in quotes, a name that begins with a digit in backticks"
 )
 _UNKNOWN = re.compile(r"\S[\w.]*")
+# What other languages call them.
+_FUNCTIONS_ELSEWHERE = {
+    "median": "p50",
+    **dict.fromkeys(("mean", "average"), "avg"),
+    **dict.fromkeys(("dc", "distinct", "distinct_count", "count_distinct", "count_uniq", "cardinality"), "uniq"),
+}
 
 
 class PipeLexer:
@@ -107,9 +114,7 @@ class PipeLexer:
         if word == "bin":
             return self._reader.token("_BIN", word, start)
         if word not in FUNCTIONS:
-            raise BadQuery(
-                f"there is no function {word[:30]!r}", position=start, hint=_one_of("functions", (*FUNCTIONS, "bin"))
-            )
+            raise _no_function(word[:30], start)
         return self._reader.token("FUNCTION", word, start)
 
     def _operator(self, sign: str, start: int) -> Token:
@@ -122,3 +127,9 @@ class PipeLexer:
 
 def _one_of(what: str, names: tuple[str, ...]) -> str:
     return f"{what} are {', '.join(names[:-1])} and {names[-1]}"
+
+
+def _no_function(name: str, position: int) -> BadQuery:
+    near = _FUNCTIONS_ELSEWHERE.get(name) or next(iter(difflib.get_close_matches(name, FUNCTIONS, n=1)), None)
+    reason = f"there is no function {name!r}" + (f", but {near!r}" if near else "")
+    return BadQuery(reason, position=position, hint=_one_of("functions", (*FUNCTIONS, "bin")))

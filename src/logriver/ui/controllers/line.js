@@ -2,7 +2,7 @@
 
 import { html, useMemo, useState } from "../helpers/html.js";
 import { valueText } from "../helpers/format.js";
-import { hasChosen, term } from "../helpers/language.js";
+import { hasChosen, term, withPipe } from "../helpers/language.js";
 import { MOST_FIELDS, fileName, flattened, idOf, lineOf, rawText, restOf, timeLength, valueOf, visible } from "../helpers/record.js";
 import { dayAndClock, parts } from "../helpers/times.js";
 import { useCall } from "../models/answer.js";
@@ -105,7 +105,7 @@ function Opened({ record, pattern, zone, add, place }) {
       message.length > OPEN_CHARACTERS && ` … ${message.length - OPEN_CHARACTERS} more characters`}</pre>`}
     <p class="actions">
       ${record._id && html`<button type="button" onClick=${() => setAround(!around)} aria-pressed=${around}>Lines around</button>`}
-      ${trace && html`<button type="button" onClick=${() => add(null, false, { q: term("trace_id", trace), from: "", to: "" })}>This trace</button>`}
+      ${trace && html`<button type="button" onClick=${() => add(null, false, { q: withPipe(term("trace_id", trace), "sort timestamp"), from: "", to: "" })}>This trace</button>`}
       <button type="button" onClick=${() => copy(JSON.stringify(record, null, 2), "JSON")}>Copy JSON</button>
       <button type="button" onClick=${() => copy(rawText(record), "text")}>Copy text</button>
       ${record._id && html`<a href=${link}>Link</a>
