@@ -1,20 +1,22 @@
 """Following that ended by an error and goes on; files beside those that are followed: whose they are."""
 
 import asyncio
+import contextlib
 import gzip
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from logriver.errors import Overloaded
-from logriver.follow import follower
+from logriver.follow import follower, settle
 from logriver.follow.follower import Follower
 from logriver.follow.generations import Generations
 from logriver.follow.growing_file import GrowingFile
 from logriver.follow.paths import FoundFile, Source, siblings
 from logriver.follow.settle import Settling
-from logriver.record import Held
+from logriver.record import Batch, Held, Receipt
 from logriver.settings import FollowSettings
 from tests.test_follow import Ledger, append, following, until
 
@@ -60,6 +62,48 @@ async def test_after_an_internal_error_all_files_are_followed_on(
     assert {status.error for status in follower.sources()} == {""}
     again.cancel()
     await asyncio.gather(again, return_exceptions=True)
+
+
+class SlowToMove(Ledger):
+    """Takes its time, unless told to `go`, to note that a copy has now what a file had; `moving` is set meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moving, self.go = asyncio.Event(), asyncio.Event()
+
+    async def put(self, batch: Batch) -> Receipt:
+        if batch.range and batch.range.place:
+            self.moving.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.go.wait(), 1.5)
+        return await super().put(batch)
+
+
+@pytest.mark.parametrize("more", [b"", b"three\n"], ids=["all held", "more in the copy"])
+async def test_what_a_copy_takes_over_is_no_gap_of_the_truncated_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: bytes
+) -> None:
+    path, sink, loop = tmp_path / "app.log", SlowToMove(), asyncio.get_running_loop()
+
+    def looked_for_once_more(beside: Path) -> list[FoundFile]:
+        if sink.moving.is_set():
+            # The worst moment to end in: a copy is being looked for.
+            loop.call_soon_threadsafe(sink.go.set)
+            time.sleep(0.3)
+        return siblings(beside)
+
+    monkeypatch.setattr(settle, "siblings", looked_for_once_more)
+    append(path, b"one\ntwo\n")
+    async with following(sink, path):
+        await until(lambda: sink.held_bytes() == 8)
+        (tmp_path / "app.log.1").write_bytes(path.read_bytes() + more)
+        os.truncate(path, 0)
+        await sink.moving.wait()
+        append(path, b"another life\n")
+        await until(lambda: len(sink.messages()) == 3 + bool(more))
+        await asyncio.sleep(1.2)
+    assert sorted(sink.messages()) == sorted(["one", "two", "another life", *more.decode().split()])
+    assert [gap for held in sink.ledger.values() for gap in held.gaps] == []
 
 
 @pytest.mark.parametrize("name", ["secrets.txt", "other.log.1", "app.log.bak", "app.log.1.gz"])

@@ -128,25 +128,22 @@ class Generations:
         """Whether its file was seen to get other content, as opposed to going away."""
         return held.over or held.generation.id in self._displaced
 
-    def claim(self, generation: Generation, path: Path, head: bytes) -> None:
-        """A file has it from now on."""
+    @contextmanager
+    def claiming(self, generation: Generation, path: Path, head: bytes) -> Iterator[None]:
+        """A file has it from now on; if the block raises, nobody does, as before.
+
+        In the block it is noted where the file is. Until then the place of a displaced one is still the old file's, and
+        that must not be asked again whether it has it.
+        """
         self.release(generation)
         self._claims[generation.id] = Claim(path, head, next(self._numbers))
         self._claimed_heads.add(generation.id, head)
-        self._displaced.pop(generation.id, None)
-
-    @contextmanager
-    def claiming(self, generation: Generation, path: Path, head: bytes) -> Iterator[None]:
-        """A file has it from now on; if the block raises, nobody does, as before."""
-        displaced = generation.id in self._displaced
-        self.claim(generation, path, head)
         try:
             yield
         except BaseException:
             self.release(generation)
-            if displaced:
-                self._displaced[generation.id] = None
             raise
+        self._displaced.pop(generation.id, None)
 
     def moved(self, generation: Generation, path: Path) -> None:
         """The path of its file is another now."""
