@@ -79,31 +79,60 @@ class SlowToMove(Ledger):
         return await super().put(batch)
 
 
-@pytest.mark.parametrize("more", [b"", b"three\n"], ids=["all held", "more in the copy"])
-async def test_what_a_copy_takes_over_is_no_gap_of_the_truncated_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: bytes
-) -> None:
-    path, sink, loop = tmp_path / "app.log", SlowToMove(), asyncio.get_running_loop()
+@pytest.fixture
+async def moving(monkeypatch: pytest.MonkeyPatch) -> SlowToMove:
+    """A slow ledger that is done in the worst moment: while a copy is being looked for once more."""
+    sink, loop = SlowToMove(), asyncio.get_running_loop()
 
     def looked_for_once_more(beside: Path) -> list[FoundFile]:
         if sink.moving.is_set():
-            # The worst moment to end in: a copy is being looked for.
             loop.call_soon_threadsafe(sink.go.set)
             time.sleep(0.3)
         return siblings(beside)
 
     monkeypatch.setattr(settle, "siblings", looked_for_once_more)
+    return sink
+
+
+@pytest.mark.parametrize("more", [b"", b"three\n"], ids=["all held", "more in the copy"])
+async def test_what_a_copy_takes_over_is_no_gap_of_the_truncated_file(
+    tmp_path: Path, moving: SlowToMove, more: bytes
+) -> None:
+    path = tmp_path / "app.log"
     append(path, b"one\ntwo\n")
-    async with following(sink, path):
-        await until(lambda: sink.held_bytes() == 8)
+    async with following(moving, path):
+        await until(lambda: moving.held_bytes() == 8)
         (tmp_path / "app.log.1").write_bytes(path.read_bytes() + more)
         os.truncate(path, 0)
-        await sink.moving.wait()
+        await moving.moving.wait()
         append(path, b"another life\n")
-        await until(lambda: len(sink.messages()) == 3 + bool(more))
+        await until(lambda: len(moving.messages()) == 3 + bool(more))
         await asyncio.sleep(1.2)
-    assert sorted(sink.messages()) == sorted(["one", "two", "another life", *more.decode().split()])
-    assert [gap for held in sink.ledger.values() for gap in held.gaps] == []
+    assert sorted(moving.messages()) == sorted(["one", "two", "another life", *more.decode().split()])
+    assert [gap for held in moving.ledger.values() for gap in held.gaps] == []
+
+
+async def test_what_a_copy_takes_over_is_no_gap_where_the_inode_is_used_again(
+    tmp_path: Path, moving: SlowToMove
+) -> None:
+    path, unseen = tmp_path / "app.log", tmp_path / "elsewhere" / "app.log"
+    unseen.parent.mkdir()
+    moving.go.set()
+    append(path, b"one\ntwo\n")
+    async with following(moving, path):
+        await until(lambda: moving.held_bytes() == 8)
+    moving.go.clear()
+    (tmp_path / "app.log.1").write_bytes(path.read_bytes())
+    path.rename(unseen)
+    async with following(moving, path) as follower:
+        await moving.moving.wait()
+        unseen.write_bytes(b"another life\n")
+        unseen.rename(path)
+        await until(lambda: len(moving.messages()) == 3)
+        assert place(path) in follower.places()
+        await asyncio.sleep(1.2)
+    assert moving.messages() == ["one", "two", "another life"]
+    assert [(held.over, held.gaps) for held in moving.ledger.values()] == [(False, ())] * 2
 
 
 @pytest.mark.parametrize("name", ["secrets.txt", "other.log.1", "app.log.bak", "app.log.1.gz"])

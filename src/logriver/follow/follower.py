@@ -5,6 +5,7 @@ A file is known by device and inode and read once, whatever paths lead to it; it
 
 import asyncio
 import logging
+from collections.abc import Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import chain
@@ -285,13 +286,13 @@ class Follower:
             while self._lost:
                 await self._settling.unopened(*self._lost[0])
                 del self._lost[0]
-            for held in filter(self._is_ours, self._generations.unsettled()):
+            for held in self._unchanged(filter(self._is_ours, self._generations.unsettled())):
                 await self._settling.truncated(held)
             beside: dict[Path, list[FoundFile]] = {}
             for path in {file.path for file in found.values()} | {Path(held.path) for held in self._generations.all()}:
                 if path.parent not in beside:
                     beside[path.parent] = await asyncio.to_thread(siblings, path)
-            for held in [held for held in self._generations.all() if self._is_missing(held, found)]:
+            for held in self._unchanged([held for held in self._generations.all() if self._is_missing(held, found)]):
                 await self._settling.missing(held, {file.place: file for file in beside[Path(held.path).parent]})
             archives = [file for file in chain.from_iterable(beside.values()) if file.is_archive]
             seen = [(file, self._generations.at(file.place)) for file in archives]
@@ -314,6 +315,12 @@ class Follower:
     def _is_ours(self, held: Held) -> bool:
         """Whether it is for us to find out what became of it."""
         return self._generations.displaced(held) or self._means(Path(held.path))
+
+    def _unchanged(self, several: Iterable[Held]) -> Iterator[Held]:
+        """Those that nobody has taken over or settled, when their turn comes: each may take long."""
+        for held in several:
+            if self._generations.get(held.generation.id) is held and not self._generations.claimed(held):
+                yield held
 
     def _is_missing(self, held: Held, found: dict[Place, FoundFile]) -> bool:
         gone = held.over or held.gone_ns or self._generations.displaced(held)

@@ -21,9 +21,10 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who has a generation: the file's path now, and its first bytes. `number` grows from claim to claim."""
+    """Who has a generation: the file's path now, its place, and its first bytes. `number` grows from claim to claim."""
 
     path: Path
+    place: Place
     head: bytes
     number: int
 
@@ -117,26 +118,28 @@ class Generations:
     def _contenders(self, place: Place) -> list[Held]:
         """Those that may be what is in a place, the last changed last."""
         here = (self._held[key] for key in self._by_place.get(place, ()))
-        return [held for held in here if not self.displaced(held)]
+        return [held for held in here if not (self.displaced(held) or self._taken_over(held))]
+
+    def _taken_over(self, held: Held) -> bool:
+        """Whether a file in another place has it, a copy: that is known before it is noted in the ledger."""
+        claim = self._claims.get(held.generation.id)
+        return claim is not None and claim.place != held.place
 
     def displace(self, held: Held) -> None:
-        """The file in its place has other content."""
-        self.release(held.generation)
-        self._displaced[held.generation.id] = None
+        """The file in its place has other content. A copy that has it by now keeps it."""
+        if not self._taken_over(held):
+            self.release(held.generation)
+            self._displaced[held.generation.id] = None
 
     def displaced(self, held: Held) -> bool:
         """Whether its file was seen to get other content, as opposed to going away."""
         return held.over or held.generation.id in self._displaced
 
     @contextmanager
-    def claiming(self, generation: Generation, path: Path, head: bytes) -> Iterator[None]:
-        """A file has it from now on; if the block raises, nobody does, as before.
-
-        In the block it is noted where the file is. Until then the place of a displaced one is still the old file's, and
-        that must not be asked again whether it has it.
-        """
+    def claiming(self, generation: Generation, path: Path, place: Place, head: bytes) -> Iterator[None]:
+        """A file has it from now on; if the block raises, nobody does, as before. In it is noted where the file is."""
         self.release(generation)
-        self._claims[generation.id] = Claim(path, head, next(self._numbers))
+        self._claims[generation.id] = Claim(path, place, head, next(self._numbers))
         self._claimed_heads.add(generation.id, head)
         try:
             yield

@@ -186,12 +186,13 @@ class FileReader:
     async def _begin_anew(self) -> None:
         """The content of the file is another: what was not read of the old one is settled, then all begins again."""
         held = self._generations.get(self.generation.id) if self.generation else None
-        if held:
+        if held and held.place == self.place:
             # A size from which it shrank was the old content's; one that it has now may be the new one's.
             shrank = self._file is not None and self._file.stat().st_size < self._size
             await self._settings.truncated(held, self._size if shrank else held.end)
-        elif self.generation:
+        elif self.generation and not held:
             self._generations.release(self.generation)
+        # What is held and elsewhere was taken over by a copy before this could be settled.
         self.generation, self._old_bytes, self._size = None, 0, 0
         self.format.forget()
         self._move_to(Mark())
@@ -252,7 +253,7 @@ class FileReader:
         if origin.takes_over:
             return await self._resume(file, origin.takes_over)
         generation = self._generations.born(self.place, head)
-        with self._generations.claiming(generation, self.where, head):
+        with self._generations.claiming(generation, self.where, self.place, head):
             if self._old_bytes or origin.copied_bytes:
                 old = await asyncio.to_thread(file.old_lines, self._old_bytes or origin.copied_bytes)
                 reason = "a copy of what is held elsewhere" if origin.copied_bytes else "there before it was followed"
@@ -263,7 +264,7 @@ class FileReader:
     async def _resume(self, file: GrowingFile, held: Held) -> Generation:
         """Go on with a generation that is known, here or in a file of which this is a copy."""
         generation, is_moved = held.generation, held.place != self.place
-        with self._generations.claiming(generation, self.where, file.head(HEAD_BYTES)):
+        with self._generations.claiming(generation, self.where, self.place, file.head(HEAD_BYTES)):
             if held.gone_ns or is_moved:
                 await self._generations.put_state(held, place=self.place if is_moved else None)
         self.path = held.path
