@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -142,9 +143,11 @@ def test_every_command_has_help(command: str) -> None:
 def test_a_text_like_options_is_told_where_to_stand(text: str) -> None:
     done = logriver("search", text)
     assert done.returncode == 2
-    assert f"behind --: logriver search -- '{text}'" in " ".join(done.stderr.replace("│", " ").split())
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert f"behind --: logriver search -- {shlex.quote(text)}" in said
     assert "no answer" in logriver("search", "--server", "http://127.0.0.1:1", "--", text).stderr
-    assert "behind" not in logriver("search", "-A5x").stderr
+    for others in (["-A5x"], ["-rf", "--nope"], ["-nall", "a", "b"], ["--token", "-zSecret", "-z"]):
+        assert "behind" not in logriver("search", *others).stderr
 
 
 def test_unknown_command_is_a_usage_error() -> None:

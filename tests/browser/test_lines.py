@@ -31,14 +31,14 @@ def test_of_the_lines_around_only_the_line_itself_stands_out(logs: RunningServer
 def test_a_trace_is_read_from_its_beginning(logs: RunningServer, open_page: Open) -> None:
     run, trace = uuid.uuid4().hex, uuid.uuid4().hex
     begin = time.time() - OLD_SECONDS
-    steps = [{"message": f"step {step}", "trace_id": trace, "timestamp": begin - 100 * step} for step in (3, 1, 2)]
-    send(logs, [*steps, {"message": "step 0", "run": run, "trace_id": trace, "timestamp": begin}])
+    later = [{"message": f"step {step}", "trace_id": trace, "timestamp": begin + step // 2} for step in (4, 2, 3)]
+    send(logs, [{"message": "step 1", "run": run, "trace_id": trace, "timestamp": begin}, *later])
     page = open_page(f"{logs.url}/?q=run:{run}")
     page.locator(".line .cells").first.click()
     page.get_by_role("button", name="This trace").click()
     expect(page.locator("#query")).to_have_value(f"trace_id:{trace} | sort timestamp")
     messages = page.locator(".lines > .line .message")
-    expect(messages).to_have_text([f"step {step}" for step in (3, 2, 1, 0)])
+    expect(messages).to_have_text([f"step {step}" for step in (1, 2, 3, 4)])
 
 
 def test_names_and_values_of_a_record_keep_their_width(logs: RunningServer, open_page: Open) -> None:

@@ -6,8 +6,9 @@ package works without the engine.
 
 import importlib
 import os
-import re
+import shlex
 import sys
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -31,24 +32,31 @@ COMMANDS = {
     "dead-letters": "What a server took and could not store: show it, try again.",
     "demo": "Show the whole flow on this machine, with a generator and fresh data.",
 }
+_WITH_SEARCH_TEXT = ("search", "tail")
 
 
-# A search text may begin like an option: -level:info, -"not found", -(a OR b).
-_TEXT_WITH_MINUS = re.compile(r"-(?:[^\W\d]{2}|[\"`(*@])")
-
-
-class _Command(TyperCommand):
-    """A command that says how a text is given that looks like options."""
+class _Searching(TyperCommand):
+    """A command whose search text may look like options; if so it says where that stands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given = list(args)
         try:
             return super().parse_args(ctx, args)
         except TyperException as error:
-            text = next((argument for argument in given if _TEXT_WITH_MINUS.match(argument)), None)
-            if text is not None and "--" not in given:
-                error.message += f"\nA text that begins with a minus goes behind --: {ctx.command_path} -- '{text}'"
+            text = _like_options(given, getattr(error, "option_name", ""))
+            if text:
+                command = f"{ctx.command_path} -- {shlex.quote(text)}"
+                error.message += f"\nA text that begins with a minus goes behind --: {command}"
             raise
+
+
+def _like_options(given: list[str], unknown: str) -> str:
+    """The argument that begins with the unknown short option and goes on; empty if there is none."""
+    if unknown[:2] in ("", "--"):
+        return ""
+    # What stands behind a long option is its value, which may be a secret.
+    texts = (text for before, text in pairwise(["", *given]) if not before.startswith("--"))
+    return next((text for text in texts if text.startswith(unknown) and text != unknown), "")
 
 
 def main() -> None:
@@ -64,7 +72,7 @@ def _command_line(arguments: list[str]) -> typer.Typer:
     wanted = list(COMMANDS) if "_LOGRIVER_COMPLETE" in os.environ else arguments[:1]
     for name, summary in COMMANDS.items():
         run = importlib.import_module(f"logriver.cli.{name.replace('-', '_')}").run if name in wanted else _only_listed
-        app.command(name, help=summary, cls=_Command)(run)
+        app.command(name, help=summary, cls=_Searching if name in _WITH_SEARCH_TEXT else None)(run)
     return app
 
 

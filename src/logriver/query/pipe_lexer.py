@@ -37,6 +37,7 @@ _NUMBER_HINT = (
     "spans are like 30s, 5m, 1h, 1d and 1w; a time stands in quotes, a name that begins with a digit in backticks"
 )
 _UNKNOWN = re.compile(r"\S[\w.]*")
+_LIKENESS = 0.75
 # What other languages call them.
 _FUNCTIONS_ELSEWHERE = {
     "median": "p50",
@@ -130,6 +131,13 @@ def _one_of(what: str, names: tuple[str, ...]) -> str:
 
 
 def _no_function(name: str, position: int) -> BadQuery:
-    near = _FUNCTIONS_ELSEWHERE.get(name) or next(iter(difflib.get_close_matches(name, FUNCTIONS, n=1)), None)
+    near = _FUNCTIONS_ELSEWHERE.get(name) or _mistyped(name)
     reason = f"there is no function {name!r}" + (f", but {near!r}" if near else "")
     return BadQuery(reason, position=position, hint=_one_of("functions", (*FUNCTIONS, "bin")))
+
+
+def _mistyped(name: str) -> str | None:
+    """The function that is meant; of a percentile that is none, nobody can tell."""
+    if any(sign.isdigit() for sign in name):
+        return None
+    return next(iter(difflib.get_close_matches(name, FUNCTIONS, n=1, cutoff=_LIKENESS)), None)

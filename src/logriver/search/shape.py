@@ -52,10 +52,13 @@ def order_by(shape: Shape, order: str, made: Condition) -> str:
     """SQL of the order of rows: by the shape's fields, records without them last, and by time where those are equal.
 
     Of a field without a column numbers are sorted as numbers, before texts; levels are by severity, before others.
+    Sorted by time, records of equal times are as they arrived, or the other way round with the times.
     """
     keys = []
     for name, falls in shape.sort:
         field = value(name, made)
+        if field.sql == "timestamp":
+            order = _DIRECTIONS[falls]
         is_attribute = field.kind == "text" and not field.empty_is_none
         if field.is_level:
             expressions = [field.severity, field.nullable]
