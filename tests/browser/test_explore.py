@@ -370,7 +370,7 @@ def test_an_export_says_how_much_of_it_is_done(logs: RunningServer, open_page: O
 
 
 def test_statistics_are_a_table_and_a_chart(logs: RunningServer, open_page: Open) -> None:
-    page = open_page(f"{logs.url}/?q=" + "service:* | stats count() as n, p99(latency_ms) as slow by service")
+    page = open_page(f"{logs.url}/?q=" + "resourceId:* | stats count() as n, p99(latency_ms) as slow by service")
     expect(page.locator(".figures tbody tr")).to_have_count(3)
     expect(page.locator(".figures")).to_contain_text("1,000")
     expect(page.locator(".bars .bar-row")).to_have_count(3)
@@ -436,11 +436,11 @@ def test_no_two_lines_of_a_chart_look_the_same(logs: RunningServer, open_page: O
 
 
 def test_patterns_lead_to_their_lines(logs: RunningServer, open_page: Open) -> None:
-    page = open_page(f"{logs.url}/?q=" + "* | patterns")
+    page = open_page(f"{logs.url}/?q=" + "resourceId:* | patterns")
     rows = page.locator(".patterns li")
     expect(rows.first).to_be_visible()
     assert rows.count() <= 12
-    ask(page, "* | patterns | limit 2")
+    ask(page, "resourceId:* | patterns | limit 2")
     expect(rows).to_have_count(2)
     rows.first.locator(".pattern").click()
     expect(page.locator(".lines > .line").first).to_be_visible()

@@ -35,6 +35,7 @@ def test_a_trace_is_read_from_its_beginning(logs: RunningServer, open_page: Open
     send(logs, [{"message": "step 1", "run": run, "trace_id": trace, "timestamp": begin}, *later])
     page = open_page(f"{logs.url}/?q=run:{run}")
     page.locator(".line .cells").first.click()
+    expect(page.locator(".facts")).to_contain_text(re.compile(r"^1 line(?!s)"))
     page.get_by_role("button", name="This trace").click()
     expect(page.locator("#query")).to_have_value(f"trace_id:{trace} | sort timestamp")
     messages = page.locator(".lines > .line .message")

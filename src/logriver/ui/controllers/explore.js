@@ -120,8 +120,9 @@ export function Explore({ place, go, zone, theme }) {
 
 // How many lines there are, and how many of them the text asks for.
 function Found({ lines, limit }) {
-  if (limit === null || limit >= lines) return html`<strong>${count(lines)}</strong> lines`;
-  return html`<strong>${count(limit)}</strong> of ${count(lines)} lines`;
+  const shown = limit !== null && limit < lines && html`<strong>${count(limit)}</strong> of `;
+  const all = shown ? count(lines) : html`<strong>${count(lines)}</strong>`;
+  return html`${shown}${all} ${lines === 1 ? "line" : "lines"}`;
 }
 
 // How long it goes on already, once that can be counted.
