@@ -7,11 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from logriver.queue.record_header import Letter, RecordHeader
+from logriver.queue.segment_header import FILE_HEADER_BYTES, NO_END
 from logriver.queue.wal_segment import (
-    FILE_HEADER_BYTES,
-    NO_END,
-    Letter,
-    RecordHeader,
     SegmentWriter,
     Span,
     encode_record,

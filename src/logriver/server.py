@@ -50,6 +50,7 @@ from logriver.store.directory import DataDirectory, open_directory
 from logriver.store.disk import Disk, directory_bytes, free_bytes, plan
 from logriver.store.embedded import Embedded
 from logriver.store.memory import engine_memory_bytes
+from logriver.store.migrations.convert import convert
 from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
@@ -81,6 +82,7 @@ def run(settings: Settings) -> None:
     cors_origins = checked_origins(settings.cors_origin)
     directory = open_directory(settings.data)
     try:
+        convert(directory.path)
         sockets = listeners(settings.listen)
         token, made_now = settings.token.get_secret_value(), False
         if not token:
@@ -118,6 +120,7 @@ class _Server:
             sizes.segment_bytes,
             sizes.backlog_bytes,
             self._disk.check,
+            lambda first_seq, last_seq: _stored_in(self._store, node, first_seq, last_seq),
         )
         self._retention = Retention(self._store, self._state, self._disk, settings.retention_seconds)
         self._writer = Writer(
@@ -128,7 +131,7 @@ class _Server:
             block_records=settings.block_records,
             block_bytes=settings.block_bytes,
             block_seconds=settings.block_seconds,
-            removed_slice=self._state.mark("removing_slice"),
+            removed_slice=self._state.number("removing_partition"),
         )
         self._follower = Follower(self._queue, settings)
         self._agents = Agents()
@@ -347,3 +350,9 @@ def _prepare_process() -> None:
 def _stored_seq(store: Embedded, node: str) -> int:
     """The highest number in the store."""
     return int(str(store.query(f"SELECT max(_seq) FROM {TABLE} WHERE _node = '{node}'").rows[0][0]))
+
+
+def _stored_in(store: Embedded, node: str, first_seq: int, last_seq: int) -> int:
+    """How many of these numbers are in the store."""
+    numbers = f"_node = '{node}' AND _seq BETWEEN {first_seq} AND {last_seq}"
+    return int(str(store.query(f"SELECT count(DISTINCT _seq) FROM {TABLE} WHERE {numbers}").rows[0][0]))

@@ -4,7 +4,6 @@ Writers take runs in order and finish them out of order. The mark is the highest
 done; whoever waits for a number to be searchable waits for the mark. For any thread.
 """
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,7 +12,10 @@ from dataclasses import dataclass
 
 from logriver import clock, metrics
 from logriver.queue.base import DeadLetter, Piece, Run
-from logriver.queue.wal_segment import Letter, RecordHeader, Span, records
+from logriver.queue.file_read import read_range
+from logriver.queue.record_header import Letter, RecordHeader
+from logriver.queue.row_formats import DECODERS
+from logriver.queue.wal_segment import Span, records
 
 _JOIN_BYTES = 1_000_000
 # Where less than this share of a block comes in this share of the time, blocks are so far apart. Where more comes,
@@ -199,41 +201,20 @@ def _read(spans: list[Span], doubtful: int) -> Run:
 
 def _read_log(span: Span, run: Run, pieces: _Pieces) -> None:
     expected = span.first_seq
+    complete = DECODERS[span.formats.rows]
     for header, body, letters in _unfinished(span):
         if header.first_seq > expected:
-            run.damaged.append((expected, header.first_seq - 1))
+            run.damaged.append((span.path.name, expected, header.first_seq - 1))
         if header.rows:
-            pieces.add(header.first_seq, header.rows, [complete_rows(header, body)])
+            pieces.add(header.first_seq, header.rows, [complete(body, header.source, header.received_ns)])
         for number, letter in enumerate(letters, header.first_seq + header.rows):
             run.letters.append(DeadLetter(number, letter.reason, letter.raw, header.source, header.received_ns))
         expected = header.last_seq + 1
     if expected <= span.last_seq:
-        run.damaged.append((expected, span.last_seq))
+        run.damaged.append((span.path.name, expected, span.last_seq))
 
 
 def _unfinished(span: Span) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:
     """The records of a span but for those before its first number, which were done before this start."""
-    return (record for record in records(_read_bytes(span)) if record[0].last_seq >= span.first_seq)
-
-
-def complete_rows(header: RecordHeader, rows: bytes) -> bytes:
-    """Rows with what the header says of all of them (`columns.py`: `_source`, `_received`)."""
-    return rows.replace(b"\n", row_end(header.source, header.received_ns))
-
-
-def row_end(source: str, received_ns: int) -> bytes:
-    """The end of each row of a batch."""
-    escaped = source.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-    return f"\t{escaped}\t{received_ns}\n".encode()
-
-
-def _read_bytes(span: Span) -> bytes:
-    file = os.open(span.path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        pieces, at = [], span.start
-        while at < span.end and (piece := os.pread(file, span.end - at, at)):
-            pieces.append(piece)
-            at += len(piece)
-        return b"".join(pieces)
-    finally:
-        os.close(file)
+    data = read_range(span.path, span.start, span.end)
+    return (record for record in records(data, span.formats) if record[0].last_seq >= span.first_seq)

@@ -16,23 +16,19 @@ from pathlib import Path
 
 from logriver import clock, metrics
 from logriver.errors import KeyReused, LogriverError, Overloaded, Unavailable
-from logriver.queue.backlog import Backlog, row_end
+from logriver.queue.backlog import Backlog
 from logriver.queue.base import DeadLetter, Run
+from logriver.queue.damage import Damage, Damages
 from logriver.queue.dead_letters import DeadLetters
 from logriver.queue.ledger import Ledger
-from logriver.queue.recovery import recover, segment_path
+from logriver.queue.record_header import Letter, RecordHeader, position_forms
+from logriver.queue.recovery import StoredIn, recover
+from logriver.queue.row_formats import row_end
+from logriver.queue.segment_files import segment_path
+from logriver.queue.segment_header import FILE_HEADER_BYTES, NO_END
 from logriver.queue.state import KEY_LIFE_NS, Hole, KnownKey, Snapshot, State
-from logriver.queue.wal_segment import (
-    FILE_HEADER_BYTES,
-    NO_END,
-    Letter,
-    RecordHeader,
-    SegmentWriter,
-    Span,
-    encode_apart,
-    encode_record,
-)
-from logriver.record import MAX_SEQ, Batch, Held, Receipt
+from logriver.queue.wal_segment import SegmentWriter, Span, encode_apart, encode_record
+from logriver.record import MAX_SEQ, Batch, Held, Known, Receipt
 
 _SPAN_BYTES = 8_000_000
 _SNAPSHOT_SECONDS = 5.0
@@ -75,8 +71,9 @@ class Wal:
         segment_bytes: int,
         max_backlog_bytes: int,
         check_disk: Callable[[], None] = lambda: None,
+        stored_in: StoredIn = lambda first_seq, last_seq: 0,
     ) -> None:
-        """Recover what is in `directory`. Raises `OSError`.
+        """Recover what is in `directory`. Raises as `recover` does.
 
         `check_disk` is asked before each batch and raises `Overloaded` or `Unavailable` while there is no room.
         """
@@ -86,11 +83,14 @@ class Wal:
         self._state = state
         self._segment_bytes, self._max_backlog_bytes = segment_bytes, max_backlog_bytes
         self._check_disk = check_disk
-        found = recover(directory, state, stored_seq)
-        self.problems = found.problems
+        found = recover(directory, state, stored_seq, stored_in)
+        self._problems = found.problems
+        self.damage = Damages(state, directory)
+        self.damage.found(found.damages)
         self.backlog = Backlog(found.mark, found.last_seq)
         self.letters = DeadLetters(state)
-        self._ledger = Ledger(state.ledger())
+        known = state.known()
+        self._ledger = Ledger(known.files, known.streams)
         self._keys: dict[bytes, KnownKey] = {}
         self._keys_being_saved: dict[bytes, KnownKey] = {}
         self._holes: list[Hole] = []
@@ -127,6 +127,11 @@ class Wal:
         """Numbers that are durable and not yet below the mark."""
         return max(0, self._durable_seq - self.backlog.mark)
 
+    @property
+    def problems(self) -> list[str]:
+        """What people should know of the log."""
+        return [*self._problems, *self.damage.problems]
+
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to write. Answers are given on `loop`."""
         self._loop = loop
@@ -148,7 +153,7 @@ class Wal:
             refused.set_exception(error)
             return refused
 
-    async def known(self, follower: str) -> list[Held]:
+    async def known(self, follower: str) -> Known:
         """See `Sink.known`."""
         with self._lock:
             return self._ledger.known(follower)
@@ -201,8 +206,8 @@ class Wal:
         answer: asyncio.Future[Receipt] = loop.create_future()
         with self._lock:
             self._check_room()
-            if batch.range is not None:
-                self._ledger.begin(batch.range)
+            if (position := batch.position) is not None:
+                self._ledger.begin(position)
             entry = self._entry(batch, answer)
             self._pending_bytes += entry.size
         self._gathered.append(entry)
@@ -237,6 +242,7 @@ class Wal:
         if not self._gathered:
             # One time for what comes in one turn of the event loop, never earlier than the one before.
             self._last_received_ns = max(self._last_received_ns, clock.now_ns())
+        covered_range, covered_stream = position_forms(batch.position)
         header = RecordHeader(
             self._next_seq,
             decoded.count,
@@ -247,8 +253,9 @@ class Wal:
             batch.key.scope if batch.key else b"",
             batch.key.content if batch.key else b"",
             batch.rejected,
-            batch.range,
+            covered_range,
             batch.replays,
+            covered_stream,
         )
         self._next_seq = header.last_seq + 1
         if batch.apart:
@@ -301,6 +308,13 @@ class Wal:
     def _open_segment(self, first_seq: int) -> SegmentWriter:
         path = segment_path(self._directory, self._next_number)
         segment = SegmentWriter(path, self._node, self._next_number, first_seq, self._previous_end)
+        try:
+            # Before anything in it is answered for, so that it is missed wherever it goes.
+            self._state.begin_segment(self._next_number, first_seq)
+        except sqlite3.Error as error:
+            segment.abandon()
+            path.unlink(missing_ok=True)
+            raise OSError(f"the queue's file cannot be written: {error}") from error
         self._segment = segment
         self._next_number += 1
         self._previous_end = NO_END
@@ -337,8 +351,8 @@ class Wal:
             if segment is not None:
                 self._finished.append((segment.path, segment.last_seq))
             for entry in entries:
-                if entry.header.range is not None:
-                    self._ledger.failed(entry.header.range)
+                if (position := entry.batch.position) is not None:
+                    self._ledger.failed(position)
             if last_seq >= first_seq:
                 self._record_hole(Hole(first_seq, last_seq, reason))
                 self._durable_seq = max(self._durable_seq, last_seq)
@@ -353,8 +367,8 @@ class Wal:
         if header.key_scope:
             known = KnownKey(header.key_content, header.rows, header.rejected, header.received_ns)
             self._keys[header.key_scope] = known
-        if header.range is not None:
-            self._ledger.apply(header.range, header.received_ns)
+        if (position := header.position) is not None:
+            self._ledger.apply(position, header.received_ns)
         if header.replays is not None:
             self.letters.replayed(header.replays)
 
@@ -367,13 +381,10 @@ class Wal:
     def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
         """See `Queue.take`."""
         run = self._take(max_records, max_bytes, linger_seconds)
-        for first_seq, last_seq in run.damaged if run else ():
-            reason = "damaged in the log"
-            log.error(reason, extra={"fields": {"first_seq": first_seq, "last_seq": last_seq}})
-            metrics.damaged_records.inc(last_seq - first_seq + 1)
-            self.problems.append(f"{last_seq - first_seq + 1} records were damaged in the log and are lost")
+        for damage in map(_damage, run.damaged if run else ()):
+            self.damage.found([damage])
             with self._lock:
-                self._holes.append(Hole(first_seq, last_seq, reason))
+                self._holes.append(Hole(damage.first_seq, damage.last_seq, "damaged in the log"))
         return run
 
     def _take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
@@ -415,22 +426,33 @@ class Wal:
         with self._lock:
             self._keys_being_saved, self._keys = self._keys, {}
             holes, self._holes = self._holes, []
-            forgotten = self._ledger.forget(clock.now_ns())
+            changes = self._ledger.changes(clock.now_ns())
             replays = self.letters.replays()
-            held = self._ledger.changed()
-            snapshot = Snapshot(self.mark, self._next_seq - 1, self._keys_being_saved, held, holes, forgotten, replays)
+            snapshot = Snapshot(
+                self.mark,
+                self._next_seq - 1,
+                self._keys_being_saved,
+                changes.files,
+                holes,
+                changes.forgotten,
+                replays,
+                changes.streams,
+                changes.forgotten_streams,
+                self._durable_seq,
+            )
             covered = [entry for entry in self._finished if entry[1] <= snapshot.mark]
+            snapshot.segments_removed = max((int(path.stem) for path, _ in covered), default=0)
         try:
             self._state.save(snapshot, clock.now_ns())
             for path, _ in covered:
-                path.unlink(missing_ok=True)
+                self.damage.let_go(path)
         except (sqlite3.Error, OSError) as error:
             # The segments stay, so nothing is lost; the next snapshot takes it along.
             log.error("snapshot failed, trying again", extra={"fields": {"error": str(error)}})
             with self._lock:
                 self._keys = self._keys_being_saved | self._keys
                 self._holes = holes + self._holes
-                self._ledger.not_saved(held, forgotten)
+                self._ledger.not_saved(changes)
             return False
         self.letters.saved(replays, snapshot.mark)
         with self._lock:
@@ -458,6 +480,13 @@ class Wal:
         elif segment is not None:
             self._finished.append((segment.path, segment.last_seq))
         self._snapshot()
+
+
+def _damage(lost: tuple[str, int, int]) -> Damage:
+    """What the writer met: records that were there at start, or not looked at then, and cannot be read."""
+    name, first_seq, last_seq = lost
+    what = "records that cannot be read any more"
+    return Damage(name, f"{name}:seq:{first_seq}", what, first_seq, last_seq, last_seq - first_seq + 1)
 
 
 def _spans(segment: SegmentWriter, entries: list[_Entry]) -> list[Span]:

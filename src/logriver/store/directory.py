@@ -1,6 +1,6 @@
 """The data directory: one process at a time, one data format, one short name for the node.
 
-FORMAT      the version of the data format; a newer one is refused and nothing is touched
+FORMAT      the version of the data format (`migrations/`); a newer one is refused and nothing is touched
 LOCK        held (flock) as long as the process lives
 TOKEN       what opens the doors, readable by the owner alone (`auth/token.py`)
 NODE        the node's short random name, made at the first start
@@ -18,8 +18,7 @@ import secrets
 from pathlib import Path
 
 from logriver.errors import DataDirectoryError
-
-DATA_FORMAT = 1
+from logriver.store.migrations import FORMAT
 
 
 class DataDirectory:
@@ -58,7 +57,7 @@ def _open(path: Path) -> DataDirectory:
             f"data directory '{path}' is in use by another logriver",
             hint="stop that one, or give this one another --data",
         ) from None
-    _write_once(path / "FORMAT", f"{DATA_FORMAT}\n")
+    _write_once(path / "FORMAT", f"{1 if (path / 'state.db').exists() else FORMAT}\n")
     node = _write_once(path / "NODE", f"{secrets.token_hex(3)}\n")
     return DataDirectory(path, lock, node.strip())
 
@@ -70,9 +69,9 @@ def _check_format(path: Path) -> None:
     text = file.read_text().strip()
     if not text.isdigit():
         raise DataDirectoryError(f"data directory '{path}': FORMAT says {text[:40]!r}, which is no version")
-    if int(text) > DATA_FORMAT:
+    if int(text) > FORMAT:
         raise DataDirectoryError(
-            f"data directory '{path}' has data format {text}, this version reads up to {DATA_FORMAT}",
+            f"data directory '{path}' has data format {text}, this version reads up to {FORMAT}",
             hint="use the newer version of logriver; nothing was changed",
         )
 
