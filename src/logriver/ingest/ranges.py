@@ -23,6 +23,7 @@ from logriver.record import Batch, Sink
 
 _accepted = metrics.accepted.labels(way="agent")
 _rejected = metrics.rejected.labels(way="agent")
+_MAX_DIGITS = 10
 log = logging.getLogger(__name__)
 
 
@@ -53,11 +54,16 @@ class Ranges:
             await send_answer(send, *refusal(LogriverError("something went wrong in the server")))
 
     async def _ledger(self, scope: Scope) -> bytes:
-        names = parse_qs(scope["query_string"].decode("latin-1")).get("follower", [])
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        names = query.get("follower", [])
         if len(names) != 1:
             raise BadRequest("a parameter 'follower' is needed, once")
-        held = await self._sink.known(names[0])
-        return await asyncio.to_thread(ranges.encode_ledger, held)
+        # The first agents did not say what they know.
+        asked = query.get("format", ["1"])[0]
+        if not (asked.isascii() and asked.isdigit() and len(asked) < _MAX_DIGITS and int(asked)):
+            raise BadRequest(f"parameter 'format' is a number from 1 on, not {asked[:60]!r}")
+        known = await self._sink.known(names[0])
+        return await asyncio.to_thread(ranges.encode_known, known, min(int(asked), ranges.FORMAT))
 
     async def _put(self, scope: Scope, receive: Receive) -> bytes:
         with Reservation(self._limits.inflight) as reservation:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from logriver.queue.row_formats import ROW_FORMAT
+from logriver.columns import ROW_FORMAT
 from logriver.record import Position, StreamRange
 from logriver.record_forms import (
     FileRangeForm,

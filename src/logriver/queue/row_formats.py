@@ -6,9 +6,6 @@ ever released keeps its decoder; a new one begins where `columns.py` changes wha
 
 from collections.abc import Callable
 
-ROW_FORMAT = 1
-"""The version of the rows that are written now: `columns.DECODED_COLUMNS`, TabSeparated."""
-
 
 def row_end(source: str, received_ns: int) -> bytes:
     """The end of each row of a batch."""
