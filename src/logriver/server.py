@@ -222,6 +222,7 @@ class _Server:
             self._agents,
             self._door,
             self._queue.letters,
+            self._queue.damage,
             self._queue,
             self._format_of,
             self._store.refusal,

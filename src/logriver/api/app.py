@@ -8,6 +8,7 @@ from logriver.api import (
     agents,
     context,
     customers,
+    damage,
     dead_letters,
     docs,
     earlier,
@@ -109,6 +110,7 @@ def create_api(services: Services) -> FastAPI:
     app.include_router(file_search.router(hosts, services.door, services.settings.export_idle))
     max_record_bytes = services.settings.max_record_bytes
     replay = Replay(services.letters, services.sink, services.format_of, services.refusal, max_record_bytes)
+    app.include_router(damage.router(services.damage))
     app.include_router(dead_letters.router(services.letters, replay, max_record_bytes))
     app.include_router(login.router(services.door))
     app.include_router(docs.router(app))

@@ -162,7 +162,10 @@ _RANGES = {
     "get": {
         "tags": ["agents"],
         "summary": "For agents: what is held of each file that a follower has seen",
-        "parameters": [{"name": "follower", "in": "query", "required": True, "schema": {"type": "string"}}],
+        "parameters": [
+            {"name": "follower", "in": "query", "required": True, "schema": {"type": "string"}},
+            {"name": "format", "in": "query", "required": False, "schema": {"type": "integer", "minimum": 1}},
+        ],
         "responses": {"200": {"description": "the ledger", "content": _AGENTS_MESSAGE}},
     },
     "post": {

@@ -7,6 +7,7 @@ from logriver.api.source_list import Statuses
 from logriver.auth.door import Door
 from logriver.federated.agent_registry import Agents
 from logriver.files.asked import AskedFiles
+from logriver.queue.damage import Damages
 from logriver.queue.dead_letters import DeadLetters
 from logriver.record import Held, SearchedSink
 from logriver.settings import Settings
@@ -42,6 +43,7 @@ class Services:
     agents: Agents
     door: Door
     letters: DeadLetters
+    damage: Damages
     sink: SearchedSink
     format_of: Callable[[str], str | None]
     refusal: Callable[[bytes], str | None]

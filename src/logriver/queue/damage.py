@@ -9,6 +9,7 @@ import logging
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from logriver import clock, metrics
 from logriver.queue.state import State
@@ -80,8 +81,9 @@ class Damages:
                 log.warning("damage cannot be kept: %s", error)
                 fresh = True
             if fresh:
-                fields = {"file": damage.file, "first_seq": damage.first_seq, "last_seq": damage.last_seq}
-                log.error(str(damage), extra={"fields": fields})
+                fields = {"file": damage.file, "what": damage.what, "loss": damage.loss}
+                numbers = {"first_seq": damage.first_seq, "last_seq": damage.last_seq}
+                log.error("the log is damaged", extra={"fields": fields | numbers})
                 metrics.damaged_records.inc(damage.records)
         if damages:
             self._open = {damage.id: damage for damage in self._read()}
@@ -158,7 +160,9 @@ class Damages:
 
 def open_damage(file: Path) -> list[Damage]:
     """What is not acknowledged in a queue's file, which a server may have open. Raises `sqlite3.Error`."""
-    connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    # Without a log of its own it is whole, and nothing is to be made beside it.
+    mode = "mode=ro" if file.with_name(f"{file.name}-wal").exists() else "immutable=1"
+    connection = sqlite3.connect(f"file:{quote(str(file))}?{mode}", uri=True)
     try:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'damage'").fetchone():
             return []

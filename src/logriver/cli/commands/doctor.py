@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from logriver.cli.doctor import damage as doctor_damage
 from logriver.cli.doctor import data as doctor_data
 from logriver.cli.doctor import machine as doctor_machine
 from logriver.cli.doctor import server as doctor_server
@@ -63,6 +64,7 @@ def _data(settings: Settings) -> list[Finding]:
         doctor_data.lock(data),
         doctor_data.disk(data, settings.max_backlog_bytes),
         doctor_data.fsync(data),
+        *doctor_damage.damage(data),
     ]
     if settings.follow or settings.sources:
         findings += [*doctor_data.followed(settings), doctor_data.file_events()]
