@@ -5,18 +5,23 @@ says where the numbers go on: those in between are lost, unless they were stored
 valid record nothing says that, only how far the log had got when the last snapshot was made.
 """
 
+import logging
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from logriver.queue.damage import Damage
+from logriver.queue.damage import Damage, Damages
 from logriver.queue.record_header import RecordHeader
 from logriver.queue.segment_files import SegmentFile, segment_files
+from logriver.queue.segment_header import NO_END
 from logriver.queue.state import Hole, State
 from logriver.queue.wal_segment import Contents, Span
 
 # More numbers than a segment that is gone can have had.
 _NUMBERS_OF_A_SEGMENT = 2**26
+
+log = logging.getLogger(__name__)
 
 _Bytes = tuple[int, int]
 
@@ -26,7 +31,10 @@ StoredIn = Callable[[int, int], int]
 
 @dataclass(slots=True)
 class Recovered:
-    """`mark`: done up to here. `segments`: the files that exist with their last numbers, oldest first."""
+    """`mark`: done up to here. `segments`: the files that exist with their last numbers, oldest first.
+
+    `previous_end` is for the next segment: up to where the newest one counts.
+    """
 
     mark: int
     last_seq: int
@@ -36,6 +44,7 @@ class Recovered:
     holes: list[Hole] = field(default_factory=list)
     segments: list[tuple[Path, int]] = field(default_factory=list)
     damages: list[Damage] = field(default_factory=list)
+    previous_end: int = NO_END
     problems: list[str] = field(default_factory=list)
 
 
@@ -49,12 +58,24 @@ class _Suspect:
     torn: bool = False
 
 
-def recover(directory: Path, state: State, stored_seq: int, stored_in: StoredIn) -> Recovered:
+def recover(directory: Path, state: State, damages: Damages, stored_seq: int, stored_in: StoredIn) -> Recovered:
     """Read every segment. `stored_seq` is the highest number in the store: it must never be handed out again.
 
     Raises `OSError`, and `DataDirectoryError` where somebody has to do something first; then nothing was changed.
     """
-    return _Recovery(state, stored_seq, stored_in).run(directory)
+    files = segment_files(directory, state)
+    found = _Recovery(state, stored_seq, stored_in).run(files)
+    damages.found(found.damages)
+    try:
+        # What is lost is lost once: the next start must not find it anew.
+        holes = found.holes if found.damages else []
+        state.note_start(holes, files[0].number - 1 if files else 0, found.next_number - 1)
+    except sqlite3.Error as error:
+        log.warning("what was found at start cannot be kept: %s", error)
+    else:
+        for file in files:
+            file.set_aside_if_useless()
+    return found
 
 
 class _Recovery:
@@ -67,10 +88,9 @@ class _Recovery:
         self._found = Recovered(mark, mark)
         self._lost_numbers = 0
 
-    def run(self, directory: Path) -> Recovered:
+    def run(self, files: list[SegmentFile]) -> Recovered:
         """All of it."""
         found = self._found
-        files = segment_files(directory, self._state)
         self._check_state(files)
         for file in files:
             found.next_number = file.number + 1
@@ -79,9 +99,6 @@ class _Recovery:
             else:
                 self._read(file.contents)
         self._end()
-        for file in files:
-            file.set_aside_if_useless()
-        self._state.note_segments(files[0].number - 1 if files else 0, found.next_number - 1)
         return found
 
     def _check_state(self, files: list[SegmentFile]) -> None:
@@ -93,6 +110,7 @@ class _Recovery:
 
     def _suspect_file(self, file: SegmentFile) -> None:
         self._found.segments.append((file.path, self._found.last_seq))
+        self._found.previous_end = NO_END
         if file.what:
             self._suspects.append(_Suspect(file.path.name, f"{file.path.name}:0", file.what))
         self._lost_numbers = _NUMBERS_OF_A_SEGMENT if file.what else 0
@@ -109,9 +127,12 @@ class _Recovery:
                 self._add(item)
             else:
                 self._suspects.append(_suspect(contents, *item))
+        if contents.end_is_missing and not self._suspects:
+            name = contents.path.name
+            self._suspects.append(_Suspect(name, f"{name}:end", "its end is missing"))
         last_seq = contents.spans[-1].last_seq if contents.spans else max(0, contents.first_seq - 1)
         found.segments.append((contents.path, last_seq))
-        self._lost_numbers = contents.lost_numbers
+        self._lost_numbers, found.previous_end = contents.lost_numbers, contents.end
 
     def _add(self, span: Span) -> None:
         found = self._found

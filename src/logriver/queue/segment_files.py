@@ -97,4 +97,7 @@ def _read(file: SegmentFile, is_there: bool, headers: dict[int, SegmentHeader | 
         file.what = "cannot be read from the disk" if contents.unreadable else f"has no valid record in {size} bytes"
     else:
         file.contents = contents
+        # The first format did not say where a segment ended that the process left open.
+        if following and following.formats.headers > 1 and not contents.sealed:
+            contents.end_is_missing = valid_end == NO_END or size < valid_end
     return file

@@ -178,18 +178,19 @@ class State:
     def begin_segment(self, number: int, first_seq: int) -> None:
         """A segment of the log was made, its numbers begin here. Durable on return. Raises `sqlite3.Error`."""
         with self.transaction() as db:
-            db.executemany(
-                "INSERT INTO numbers VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
-                {"segments_made": number, "durable": first_seq - 1}.items(),
-            )
+            _raise_numbers(db, {"segments_made": number, "durable": first_seq - 1})
 
-    def note_segments(self, removed: int, made: int) -> None:
-        """What a start found: segments up to `removed` are gone as they should be, unless that was known; `made` exist.
+    def note_start(self, skipped: list[Hole], removed: int, made: int) -> None:
+        """What a start found: numbers that are skipped, and, unless that is known, the segments that are gone and made.
 
         Durable on return. Raises `sqlite3.Error`.
         """
-        if self.number_or_none("segments_removed") is None:
-            self._set_numbers({"segments_removed": removed, "segments_made": max(made, self.number("segments_made"))})
+        if not skipped and self.number_or_none("segments_removed") is not None:
+            return
+        with self.transaction() as db:
+            self._skip(skipped)
+            db.execute("INSERT OR IGNORE INTO numbers VALUES ('segments_removed', ?)", (removed,))
+            _raise_numbers(db, {"segments_made": made})
 
     def begin_removal(self, slice: int, rows: int) -> None:
         """Make durable that a slice with so many rows is about to be dropped, and all slices before it are gone."""
@@ -242,12 +243,14 @@ class State:
             )
             self._save_known(snapshot)
             self._delete_letters(snapshot.replayed)
-            db.executemany(
-                "REPLACE INTO skipped_ranges VALUES (?, ?, ?)",
-                ((h.first_seq, h.last_seq, h.reason) for h in snapshot.holes),
-            )
+            self._skip(snapshot.holes)
             if snapshot.keys:
                 self._expire_keys(now_ns)
+
+    def _skip(self, holes: list[Hole]) -> None:
+        self._db.executemany(
+            "REPLACE INTO skipped_ranges VALUES (?, ?, ?)", ((h.first_seq, h.last_seq, h.reason) for h in holes)
+        )
 
     def _save_known(self, snapshot: Snapshot) -> None:
         encode = msgspec.msgpack.encode
@@ -335,3 +338,9 @@ class State:
         with self._lock:
             rows = self._db.execute("SELECT seq FROM dead_letters WHERE seq BETWEEN ? AND ?", (first_seq, last_seq))
             return {seq for (seq,) in rows}
+
+
+def _raise_numbers(db: sqlite3.Connection, numbers: dict[str, int]) -> None:
+    """Keep numbers that never fall."""
+    raised = "INSERT INTO numbers VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)"
+    db.executemany(raised, numbers.items())

@@ -83,10 +83,9 @@ class Wal:
         self._state = state
         self._segment_bytes, self._max_backlog_bytes = segment_bytes, max_backlog_bytes
         self._check_disk = check_disk
-        found = recover(directory, state, stored_seq, stored_in)
-        self._problems = found.problems
         self.damage = Damages(state, directory)
-        self.damage.found(found.damages)
+        found = recover(directory, state, self.damage, stored_seq, stored_in)
+        self._problems = found.problems
         self.backlog = Backlog(found.mark, found.last_seq)
         self.letters = DeadLetters(state)
         known = state.known()
@@ -100,7 +99,7 @@ class Wal:
         self._last_received_ns = 0
         self._finished = found.segments
         self._next_number = found.next_number
-        self._previous_end = NO_END
+        self._previous_end = found.previous_end
         self._segment: SegmentWriter | None = None
         for header in found.headers:
             self._remember(header)

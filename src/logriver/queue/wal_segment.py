@@ -13,8 +13,9 @@ Index and trailer are there only if the segment was sealed. One request is one r
 Invariants:
   - Numbers grow along the records without overlap. A gap is a hole: those numbers were never acknowledged.
   - A record is answered for only after the `fdatasync` that covers it; a new file's directory entry is synced before.
-  - After a failed write or sync nothing more is appended to the file. The next segment's `previous_end` says up to
-    where it is valid, so that recovery never brings back what its senders were told is lost.
+  - A segment ends sealed, or the next one's `previous_end` says up to where it is valid: after a failed write or sync
+    nothing more is appended, and nothing to the one that was not sealed when the process ended. So recovery never
+    brings back what its senders were told is lost, and notices an end that is missing.
   - A segment is removed only after a durable snapshot (`state.py`) covers it.
 
 Recovery reads the index of a sealed segment, and record by record what has none. A record that fails its checksum and
@@ -89,7 +90,8 @@ class Contents:
 
     `lost` are byte ranges without a valid record, a torn tail included; `unreadable` those that the disk did not give.
     `lost_numbers` is how many numbers the records behind the last valid one took at most. `torn` says that the file
-    ends in the middle of a record, as it does where the process was killed while it wrote.
+    ends in the middle of a record, as it does where the process was killed while it wrote. `end` is that of the last
+    valid record, `NO_END` of a sealed segment; `end_is_missing` says that there must have been more.
     """
 
     path: Path
@@ -102,6 +104,8 @@ class Contents:
     torn: bool = False
     sealed: bool = False
     headless: bool = False
+    end: int = 0
+    end_is_missing: bool = False
 
     @property
     def number(self) -> int:
@@ -265,7 +269,7 @@ def read_segment(path: Path, valid_end: int = NO_END, formats: Formats = PRESENT
         header = SegmentHeader("", int(path.stem), 0, NO_END, formats, 0)
         contents = Contents(path, header, headless=True)
     else:
-        contents = Contents(path, header)
+        contents = Contents(path, header, end=header.size)
         if size == header.size or (valid_end == NO_END and _read_index(size, contents)):
             return contents
     data, contents.unreadable = read_around(path, 0, size)
@@ -301,7 +305,7 @@ def _read_index(size: int, contents: Contents) -> bool:
     index = INDEX_DECODERS[formats.headers](data[_PREFIX.size + head_length :])
     contents.spans = [Span(path, *span, None, formats) for span in index.spans]
     contents.headers = index.headers
-    contents.sealed = True
+    contents.sealed, contents.end = True, NO_END
     return True
 
 
@@ -313,7 +317,7 @@ def _scan(data: bytes, contents: Contents, valid_end: int) -> None:
         if header is None or end is None:
             at = _pass_over(data, at, contents, valid_end)
             continue
-        contents.lost_numbers, contents.torn = 0, False
+        contents.lost_numbers, contents.torn, contents.end = 0, False, end
         span = Span(contents.path, at, end, header.first_seq, header.last_seq, None, formats)
         if header.rows + header.dead and not (contents.spans and contents.spans[-1].extend(span, NO_END)):
             contents.spans.append(span)
