@@ -14,12 +14,14 @@ import google_crc32c
 import pytest
 
 from logriver.errors import DataDirectoryError
+from logriver.queue import backlog as backlog_module
+from logriver.queue import wal as wal_module
 from logriver.queue.damage import MAX_OPEN, MAX_SET_ASIDE, Damage, Damages
 from logriver.queue.segment_header import FILE_HEADER_BYTES, SegmentHeader
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from tests.queue.test_log_damage import Place, flip, places
-from tests.queue.test_wal import LARGE, batch, copied, count, opened, queue_at, rows_of
+from tests.queue.test_wal import LARGE, batch, copied, count, file_range, opened, queue_at, rows_of
 
 BATCHES = 26
 ROWS = 3
@@ -431,3 +433,58 @@ def test_files_that_are_set_aside_are_bounded(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.damaged"))) == MAX_SET_ASIDE
     assert list(tmp_path.glob("*.log")) == []
     state.close()
+
+
+def test_a_segment_that_goes_while_it_is_waited_for_is_damage(killed: dict[bool, Path], tmp_path: Path) -> None:
+    directory = copied(killed[False], tmp_path / "data")
+    with started(directory) as (_, wal):
+        gone, replaced = segments(directory)[1:3]
+        lost = remove(gone).numbers | remove(replaced).numbers
+        replaced.mkdir()
+        assert rows_left(wal) == set(range(1, BATCHES * ROWS + 1)) - lost
+        assert said_numbers(wal.damage.open()) == lost
+        assert wal.mark == BATCHES * ROWS
+
+
+def test_what_the_disk_does_not_give_the_writer_is_asked_for_often_and_then_damage(
+    killed: dict[bool, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = copied(killed[False], tmp_path / "data")
+    monkeypatch.setattr(backlog_module, "_MOST_READS", 3)
+    monkeypatch.setattr(wal_module, "_READ_AGAIN_SECONDS", 0.001)
+    with started(directory) as (_, wal):
+        broken = segments(directory)[1]
+        lost = numbers(*places(broken))
+        pread, asked = os.pread, 0
+
+        def fail(file: int, size: int, offset: int) -> bytes:
+            nonlocal asked
+            if Path(f"/proc/self/fd/{file}").readlink() == broken:
+                asked += 1
+                raise OSError(errno.EIO, "Input/output error")
+            return pread(file, size, offset)
+
+        monkeypatch.setattr(os, "pread", fail)
+        assert rows_left(wal) == set(range(1, BATCHES * ROWS + 1)) - lost
+        assert asked > 3
+        assert said_numbers(wal.damage.open()) == lost
+
+
+def test_a_part_of_a_file_that_is_lost_with_the_log_is_a_gap(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with opened(tmp_path / "running", segment_bytes=1) as wal:
+            for start in (0, 10, 20):
+                await wal.put(batch(f"at {start}", range=file_range(start, start + 10)))
+            copied(tmp_path / "running", tmp_path / "data")
+
+    asyncio.run(run())
+    remove_a_segment_in_the_middle_of_three(tmp_path / "data")
+    with started(tmp_path / "data") as (_, wal):
+        [held] = wal.sources()
+        assert held.ranges() == [(0, 10), (20, 30)]
+        assert [(gap.bytes, gap.lost, gap.reason) for gap in held.gaps] == [(10, True, "damaged in the log")]
+
+
+def remove_a_segment_in_the_middle_of_three(directory: Path) -> None:
+    _, middle, _ = segments(directory)[:3]
+    middle.unlink()

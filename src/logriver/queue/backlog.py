@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from logriver import clock, metrics
 from logriver.queue.base import DeadLetter, Piece, Run
-from logriver.queue.file_read import read_range
+from logriver.queue.file_read import is_gone, read_around, read_range
 from logriver.queue.record_header import Letter, RecordHeader
 from logriver.queue.row_formats import DECODERS
 from logriver.queue.wal_segment import Span, records
@@ -28,6 +28,8 @@ _LONGEST_SHARE = 0.5
 _GATHER_SHARE = 0.02
 # Rows that are kept in memory until they are taken; what is beyond is read from the log again.
 _READY_BYTES = 64_000_000
+# So often the disk is asked for what it does not give.
+_MOST_READS = 30
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class Backlog:
         self._block_seconds = 0.0
         self._changed = threading.Condition()
         self._closed = False
+        self._failed_reads: dict[int, int] = {}
         self._listeners: list[Callable[[int], None]] = []
 
     @contextmanager
@@ -138,8 +141,18 @@ class Backlog:
         return min(soon, since + linger_seconds)
 
     def read(self, spans: list[Span]) -> Run:
-        """What is in taken spans, every byte checked. Raises `OSError`."""
-        return _read(spans, self._doubtful)
+        """What is in taken spans, every byte checked. Raises `OSError` where another try may give it.
+
+        What many tries do not give, and what is not there any more, is damaged.
+        """
+        first_seq = spans[0].first_seq
+        try:
+            run = _read(spans, self._doubtful, around=self._failed_reads.get(first_seq, 0) >= _MOST_READS)
+        except OSError:
+            self._failed_reads[first_seq] = self._failed_reads.get(first_seq, 0) + 1
+            raise
+        self._failed_reads.pop(first_seq, None)
+        return run
 
     def acknowledge(self, run: Run) -> None:
         """See `Queue.acknowledge`."""
@@ -185,8 +198,11 @@ class _Pieces:
         self._rows, self._count = [], 0
 
 
-def _read(spans: list[Span], doubtful: int) -> Run:
-    """Read spans with contiguous numbers, from memory or from the log, there checking every byte."""
+def _read(spans: list[Span], doubtful: int, *, around: bool) -> Run:
+    """Read spans with contiguous numbers, from memory or from the log, there checking every byte.
+
+    `around` what the disk does not give.
+    """
     size = sum(span.end - span.start for span in spans)
     run = Run(spans[0].first_seq, spans[-1].last_seq, size, spans[0].first_seq <= doubtful)
     pieces = _Pieces(run)
@@ -194,15 +210,15 @@ def _read(spans: list[Span], doubtful: int) -> Run:
         if span.ready is not None:
             pieces.add(span.first_seq, span.last_seq - span.first_seq + 1, span.ready)
         else:
-            _read_log(span, run, pieces)
+            _read_log(span, run, pieces, around=around)
     pieces.end()
     return run
 
 
-def _read_log(span: Span, run: Run, pieces: _Pieces) -> None:
+def _read_log(span: Span, run: Run, pieces: _Pieces, *, around: bool) -> None:
     expected = span.first_seq
     complete = DECODERS[span.formats.rows]
-    for header, body, letters in _unfinished(span):
+    for header, body, letters in _unfinished(span, around=around):
         if header.first_seq > expected:
             run.damaged.append((span.path.name, expected, header.first_seq - 1))
         if header.rows:
@@ -214,7 +230,13 @@ def _read_log(span: Span, run: Run, pieces: _Pieces) -> None:
         run.damaged.append((span.path.name, expected, span.last_seq))
 
 
-def _unfinished(span: Span) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:
+def _unfinished(span: Span, *, around: bool) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:
     """The records of a span but for those before its first number, which were done before this start."""
-    data = read_range(span.path, span.start, span.end)
+    try:
+        whole = (span.path, span.start, span.end)
+        data = read_around(*whole)[0] if around else read_range(*whole)
+    except OSError as error:
+        if not is_gone(error):
+            raise
+        data = b""
     return (record for record in records(data, span.formats) if record[0].last_seq >= span.first_seq)

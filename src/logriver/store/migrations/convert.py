@@ -16,6 +16,8 @@ from logriver.store.directory import write_durably
 from logriver.store.migrations import FORMAT, MIGRATIONS
 from logriver.store.migrations.step import Migration
 
+_LOST = "idempotency keys and dead letters are then lost, and followed files are read again from their beginning"
+
 log = logging.getLogger(__name__)
 
 
@@ -28,15 +30,15 @@ def convert(directory: Path) -> None:
     if not file.exists() and _has_data(directory):
         raise DataDirectoryError(
             f"data directory '{directory}' has a log or a store, but no state.db",
-            hint="restore it from a backup; to go on without it make an empty file of that name: idempotency keys and "
-            "dead letters are then lost, and followed files are read again from their beginning",
+            hint=f"restore it from a backup; to go on without it make an empty file of that name: {_LOST}",
         )
     try:
         with closing(sqlite3.connect(file, isolation_level=None)) as db:
             db.execute("PRAGMA synchronous = FULL")
             _convert(directory, db)
     except sqlite3.Error as error:
-        raise DataDirectoryError(f"'{file}' cannot be converted: {error}") from None
+        hint = f"restore it from a backup; to go on without it put an empty file in its place: {_LOST}"
+        raise DataDirectoryError(f"'{file}' cannot be read: {error}", hint=hint) from None
 
 
 def _convert(directory: Path, db: sqlite3.Connection) -> None:
