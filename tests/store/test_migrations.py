@@ -15,8 +15,8 @@ from logriver.queue.state import State
 from logriver.store import ddl
 from logriver.store.directory import open_directory
 from logriver.store.engine import Session
-from logriver.store.migrations import FORMAT, MIGRATIONS
 from logriver.store.migrations.convert import convert
+from logriver.store.migrations.data_format import FORMAT, MIGRATIONS
 from tests.conftest import RunningServer
 from tests.store.test_kept_directories import KEPT, unpack
 

@@ -158,6 +158,12 @@ class Damages:
         return True
 
 
+def unreadable(file: str, first_seq: int, last_seq: int) -> Damage:
+    """Records of a segment that recovery had not to look at, or that went since, and that the writer cannot read."""
+    place, records = f"{file}:seq:{first_seq}", last_seq - first_seq + 1
+    return Damage(file, place, "records cannot be read any more", first_seq, last_seq, records)
+
+
 def open_damage(file: Path) -> list[Damage]:
     """What is not acknowledged in a queue's file, which a server may have open. Raises `sqlite3.Error`."""
     # Without a log of its own it is whole, and nothing is to be made beside it.

@@ -50,6 +50,11 @@ class Ledger:
         self._changed: dict[str, Held] = {}
         self._forgotten: list[str] = []
 
+    @classmethod
+    def of(cls, known: Known) -> "Ledger":
+        """The ledger of a snapshot."""
+        return cls(known.files, known.streams)
+
     def begin(self, range: Position) -> None:
         """A range is about to be written. Raises `RangeConflict` unless it continues what is held or being written.
 

@@ -4,8 +4,10 @@ Segments have consecutive numbers. The queue's file says which one was the last 
 have been removed, so that a missing one is noticed wherever it was.
 """
 
+import contextlib
 import logging
 import re
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from logriver.queue.file_read import is_regular
 from logriver.queue.record_header import PRESENT
 from logriver.queue.segment_header import NO_END, SegmentHeader
 from logriver.queue.state import State
-from logriver.queue.wal_segment import Contents, read_header, read_segment
+from logriver.queue.wal_segment import Contents, SegmentWriter, read_header, read_segment
 
 NAME = "{:012}.log"
 _NAME = re.compile(r"[0-9]{12}\.log")
@@ -50,6 +52,20 @@ class SegmentFile:
 def segment_path(directory: Path, number: int) -> Path:
     """The file of a segment; the names sort by age."""
     return directory / NAME.format(number)
+
+
+def make_segment(directory: Path, header: SegmentHeader, state: State) -> SegmentWriter:
+    """Make the next segment, and note that it is there before anything in it is answered for. Raises `OSError`."""
+    path = segment_path(directory, header.number)
+    segment = SegmentWriter(path, header)
+    try:
+        state.begin_segment(header.number, header.first_seq)
+    except sqlite3.Error as error:
+        with contextlib.suppress(OSError):
+            segment.abandon()
+        path.unlink(missing_ok=True)
+        raise OSError(f"the queue's file cannot be written: {error}") from error
+    return segment
 
 
 def segment_files(directory: Path, state: State) -> list[SegmentFile]:

@@ -18,14 +18,14 @@ from logriver import clock, metrics
 from logriver.errors import KeyReused, LogriverError, Overloaded, Unavailable
 from logriver.queue.backlog import Backlog
 from logriver.queue.base import DeadLetter, Run
-from logriver.queue.damage import Damage, Damages
+from logriver.queue.damage import Damages, unreadable
 from logriver.queue.dead_letters import DeadLetters
 from logriver.queue.ledger import Ledger
 from logriver.queue.record_header import Letter, RecordHeader, position_forms
 from logriver.queue.recovery import StoredIn, recover
 from logriver.queue.row_formats import row_end
-from logriver.queue.segment_files import segment_path
-from logriver.queue.segment_header import FILE_HEADER_BYTES, NO_END
+from logriver.queue.segment_files import make_segment
+from logriver.queue.segment_header import FILE_HEADER_BYTES, NO_END, SegmentHeader
 from logriver.queue.state import KEY_LIFE_NS, Hole, KnownKey, Snapshot, State
 from logriver.queue.wal_segment import SegmentWriter, Span, encode_apart, encode_record
 from logriver.record import MAX_SEQ, Batch, Held, Known, Receipt
@@ -88,17 +88,14 @@ class Wal:
         self._problems = found.problems
         self.backlog = Backlog(found.mark, found.last_seq)
         self.letters = DeadLetters(state)
-        known = state.known()
-        self._ledger = Ledger(known.files, known.streams)
-        self._keys: dict[bytes, KnownKey] = {}
-        self._keys_being_saved: dict[bytes, KnownKey] = {}
+        self._ledger = Ledger.of(state.known())
+        self._keys, self._keys_being_saved = dict[bytes, KnownKey](), dict[bytes, KnownKey]()
         self._holes: list[Hole] = []
         self._lock = threading.Lock()
         self._next_seq = found.last_seq + 1
         self._durable_seq = found.last_seq
         self._last_received_ns = 0
-        self._finished = found.segments
-        self._next_number = found.next_number
+        self._finished, self._next_number = found.segments, found.next_number
         self._previous_end = found.previous_end
         self._segment: SegmentWriter | None = None
         for header in found.headers:
@@ -106,8 +103,7 @@ class Wal:
         for hole in found.holes:
             self._record_hole(hole)
         self.backlog.add(found.spans)
-        self._gathered: list[_Entry] = []
-        self._pending: list[_Entry] = []
+        self._gathered, self._pending = list[_Entry](), list[_Entry]()
         self._pending_bytes = 0
         self._attempts: dict[bytes, asyncio.Task[Receipt]] = {}
         self._work = threading.Condition(self._lock)
@@ -305,16 +301,8 @@ class Wal:
         self._answer(entries, None)
 
     def _open_segment(self, first_seq: int) -> SegmentWriter:
-        path = segment_path(self._directory, self._next_number)
-        segment = SegmentWriter(path, self._node, self._next_number, first_seq, self._previous_end)
-        try:
-            # Before anything in it is answered for, so that it is missed wherever it goes.
-            self._state.begin_segment(self._next_number, first_seq)
-        except sqlite3.Error as error:
-            segment.abandon()
-            path.unlink(missing_ok=True)
-            raise OSError(f"the queue's file cannot be written: {error}") from error
-        self._segment = segment
+        header = SegmentHeader(self._node, self._next_number, first_seq, self._previous_end)
+        segment = self._segment = make_segment(self._directory, header, self._state)
         self._next_number += 1
         self._previous_end = NO_END
         return segment
@@ -380,10 +368,10 @@ class Wal:
     def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
         """See `Queue.take`."""
         run = self._take(max_records, max_bytes, linger_seconds)
-        for damage in map(_damage, run.damaged if run else ()):
-            self.damage.found([damage])
+        for name, first_seq, last_seq in run.damaged if run else ():
+            self.damage.found([unreadable(name, first_seq, last_seq)])
             with self._lock:
-                self._holes.append(Hole(damage.first_seq, damage.last_seq, "damaged in the log"))
+                self._holes.append(Hole(first_seq, last_seq, "damaged in the log"))
         return run
 
     def _take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
@@ -479,13 +467,6 @@ class Wal:
         elif segment is not None:
             self._finished.append((segment.path, segment.last_seq))
         self._snapshot()
-
-
-def _damage(lost: tuple[str, int, int]) -> Damage:
-    """What the writer met: records that were there at start, or not looked at then, and cannot be read."""
-    name, first_seq, last_seq = lost
-    what = "records that cannot be read any more"
-    return Damage(name, f"{name}:seq:{first_seq}", what, first_seq, last_seq, last_seq - first_seq + 1)
 
 
 def _spans(segment: SegmentWriter, entries: list[_Entry]) -> list[Span]:

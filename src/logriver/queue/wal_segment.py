@@ -187,17 +187,16 @@ def _record_end(data: bytes, at: int, magic: int) -> int | None:
 class SegmentWriter:
     """The segment that is being written. Used by one thread."""
 
-    def __init__(self, path: Path, node: str, number: int, first_seq: int, previous_end: int) -> None:
+    def __init__(self, path: Path, header: SegmentHeader) -> None:
         """Make the file, durable with its directory entry. Raises `OSError`."""
         self.path = path
-        self.number = number
         self.size = FILE_HEADER_BYTES
-        self.last_seq = first_seq - 1
+        self.last_seq = header.first_seq - 1
         self._spans: list[Span] = []
         self._headers: list[RecordHeader] = []
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            self._write([SegmentHeader(node, number, first_seq, previous_end).encode()])
+            self._write([header.encode()])
             os.fdatasync(self._file)
             directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:

@@ -18,7 +18,7 @@ import secrets
 from pathlib import Path
 
 from logriver.errors import DataDirectoryError
-from logriver.store.migrations import FORMAT
+from logriver.store.migrations.data_format import FORMAT
 
 
 class DataDirectory:

@@ -66,7 +66,7 @@ def _not_there(data: Path) -> Finding:
 
 def _format_problem(data: Path, empty: bool) -> Finding | None:
     """A newer format, none that can be read, or the files of something else."""
-    from logriver.store.migrations import FORMAT
+    from logriver.store.migrations.data_format import FORMAT
 
     found = _format(data)
     if found is None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from logriver.errors import DataDirectoryError
 from logriver.store.directory import write_durably
-from logriver.store.migrations import FORMAT, MIGRATIONS
-from logriver.store.migrations.step import Migration
+from logriver.store.migrations.data_format import FORMAT, MIGRATIONS
+from logriver.store.migrations.migration import Migration
 
 _LOST = "idempotency keys and dead letters are then lost, and followed files are read again from their beginning"
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from logriver.store.migrations.step import Migration
+from logriver.store.migrations.migration import Migration
 
 _STATE = (
     "CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",

@@ -9,7 +9,7 @@ import sqlite3
 import msgspec
 
 from logriver.record_forms_v1 import HeldV1
-from logriver.store.migrations.step import Migration
+from logriver.store.migrations.migration import Migration
 
 _NUMBERS = {
     "mark": "watermark",
