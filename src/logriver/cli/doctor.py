@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from logriver.cli import doctor_data, doctor_machine, doctor_server, output
+from logriver.cli import doctor_access, doctor_data, doctor_machine, doctor_server, output
 from logriver.cli.finding import Finding
 from logriver.errors import SettingsError
 from logriver.settings import Settings, load
@@ -32,7 +32,7 @@ def run(
         settings = load(data=data, follow=follow or None, listen=listen or None, config=config)
     except SettingsError as error:
         output.fail(error.message, code=2)
-    findings = [*_machine(settings), *_data(settings), *_doors(settings)]
+    findings = [*_machine(settings), *_data(settings), *_network(settings)]
     findings += doctor_server.server(server) if server else []
     for finding in findings:
         _show(finding)
@@ -66,9 +66,10 @@ def _data(settings: Settings) -> list[Finding]:
     return findings
 
 
-def _doors(settings: Settings) -> list[Finding]:
+def _network(settings: Settings) -> list[Finding]:
     is_served = doctor_data.lock_holder(settings.data.expanduser().absolute()) is not None
     findings = [doctor_server.port(address, is_served) for address in settings.listen]
+    findings += doctor_access.access(settings)
     if settings.tls_cert or settings.tls_key:
         findings.append(doctor_server.certificate(settings.tls_cert, settings.tls_key))
     return findings
