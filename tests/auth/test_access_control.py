@@ -23,9 +23,9 @@ from logriver.api.services import Services
 from logriver.auth.sessions import COOKIE, LIFE_SECONDS
 from logriver.auth.throttle import DELAY_SECONDS, MAX_WRONG
 from logriver.errors import SettingsError
-from logriver.receive.http import Receiver
-from logriver.receive.listen import check_certificate
-from logriver.receive.ranges import Ranges
+from logriver.ingest.http import Receiver
+from logriver.ingest.listen import check_certificate
+from logriver.ingest.ranges import Ranges
 from logriver.settings import Settings
 from tests.auth.serving import TOKEN, Headers, Site, certificate_for, fresh_address, serving
 
@@ -92,7 +92,7 @@ def routes() -> list[tuple[str, str]]:
     found = {("POST", path) for path in Receiver.PATHS} | Ranges.CALLS
     for route in api_routes(app.routes):
         path = route.path.replace("/ui/{name:path}", "/ui/app.js")
-        # A WebSocket begins as a GET; tests/test_channel.py opens it from all places.
+        # A WebSocket begins as a GET; tests/ship/test_channel.py opens it from all places.
         methods = ["GET"] if isinstance(route, APIWebSocketRoute) else route.methods or ()
         found |= {(method, re.sub(r"\{[^}]*\}", "1", path)) for method in methods}
     return sorted(found)

@@ -8,7 +8,7 @@ from logriver.auth.request_origin import checked_origins
 from logriver.auth.sessions import Sessions
 from logriver.auth.token import kept_token
 from logriver.errors import SettingsError
-from logriver.receive.listen import listeners
+from logriver.ingest.listen import listeners
 from logriver.settings import load
 
 

@@ -41,7 +41,11 @@ LOCATIONS = {
 }
 RECOGNISED = [name for name in LOCATIONS if name != "bare-1.1"]
 # What a stranger would send who knows how the server tells a proxy.
-STRANGERS = ({}, {"Host": "127.0.0.1"}, {"Host": "localhost", "User-Agent": "", "Accept": "", "Accept-Encoding": ""})
+STRANGERS: tuple[dict[str, str], ...] = (
+    {},
+    {"Host": "127.0.0.1"},
+    {"Host": "localhost", "User-Agent": "", "Accept": "", "Accept-Encoding": ""},
+)
 
 
 class Nginx:

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from logriver.auth import throttle
 from logriver.auth.throttle import (
     DELAY_SECONDS,
     MAX_ADDRESSES,
@@ -40,7 +39,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited.append(seconds)
         await at_once(0)
 
-    monkeypatch.setattr(throttle.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     return waited
 
 

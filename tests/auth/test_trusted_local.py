@@ -9,7 +9,7 @@ import pytest
 
 from logriver.auth.proxy_headers import is_proxy_header
 from logriver.errors import SettingsError
-from logriver.receive.listen import trusts_loopback
+from logriver.ingest.listen import trusts_loopback
 from logriver.settings import load
 from tests.conftest import RunningServer
 

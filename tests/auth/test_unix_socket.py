@@ -12,8 +12,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import unix_connect
 
 from logriver.errors import SettingsError
-from logriver.receive.listen import listeners
-from logriver.receive.unix_socket import removed_at_end
+from logriver.ingest.listen import listeners
+from logriver.ingest.unix_socket import removed_at_end
 from logriver.ship import frames
 from tests.auth.serving import certificate_for, serving
 from tests.conftest import RunningServer

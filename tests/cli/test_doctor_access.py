@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from logriver.cli import doctor_access, doctor_server
-from logriver.cli.finding import Finding
+from logriver.cli.doctor import access as doctor_access
+from logriver.cli.doctor import server as doctor_server
+from logriver.cli.doctor.finding import Finding
 from logriver.settings import load
 from tests.conftest import RunningServer
 
