@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 
 from logriver import __version__
 from logriver.allocator import give_back_blocks, give_back_freed
+from logriver.api import compat as compat_routes
 from logriver.api.app import create_api
 from logriver.api.services import Services
 from logriver.api.source_list import Statuses
@@ -30,20 +31,27 @@ from logriver.auth.door import Door
 from logriver.auth.places import checked_origins
 from logriver.auth.token import TOKEN_FILE, Token, kept_token
 from logriver.columns import TABLE
+from logriver.compat.customers import CustomerStatistics
+from logriver.compat.distinct import Distinct
+from logriver.compat.ingest import LogsIngest, RootIngest
+from logriver.compat.record_search import RecordSearch, resource_id, sent_level
 from logriver.federated.agent_registry import Agents
 from logriver.files.answers import FileAnswers
 from logriver.files.asked import AskedFiles
 from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
 from logriver.ingest.body import BodyLimits
-from logriver.ingest.fast_path import ShortWayProtocol, Take
-from logriver.ingest.http import Receiver
+from logriver.ingest.endpoints.logs import Logs
+from logriver.ingest.endpoints.ranges import Ranges
+from logriver.ingest.fast_path import FastPathProtocol, Take
 from logriver.ingest.listen import check_certificate, listeners, url
-from logriver.ingest.memory_budget import Inflight
-from logriver.ingest.ranges import Ranges
+from logriver.ingest.memory_budget import MemoryBudget
+from logriver.ingest.pipeline import Pipeline
+from logriver.ingest.small_bodies import SmallBodies
 from logriver.query.sql.binding import Promoted
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
+from logriver.search.desk import Bounds, Desk
 from logriver.settings import Settings
 from logriver.ship.frames import MAX_FRAME_BYTES
 from logriver.store.directory import DataDirectory, open_directory
@@ -57,6 +65,8 @@ from logriver.telemetry.store_log import into, own_log_stored
 from logriver.write.writer import Writer
 
 _DRAIN_SECONDS = 60.0
+# One query may have this part of the engine's memory.
+_QUERY_SHARE = 4
 _KEEP_ALIVE_SECONDS = 75
 _CONNECTIONS_WAITING = 4096
 _GARBAGE_THRESHOLD = 50_000
@@ -193,17 +203,32 @@ class _Server:
         return self._ended
 
     def _app(self) -> "_App":
-        settings = self._settings
+        settings, sink = self._settings, self._queue
         limits = BodyLimits(
-            Inflight(settings.max_inflight_bytes),
+            MemoryBudget(settings.max_inflight_bytes),
             settings.max_body_bytes,
             settings.max_record_bytes,
             settings.body_timeout,
         )
-        receiver, ranges = Receiver(self._queue, limits), Ranges(self._queue, limits)
+        pipeline = Pipeline(
+            sink,
+            limits,
+            [
+                Logs(limits, sink.wait_searchable),
+                Ranges(limits.max_record_bytes, sink.known),
+                RootIngest(limits.max_record_bytes),
+                LogsIngest(limits.max_record_bytes),
+            ],
+        )
+        return _App(self._door, pipeline, SmallBodies(sink, limits), Tracing(self._api(pipeline)))
+
+    def _api(self, pipeline: Pipeline) -> ASGIApp:
+        settings = self._settings
+        desk = Desk(self._store, _bounds(settings))
         services = Services(
             settings,
-            self._store,
+            desk,
+            pipeline.routes,
             lambda: Promoted(self._promotion.keys, self._promotion.uses.note),
             self._promotion,
             lambda: self._queue.mark,
@@ -224,7 +249,14 @@ class _Server:
             self._store.refusal,
             lambda: self._web is not None and self._web.should_exit,
         )
-        return _App(self._door, receiver, ranges, Tracing(create_api(services)))
+        asked = desk, services.mark, services.promoted
+        compat = compat_routes.router(
+            RecordSearch(*asked),
+            Distinct(*asked, sent_level),
+            Distinct(*asked, resource_id),
+            CustomerStatistics(*asked),
+        )
+        return create_api(services, compat)
 
     def _status(self) -> Mapping[str, object]:
         return {
@@ -274,28 +306,26 @@ class _Server:
 
 
 class _App:
-    """One address for everything, behind one door: the ways in as plain ASGI, all else through FastAPI."""
+    """One address for everything, behind one door: ingest endpoints as plain ASGI, all else through FastAPI."""
 
-    def __init__(self, door: Door, receiver: Receiver, ranges: Ranges, api: ASGIApp) -> None:
+    def __init__(self, door: Door, pipeline: Pipeline, small_bodies: SmallBodies, api: ASGIApp) -> None:
         self._door = door
-        self._receiver = receiver
-        self._ranges = ranges
+        self._pipeline = pipeline
+        self._small_bodies = small_bodies
         self._api = api
 
-    def short_way(self, scope: Any) -> Take | None:
+    def fast_path(self, scope: Any) -> Take | None:
         """See `ingest/fast_path.py`."""
-        return self._receiver.short_way(scope) if self._door.is_open(scope) else None
+        return self._small_bodies.fast_path(scope) if self._door.is_open(scope) else None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if not self._door.is_open(scope):
             send = await self._door.examine(scope, send)
             if send is None:
                 return
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in Receiver.PATHS:
+        if self._pipeline.handles(scope):
             join_trace(scope["headers"])
-            await self._receiver(scope, receive, send)
-        elif scope["type"] == "http" and (scope["method"], scope["path"]) in Ranges.CALLS:
-            await self._ranges(scope, receive, send)
+            await self._pipeline(scope, receive, send)
         else:
             await self._api(scope, receive, send)
 
@@ -309,7 +339,7 @@ class _Web(uvicorn.Server):
                 app,
                 ssl_certfile=settings.tls_cert,
                 ssl_keyfile=settings.tls_key,
-                http=ShortWayProtocol,
+                http=FastPathProtocol,
                 ws="websockets-sansio",
                 ws_max_size=MAX_FRAME_BYTES,
                 ws_per_message_deflate=False,
@@ -342,6 +372,12 @@ def _prepare_process() -> None:
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
     sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+def _bounds(settings: Settings) -> Bounds:
+    engine_bytes = engine_memory_bytes(settings.max_memory_bytes)
+    query_bytes = settings.max_query_memory_bytes or engine_bytes // _QUERY_SHARE
+    return Bounds(settings.max_queries, settings.max_exports, settings.query_timeout, query_bytes)
 
 
 def _stored_seq(store: Embedded, node: str) -> int:

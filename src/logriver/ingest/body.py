@@ -1,12 +1,12 @@
 """Reading a request's body: bounded in bytes and time, reserved before it is read."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 from logriver.errors import BadBody, BodyTimeout, TooLarge
-from logriver.ingest.memory_budget import Inflight, Reservation
+from logriver.ingest.memory_budget import MemoryBudget, Reservation
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -18,9 +18,9 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """What bodies may be, and how long one may take to arrive. `inflight` is shared by all ways in."""
+    """What bodies may be, and how long one may take to arrive. `budget` is shared by all protocols."""
 
-    inflight: Inflight
+    budget: MemoryBudget
     max_body_bytes: int
     max_record_bytes: int
     body_timeout: float
@@ -47,6 +47,18 @@ async def read_body(scope: Scope, receive: Receive, reservation: Reservation, li
         reservation.grow_to(int(declared))
     async with _Deadline(limits.body_timeout):
         return await _read(receive, reservation, limits.max_body_bytes)
+
+
+async def read_pieces(receive: Receive) -> AsyncIterator[bytes]:
+    """The body as it arrives, without its empty pieces. Raises `ClientGone`."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if piece := message.get("body", b""):
+            yield piece
+        more = message.get("more_body", False)
 
 
 class _Deadline:

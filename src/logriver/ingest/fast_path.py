@@ -1,11 +1,11 @@
-"""The short way of one small record: a request whose head the connection has sent before is not parsed again.
+"""The fast path of one small record: a request whose head the connection has sent before is not parsed again.
 
 Who sends one record at a time is bound by the price of a request, and most of that is parsing its head and what ASGI
 asks for: a scope, a task, a receive, a send. A client sends the same head each time, but for the digits of its
-content-length. So each connection remembers the last head that came the long way, through the parser and the door, and
-belongs to a plain `POST /api/v1/logs`. A later chunk that is the same head and a whole body goes to the sink as it is;
-anything else, and whatever goes wrong, is an ordinary ASGI request of uvicorn's protocol, whose version is pinned for
-this. `tests/ingest/test_fast_path.py` compares both ways.
+content-length. So each connection remembers the last head that came by the slow path, through the parser and the door,
+and belongs to a plain `POST /api/v1/logs`. A later chunk that is the same head and a whole body goes to the sink as it
+is; anything else, and whatever goes wrong, is an ordinary ASGI request of uvicorn's protocol, whose version is pinned
+for this. `tests/ingest/test_fast_path.py` compares both ways.
 """
 
 import re
@@ -27,22 +27,22 @@ ONE_ACCEPTED = b'{"accepted":1,"rejected":0,"errors":[],"duplicate":false}'
 _ANSWER_END = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(ONE_ACCEPTED), ONE_ACCEPTED)
 
 
-class HasShortWay(Protocol):
+class HasFastPath(Protocol):
     """What the application must have beside being one."""
 
-    def short_way(self, scope: Any) -> Take | None:
-        """How a request with this scope and all with the same head are taken; None if they must go the long way."""
+    def fast_path(self, scope: Any) -> Take | None:
+        """How a request with this scope and all with the same head are taken; None if they must take the slow path."""
         ...
 
 
-class ShortWayProtocol(HttpToolsProtocol):
-    """Uvicorn's HTTP protocol with the short way; its application is a `HasShortWay`."""
+class FastPathProtocol(HttpToolsProtocol):
+    """Uvicorn's HTTP protocol with the fast path; its application is a `HasFastPath`."""
 
     # What stands around the digits of content-length in the head that is remembered, and how its bodies are taken.
     _before = b""
     _behind = b""
     _take: Take | None = None
-    # A request on the short way, and what came behind it.
+    # A request on the fast path, and what came behind it.
     _request = b""
     _later = b""
     _stopping = False
@@ -86,7 +86,7 @@ class ShortWayProtocol(HttpToolsProtocol):
         if kept:
             self._accept()
         else:
-            # The long way tries again and words the error.
+            # The slow path tries again and words the error.
             super().data_received(request)
         if self._stopping:
             super().shutdown()
@@ -106,7 +106,7 @@ class ShortWayProtocol(HttpToolsProtocol):
             self._keep_alive(self.timeout_keep_alive)
 
     # Uvicorn starts its keep-alive timer anew with each request. One that looks, when it ends, whether there was
-    # something meanwhile costs the short way nothing.
+    # something meanwhile costs the fast path nothing.
 
     def timeout_keep_alive_handler(self) -> None:
         """The timer has ended."""
@@ -129,7 +129,7 @@ class ShortWayProtocol(HttpToolsProtocol):
         else:
             super().shutdown()
 
-    # The long way, watched for a head to remember.
+    # The slow path, watched for a head to remember.
 
     def on_message_begin(self) -> None:
         """The parser met the first byte of a request."""
@@ -148,7 +148,7 @@ class ShortWayProtocol(HttpToolsProtocol):
             self._remember(head + b"\r\n\r\n")
 
     def _remember(self, head: bytes) -> None:
-        take, length = self.app.short_way(self.cycle.scope), _LENGTH.search(head)
+        take, length = self.app.fast_path(self.cycle.scope), _LENGTH.search(head)
         if take is not None and length is not None:
             self._before, self._behind = head[: length.start(1)], head[length.end(1) :]
             self._take = take
