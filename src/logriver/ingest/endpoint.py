@@ -133,8 +133,9 @@ class Outcomes:
             self.last_seq = max(self.last_seq, receipt.last_seq)
             self.duplicate |= receipt.duplicate
         last = self.batches[-1] if self.batches else None
-        if last and not last.refused and not outcome.refused and last.good() == outcome.good():
+        if last and last.good() == outcome.good():
             last.count += outcome.count
+            last.refused += outcome.refused
         else:
             self.batches.append(outcome)
 

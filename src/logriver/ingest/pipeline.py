@@ -120,7 +120,7 @@ class Pipeline:
             raise (unexpected or errors)[0]
         for batch, result in zip(group, results, strict=True):
             if isinstance(result, LogriverError):
-                result = Outcome(batch.decoded.count, batch.decoded.refused, error=result)
+                result = Outcome(batch.decoded.count, [*batch.decoded.refused], error=result)
             assert isinstance(result, Outcome)
             outcomes.add(result)
         return not errors
@@ -129,10 +129,10 @@ class Pipeline:
         decoded = batch.decoded
         if not (decoded.count or batch.dead or batch.range):
             mounted.rejected.inc(len(decoded.refused))
-            return Outcome(0, decoded.refused)
+            return Outcome(0, [*decoded.refused])
         receipt = await self._sink.put(batch)
         mounted.count(batch, receipt)
-        return Outcome(decoded.count, decoded.refused, receipt)
+        return Outcome(decoded.count, [*decoded.refused], receipt)
 
 
 class _Mounted:
