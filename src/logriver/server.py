@@ -41,6 +41,7 @@ from logriver.files.asked import AskedFiles
 from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
 from logriver.ingest.body import BodyLimits
+from logriver.ingest.endpoint import Endpoint
 from logriver.ingest.endpoints.logs import Logs
 from logriver.ingest.endpoints.ranges import Ranges
 from logriver.ingest.fast_path import FastPathProtocol, Take
@@ -210,17 +211,17 @@ class _Server:
             settings.max_record_bytes,
             settings.body_timeout,
         )
-        pipeline = Pipeline(
-            sink,
-            limits,
-            [
-                Logs(limits, sink.wait_searchable),
-                Ranges(limits.max_record_bytes, sink.known),
-                RootIngest(limits.max_record_bytes),
-                LogsIngest(limits.max_record_bytes),
-            ],
-        )
+        pipeline = Pipeline(sink, limits, self._endpoints(limits))
         return _App(self._door, pipeline, SmallBodies(sink, limits), Tracing(self._api(pipeline)))
+
+    def _endpoints(self, limits: BodyLimits) -> list[Endpoint]:
+        """Every protocol in which records arrive over HTTP."""
+        return [
+            Logs(limits, self._queue.wait_searchable),
+            Ranges(limits, self._queue.known),
+            RootIngest(limits),
+            LogsIngest(limits),
+        ]
 
     def _api(self, pipeline: Pipeline) -> ASGIApp:
         settings = self._settings

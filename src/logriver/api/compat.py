@@ -33,7 +33,7 @@ def router(search: RecordSearch, levels: Distinct, resources: Distinct, statisti
 
 
 def _log_ingestor(search: RecordSearch, levels: Distinct, resources: Distinct) -> APIRouter:
-    routes = APIRouter(tags=["earlier systems"])
+    routes = APIRouter(tags=["compat"])
 
     @routes.post("/fetch_logs", summary="The log ingestor's search: a page of 50", openapi_extra=_body(_FETCH_EXAMPLE))
     async def post_fetch_logs(request: Request) -> Response:
@@ -62,7 +62,7 @@ def _log_ingestor(search: RecordSearch, levels: Distinct, resources: Distinct) -
 
 
 def _logingestor(search: RecordSearch) -> APIRouter:
-    routes = APIRouter(tags=["earlier systems"])
+    routes = APIRouter(tags=["compat"])
 
     @routes.post("/logs/filter", include_in_schema=False)
     @routes.post("/logs/filter/", summary="LogIngestor's search", openapi_extra=_body(_FILTER_EXAMPLE))

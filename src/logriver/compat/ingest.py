@@ -15,6 +15,7 @@ from logriver.decode.json.body import decode_body
 from logriver.decode.json.lines import JsonLines
 from logriver.errors import BadBody, LogriverError
 from logriver.ingest.answer import refusal, retry_after
+from logriver.ingest.body import BodyLimits
 from logriver.ingest.described import json_call
 from logriver.ingest.endpoint import Answer, Outcomes, Request, Route
 from logriver.ingest.endpoints.logs import PROTOCOL
@@ -58,8 +59,8 @@ class RootIngest:
     protocol = PROTOCOL
     routes = (Route("POST", "/", _ROOT_POST),)
 
-    def __init__(self, max_record_bytes: int) -> None:
-        self._decoders = _Decoders(max_record_bytes)
+    def __init__(self, limits: BodyLimits) -> None:
+        self._decoders = _Decoders(limits.max_record_bytes)
 
     async def decode(self, request: Request, body: RequestBody) -> AsyncGenerator[list[Batch], None]:
         """One batch, if each record has the fields that it must have."""
@@ -86,8 +87,8 @@ class LogsIngest:
     protocol = PROTOCOL
     routes = (Route("POST", "/logs/ingest/", _LOGS_INGEST_POST), Route("POST", "/logs/ingest"))
 
-    def __init__(self, max_record_bytes: int) -> None:
-        self._decoders = _Decoders(max_record_bytes)
+    def __init__(self, limits: BodyLimits) -> None:
+        self._decoders = _Decoders(limits.max_record_bytes)
 
     async def decode(self, request: Request, body: RequestBody) -> AsyncGenerator[list[Batch], None]:
         """One batch, if all records are acceptable."""

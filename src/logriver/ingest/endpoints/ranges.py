@@ -14,6 +14,7 @@ from logriver.decode.row_check import RowCheck
 from logriver.decode.wire import ranges
 from logriver.errors import BadRequest, LogriverError
 from logriver.ingest.answer import refusal
+from logriver.ingest.body import BodyLimits
 from logriver.ingest.described import ENCODING, REFUSALS, responses
 from logriver.ingest.endpoint import Answer, Outcomes, Request, Route
 from logriver.ingest.request_body import RequestBody
@@ -60,8 +61,8 @@ class Ranges:
     protocol = "agent"
     routes = (Route("GET", PATH, _GET), Route("POST", PATH, _POST))
 
-    def __init__(self, max_record_bytes: int, known: Known) -> None:
-        self._checks = _Checks(max_record_bytes)
+    def __init__(self, limits: BodyLimits, known: Known) -> None:
+        self._checks = _Checks(limits.max_record_bytes)
         self._known = known
 
     async def decode(self, request: Request, body: RequestBody) -> AsyncGenerator[list[Batch], None]:
