@@ -27,8 +27,8 @@ from logriver.api.app import create_api
 from logriver.api.services import Services
 from logriver.api.source_list import Statuses
 from logriver.api.tracing import Tracing, join_trace
-from logriver.auth.door import Door
-from logriver.auth.places import checked_origins
+from logriver.auth.access_control import AccessControl
+from logriver.auth.request_origin import checked_origins
 from logriver.auth.token import TOKEN_FILE, Token, kept_token
 from logriver.columns import TABLE
 from logriver.compat.customers import CustomerStatistics
@@ -44,11 +44,12 @@ from logriver.ingest.body import BodyLimits
 from logriver.ingest.endpoint import Endpoint
 from logriver.ingest.endpoints.logs import Logs
 from logriver.ingest.endpoints.ranges import Ranges
-from logriver.ingest.fast_path import FastPathProtocol, Take
-from logriver.ingest.listen import check_certificate, listeners, url
+from logriver.ingest.fast_path import FastPathProtocol, Remembered
+from logriver.ingest.listen import check_certificate, listeners, trusts_loopback, url
 from logriver.ingest.memory_budget import MemoryBudget
 from logriver.ingest.pipeline import Pipeline
 from logriver.ingest.small_bodies import SmallBodies
+from logriver.ingest.unix_socket import removed_at_end
 from logriver.query.sql.binding import Promoted
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
@@ -93,14 +94,15 @@ def run(settings: Settings) -> None:
     directory = open_directory(settings.data)
     try:
         sockets = listeners(settings.listen)
-        token, made_now = settings.token.get_secret_value(), False
-        if not token:
-            token, made_now = kept_token(directory.path / TOKEN_FILE)
-        door = Door(Token(token), cors_origins)
-        _prepare_process()
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            server = _Server(settings, directory, door)
-            runner.run(server.serve(sockets, token if made_now else ""))
+        with removed_at_end(sockets):
+            token, made_now = settings.token.get_secret_value(), False
+            if not token:
+                token, made_now = kept_token(directory.path / TOKEN_FILE)
+            access = AccessControl(Token(token), cors_origins, trust_loopback=trusts_loopback(settings))
+            _prepare_process()
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                server = _Server(settings, directory, access)
+                runner.run(server.serve(sockets, token if made_now else ""))
     finally:
         directory.close()
     if not server.ended:
@@ -110,9 +112,9 @@ def run(settings: Settings) -> None:
 
 
 class _Server:
-    def __init__(self, settings: Settings, directory: DataDirectory, door: Door) -> None:
+    def __init__(self, settings: Settings, directory: DataDirectory, access: AccessControl) -> None:
         self._settings = settings
-        self._door = door
+        self._access = access
         path, node = directory.path, directory.node
         sizes = plan(settings, directory_bytes(path) + free_bytes(path))
         memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
@@ -166,7 +168,8 @@ class _Server:
         sys.stdout.flush()
         try:
             async with self._own_log_stored():
-                log.info("listening", extra={"fields": {"version": __version__}})
+                fields = {"version": __version__, "trust_loopback": trusts_loopback(self._settings)}
+                log.info("listening", extra={"fields": fields})
                 await self._web.serve(sockets)
         finally:
             for task in tasks:
@@ -212,7 +215,7 @@ class _Server:
             settings.body_timeout,
         )
         pipeline = Pipeline(sink, limits, self._endpoints(limits))
-        return _App(self._door, pipeline, SmallBodies(sink, limits), Tracing(self._api(pipeline)))
+        return _App(self._access, pipeline, SmallBodies(sink, limits), Tracing(self._api(pipeline)))
 
     def _endpoints(self, limits: BodyLimits) -> list[Endpoint]:
         """Every protocol in which records arrive over HTTP."""
@@ -243,7 +246,7 @@ class _Server:
                 chosen="files_root" in settings.model_fields_set,
             ),
             self._agents,
-            self._door,
+            self._access,
             self._queue.letters,
             self._queue,
             self._format_of,
@@ -307,21 +310,28 @@ class _Server:
 
 
 class _App:
-    """One address for everything, behind one door: ingest endpoints as plain ASGI, all else through FastAPI."""
+    """One address for everything, behind access control: ingest endpoints as plain ASGI, all else through FastAPI."""
 
-    def __init__(self, door: Door, pipeline: Pipeline, small_bodies: SmallBodies, api: ASGIApp) -> None:
-        self._door = door
+    def __init__(self, access: AccessControl, pipeline: Pipeline, small_bodies: SmallBodies, api: ASGIApp) -> None:
+        self._access = access
         self._pipeline = pipeline
         self._small_bodies = small_bodies
         self._api = api
 
-    def fast_path(self, scope: Any) -> Take | None:
+    @property
+    def generation(self) -> int:
         """See `ingest/fast_path.py`."""
-        return self._small_bodies.fast_path(scope) if self._door.is_open(scope) else None
+        return self._access.generation
+
+    def fast_path(self, scope: Any) -> Remembered | None:
+        """See `ingest/fast_path.py`."""
+        take = self._small_bodies.fast_path(scope)
+        principal = self._access.recognised(scope) if take else None
+        return Remembered(take, principal, self._access.generation) if take and principal else None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if not self._door.is_open(scope):
-            send = await self._door.examine(scope, send)
+        if not self._access.admits(scope):
+            send = await self._access.examine(scope, send)
             if send is None:
                 return
         if self._pipeline.handles(scope):
@@ -354,6 +364,17 @@ class _Web(uvicorn.Server):
                 backlog=_CONNECTIONS_WAITING,
             )
         )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Unix sockets beside the ports: uvicorn knows one or the other. They speak no TLS, which is for networks."""
+        given = sockets or []
+        await super().startup([listener for listener in given if listener.family != socket.AF_UNIX])
+        open_unix = asyncio.get_running_loop().create_unix_server
+        for listener in (listener for listener in given if listener.family == socket.AF_UNIX):
+            self.servers.append(await open_unix(self._protocol, sock=listener, backlog=_CONNECTIONS_WAITING))
+
+    def _protocol(self) -> FastPathProtocol:
+        return FastPathProtocol(self.config, self.server_state, self.lifespan.state)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

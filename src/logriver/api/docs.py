@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import FileResponse, Response
 
 from logriver.api import answers, errors, pages
-from logriver.auth.door import LOGIN_PATH
+from logriver.auth.refusal import LOGIN_PATH
 from logriver.ingest.endpoint import Route
 
 _ASSETS = Path(__file__).parent / "docs_assets"

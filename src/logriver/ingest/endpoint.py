@@ -34,6 +34,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from logriver.errors import LogriverError
+from logriver.identity import Principal, principal_of
 from logriver.ingest.answer import JSON, Headers
 from logriver.ingest.body import Scope, header
 from logriver.ingest.request_body import RequestBody
@@ -71,10 +72,9 @@ class Request:
         return parse_qsl(self._scope["query_string"].decode("latin-1"))
 
     @property
-    def caller(self) -> bytes:
-        """What keeps the idempotency keys of senders apart."""
-        caller: bytes = self._scope.get("caller", b"")
-        return caller
+    def principal(self) -> Principal:
+        """Who asks."""
+        return principal_of(self._scope)
 
 
 class Fate(Enum):

@@ -116,7 +116,7 @@ class Logs:
         options = _options(request)
 
         def work(data: bytes) -> tuple[Decoded, BatchKey | None]:
-            key = batch_key(request.caller, options.key, data, options.meaning) if options.key else None
+            key = batch_key(request.principal, options.key, data, options.meaning) if options.key else None
             return self._decoded(data, options.lines), key
 
         heavy = bool(options.lines or options.key)
