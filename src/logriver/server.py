@@ -10,13 +10,11 @@ import gc
 import logging
 import os
 import resource
-import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
@@ -39,11 +37,13 @@ from logriver.query.binding import Promoted
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.receive.body import BodyLimits
+from logriver.receive.connections import Patience
 from logriver.receive.http import Receiver
 from logriver.receive.inflight import Inflight
 from logriver.receive.listen import check_certificate, listeners, url
 from logriver.receive.ranges import Ranges
-from logriver.receive.short_way import ShortWayProtocol, Take
+from logriver.receive.short_way import Take
+from logriver.receive.web_server import CONNECTIONS_WAITING, WebServer
 from logriver.settings import Settings
 from logriver.ship.frames import MAX_FRAME_BYTES
 from logriver.store.directory import DataDirectory, open_directory
@@ -57,8 +57,6 @@ from logriver.telemetry.store_log import into, own_log_stored
 from logriver.write.writer import Writer
 
 _DRAIN_SECONDS = 60.0
-_KEEP_ALIVE_SECONDS = 75
-_CONNECTIONS_WAITING = 4096
 _GARBAGE_THRESHOLD = 50_000
 # Large bodies and blocks: a tenth less memory at peak. What it costs in time is less than runs differ by.
 _LARGE_BLOCK_BYTES = 1_000_000
@@ -132,7 +130,7 @@ class _Server:
         )
         self._follower = Follower(self._queue, settings)
         self._agents = Agents()
-        self._web: _Web | None = None
+        self._web: WebServer | None = None
         self._ended = False
         self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
         self._storing = Rate(lambda: self._queue.mark)
@@ -143,11 +141,11 @@ class _Server:
         self._writer.start(self._settings.workers)
         self._retention.start(self._writer)
         self._promotion.start(self._store)
-        self._web = _Web(self._app(), self._settings)
+        self._web = self._web_server()
         tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._sample())]
         # Before the line that says so: whoever connects from then on waits for the first accept and is not refused.
         for listener in sockets:
-            listener.listen(_CONNECTIONS_WAITING)
+            listener.listen(CONNECTIONS_WAITING)
         for listener in sockets:
             sys.stdout.write(f"logriver listens on {url(listener, self._settings.tls_cert is not None)}\n")
         if new_token:
@@ -192,13 +190,18 @@ class _Server:
         """Whether nothing is left running in the engine."""
         return self._ended
 
+    def _web_server(self) -> WebServer:
+        settings = self._settings
+        # An export that is not read is ended by itself, and says so.
+        patience = Patience(body=settings.body_timeout, reader=2 * settings.export_idle)
+        return WebServer(self._app(), settings.tls_cert, settings.tls_key, patience, MAX_FRAME_BYTES)
+
     def _app(self) -> "_App":
         settings = self._settings
         limits = BodyLimits(
             Inflight(settings.max_inflight_bytes),
             settings.max_body_bytes,
             settings.max_record_bytes,
-            settings.body_timeout,
         )
         receiver, ranges = Receiver(self._queue, limits), Ranges(self._queue, limits)
         services = Services(
@@ -287,7 +290,9 @@ class _App:
         return self._receiver.short_way(scope) if self._door.is_open(scope) else None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if not self._door.is_open(scope):
+        if self._door.is_open(scope):
+            scope["let_in"] = True
+        else:
             send = await self._door.examine(scope, send)
             if send is None:
                 return
@@ -298,38 +303,6 @@ class _App:
             await self._ranges(scope, receive, send)
         else:
             await self._api(scope, receive, send)
-
-
-class _Web(uvicorn.Server):
-    """Uvicorn, stopped by SIGTERM and SIGINT without raising them again: the process ends by itself, with 0."""
-
-    def __init__(self, app: _App, settings: Settings) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                ssl_certfile=settings.tls_cert,
-                ssl_keyfile=settings.tls_key,
-                http=ShortWayProtocol,
-                ws="websockets-sansio",
-                ws_max_size=MAX_FRAME_BYTES,
-                ws_per_message_deflate=False,
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=10,
-                backlog=_CONNECTIONS_WAITING,
-            )
-        )
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
 
 
 def _prepare_process() -> None:

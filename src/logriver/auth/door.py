@@ -101,9 +101,10 @@ class Door:
         local = is_local(scope)
         foreign_host = local and not is_local_host(header(headers, b"host"))
         if local and not (foreign_host or is_foreign or came_through_proxy(headers)):
+            scope["let_in"] = True
             return
         if self._has_token(scope) or (self.has_session(headers) and not is_foreign):
-            scope["caller"] = self._token.caller
+            scope["caller"], scope["let_in"] = self._token.caller, True
             return
         if is_foreign:
             raise Forbidden("a page of another origin asks", hint="allow it with --cors-origin")
