@@ -11,6 +11,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 
 from logriver.errors import Unavailable
 from logriver.receive.answer import refusal
@@ -76,23 +77,27 @@ class Acceptor:
         endpoint = self._make()
         self._connections.add(endpoint)
         endpoint.opening = self._loop.create_task(self._connect(taken, endpoint))
+        endpoint.opening.add_done_callback(partial(self._connected, taken, endpoint))
 
     async def _connect(self, taken: socket.socket, endpoint: HttpProtocol) -> None:
         timeouts = (_HANDSHAKE_SECONDS, _SHUTDOWN_SECONDS) if self._tls else (None, None)
-        try:
-            await self._loop.connect_accepted_socket(
-                lambda: endpoint,
-                taken,
-                ssl=self._tls,
-                ssl_handshake_timeout=timeouts[0],
-                ssl_shutdown_timeout=timeouts[1],
-            )
-        except (OSError, asyncio.CancelledError):
-            # The peer does not speak TLS, left, took too long or had to make room.
+        await self._loop.connect_accepted_socket(
+            lambda: endpoint,
+            taken,
+            ssl=self._tls,
+            ssl_handshake_timeout=timeouts[0],
+            ssl_shutdown_timeout=timeouts[1],
+        )
+
+    def _connected(self, taken: socket.socket, endpoint: HttpProtocol, task: "asyncio.Task[None]") -> None:
+        """It is open, or its peer does not speak TLS, left, took too long or had to make room."""
+        endpoint.opening = None
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or error is not None:
             self._connections.remove(endpoint)
             taken.close()
-        finally:
-            endpoint.opening = None
+        if error is not None and not isinstance(error, OSError):
+            log.error("a connection could not be opened", exc_info=error)
 
     def _turn_away(self, taken: socket.socket) -> None:
         with taken:

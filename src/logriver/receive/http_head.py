@@ -6,7 +6,7 @@ So a head is kept here until it is whole, within the limits, and given to the pa
 
 import re
 
-from logriver.errors import HeadersTooLarge, TargetTooLong
+from logriver.errors import BadRequest, HeadersTooLarge, TargetTooLong
 
 MOST_BYTES = 64 * 1024
 """Of a head, of the request line in it, of trailers, and of what stands between two pieces of a body."""
@@ -15,6 +15,7 @@ MOST_HEADERS = 256
 
 _UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:[^\r\n]*", re.IGNORECASE)
 _BODY = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
+_WEBSOCKET_LINE = re.compile(rb"GET [^\r\n]* HTTP/1\.1\r\n")
 _WEBSOCKET = re.compile(rb"\r\nupgrade[ \t]*:[ \t]*websocket[ \t]*\r\n", re.IGNORECASE)
 # The limits of the library that reads the handshake again.
 _MOST_HANDSHAKE_HEADERS = 128
@@ -43,13 +44,19 @@ def end_of(data: bytes | bytearray, start: int, searched: int = 0) -> int:
 
 
 def check(head: bytes | bytearray, start: int, end: int) -> None:
-    """Raises `TargetTooLong` or `HeadersTooLarge` if `head[start:end]`, whole or not, is over a limit."""
-    if end - start > MOST_BYTES:
+    """Look at the head that begins at `start` and ends at `end`, or not yet where that is 0.
+
+    Raises `TargetTooLong` or `HeadersTooLarge` for one over a limit, `BadRequest` for one that can never be a head.
+    """
+    stop = end or len(head)
+    if stop - start > MOST_BYTES:
         if head.find(b"\n", start, start + MOST_BYTES) < 0:
             raise TargetTooLong(f"the request line has more than {MOST_BYTES} bytes", hint="send it in a body, by POST")
         raise HeadersTooLarge(f"the headers have more than {MOST_BYTES} bytes")
-    if head.count(b"\n", start, end) > MOST_HEADERS + 2:
+    if head.count(b"\n", start, stop) > MOST_HEADERS + 2:
         raise HeadersTooLarge(f"there are more than {MOST_HEADERS} headers")
+    if not end and stop > start and not b"A" <= head[start : start + 1] <= b"Z":
+        raise BadRequest("the request is not HTTP/1.1: it does not begin with a method")
 
 
 def without_idle_upgrade(head: bytes) -> bytes:
@@ -60,7 +67,7 @@ def without_idle_upgrade(head: bytes) -> bytes:
     """
     if b"\r\nupgrade" not in head.lower():
         return head
-    if not (head.startswith(b"GET ") and _WEBSOCKET.search(head)) or _BODY.search(head):
+    if not (_WEBSOCKET_LINE.match(head) and _WEBSOCKET.search(head)) or _BODY.search(head):
         return _UPGRADE.sub(b"", head)
     lines = head.split(b"\r\n")
     if len(lines[0]) > _MOST_HANDSHAKE_LINE_BYTES - 2:

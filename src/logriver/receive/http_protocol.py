@@ -110,7 +110,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The peer sends no more. It may still read: who has asked gets the answer."""
-        if self._leaving or self.scheme == "https" or not self._answers() or self._has_started():
+        if self._leaving or self.scheme == "https":
+            return False
+        if self._head or self._in_body:
+            self._refuse_rest()
+        if not self._answers() or self._has_started():
             return False
         self._half_closed = True
         self.loop.call_later(_FIRST_PROBE_SECONDS, self._probe, _FIRST_PROBE_SECONDS)
@@ -133,6 +137,11 @@ class HttpProtocol(HttpToolsProtocol):
     def _answers(self) -> bool:
         """Whether a whole request waits for its answer."""
         return self.cycle is not None and not self.cycle.response_complete and not self._in_body
+
+    def _refuse_rest(self) -> None:
+        """A request whose end will never come."""
+        part = "body" if self._in_body else "head"
+        self.refuse(BadRequest(f"the connection ends within the {part} of the request"))
 
     def _has_started(self) -> bool:
         return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
@@ -180,9 +189,9 @@ class HttpProtocol(HttpToolsProtocol):
             head = data
         end = http_head.end_of(head, start, searched)
         try:
-            http_head.check(head, start, end or len(head))
+            http_head.check(head, start, end)
         except LogriverError as error:
-            self.refuse(error, "head_too_large")
+            self.refuse(error, "not_http" if error.status == 400 else "head_too_large")
             return len(data)
         if not end:
             self._keep_head(kept or bytearray(data[at:]))
@@ -203,7 +212,10 @@ class HttpProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(http_head.without_idle_upgrade(head))
         except httptools.HttpParserUpgrade:
-            self.handle_websocket_upgrade()
+            if self.scope["method"] == "GET":
+                self.handle_websocket_upgrade()
+            else:
+                self.refuse(BadRequest("CONNECT is for proxies, and this is none"), "not_http")
             return
         except httptools.HttpParserError as error:
             # Of our own calls only that of the target can fail.
@@ -274,7 +286,7 @@ class HttpProtocol(HttpToolsProtocol):
         scope = self.scope
         scope["method"] = self.parser.get_method().decode("ascii")
         scope["http_version"] = self.parser.get_http_version()
-        if self.parser.should_upgrade():
+        if self.parser.should_upgrade() and scope["method"] == "GET":
             return
         url = httptools.parse_url(self.url)
         scope["raw_path"] = url.path
@@ -329,6 +341,8 @@ class HttpProtocol(HttpToolsProtocol):
         if later:
             HttpProtocol.data_received(self, later)
         if self._half_closed and not self._answers():
+            if self._head or self._in_body:
+                self._refuse_rest()
             self.transport.close()
 
     def handle_websocket_upgrade(self) -> None:
@@ -340,9 +354,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     # -- limits and deadlines ----------------------------------------------------------------------------------------
 
-    def refuse(self, error: LogriverError, reason: str) -> None:
-        """Answer `error` in place of the application, as far as that has not answered yet, and end the connection."""
-        self.listener.note_end(reason)
+    def refuse(self, error: LogriverError, reason: str = "") -> None:
+        """Answer `error` in place of the application, as far as that has not answered yet, and end the connection.
+
+        It is counted under `reason`, where the peer does what none should.
+        """
+        if reason:
+            self.listener.note_end(reason)
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True

@@ -5,16 +5,19 @@ A handshake that is refused is answered in JSON as any other request, and is no 
 
 from typing import Any
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import STATUS_PHRASES, WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
+from websockets.http11 import Response
 
-from logriver.errors import NotFound
-from logriver.receive.answer import JSON, refusal
+from logriver.errors import BadRequest, NotFound
+from logriver.receive.answer import JSON, refusal, whole_answer
 from logriver.receive.connections import Connections
 from logriver.receive.progress import Progress
 
 # Empty fragments count for nothing against the size of a message.
 _MOST_FRAGMENTS = 1_000
 _TOO_BIG = 1009
+_NO_TEXT = 1007
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -22,6 +25,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     listener: Connections
     _sending: Progress | None = None
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.conn.reject = self._rejected  # type: ignore[method-assign]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
@@ -41,6 +48,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # So that nobody takes it for an application that has forgotten to answer.
             self.handshake_complete = True
 
+    def _rejected(self, status: int, text: str) -> Response:
+        """The answer to a handshake that is wrong."""
+        head, body = whole_answer(BadRequest(text.strip().removesuffix(".").replace("\n", " ")))
+        headers = Headers([(str(name, "ascii"), str(value, "ascii")) for name, value in [*self.default_headers, *head]])
+        headers["connection"] = "close"
+        return Response(status, STATUS_PHRASES[status], headers, body)
+
     async def _refuse(self) -> None:
         """Nothing answers at this address."""
         status, body, _ = refusal(NotFound(f"no WebSocket has the address {self.scope['path'][:100]!r}"))
@@ -49,13 +63,27 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         )
         await self.send({"type": "websocket.http.response.body", "body": body})
 
+    def send_receive_event_to_app(self) -> None:
+        """A message is whole. Text that is none is the peer's fault."""
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self._fail(_NO_TEXT, "no UTF-8")
+                return
+        super().send_receive_event_to_app()
+
     def handle_cont(self, event: Any) -> None:
         """A further fragment of a message."""
         if len(self.frames) >= _MOST_FRAGMENTS:
-            self.conn.fail(_TOO_BIG, "too many fragments")
-            self.handle_parser_exception()
+            self._fail(_TOO_BIG, "too many fragments")
             return
         super().handle_cont(event)
+
+    def _fail(self, code: int, reason: str) -> None:
+        self.frames = []
+        self.conn.fail(code, reason)
+        self.handle_parser_exception()
 
     def handle_ping(self) -> None:
         """A ping: answered, unless the peer does not even read the answers that it has."""
