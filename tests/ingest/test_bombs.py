@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from logriver.errors import BadBody, LogriverError, Overloaded, TooLarge
-from logriver.receive.inflate import inflate
+from logriver.ingest.decompress import inflate
 
 MB = 1_000_000
 MOST = 20 * MB

@@ -16,8 +16,8 @@ import httpx
 import psutil
 import pytest
 
-from logriver.receive import web_server
-from logriver.receive.connections import Patience
+from logriver.ingest import web_server
+from logriver.ingest.connections import Patience
 from tests.ingest.raw_client import RawClient, connected, many
 from tests.ingest.web_serving import WebServing, wait_until
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from logriver.receive.connections import Patience
+from logriver.ingest.connections import Patience
 from tests.ingest.raw_client import connected
 from tests.ingest.web_serving import MB, WebServing, wait_until
 

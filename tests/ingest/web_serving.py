@@ -11,9 +11,9 @@ from typing import Any
 
 import uvloop
 
-from logriver.receive.connections import Patience
-from logriver.receive.short_way import Take
-from logriver.receive.web_server import WebServer
+from logriver.ingest.connections import Patience
+from logriver.ingest.fast_path import Take
+from logriver.ingest.web_server import WebServer
 
 SECONDS = 20
 MB = 1_000_000
