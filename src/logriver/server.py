@@ -10,13 +10,11 @@ import gc
 import logging
 import os
 import resource
-import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
@@ -41,15 +39,17 @@ from logriver.files.asked import AskedFiles
 from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
 from logriver.ingest.body import BodyLimits
+from logriver.ingest.connections import Patience
 from logriver.ingest.endpoint import Endpoint
 from logriver.ingest.endpoints.logs import Logs
 from logriver.ingest.endpoints.ranges import Ranges
-from logriver.ingest.fast_path import FastPathProtocol, Remembered
+from logriver.ingest.fast_path import Remembered
 from logriver.ingest.listen import check_certificate, listeners, trusts_loopback, url
 from logriver.ingest.memory_budget import MemoryBudget
 from logriver.ingest.pipeline import Pipeline
 from logriver.ingest.small_bodies import SmallBodies
 from logriver.ingest.unix_socket import removed_at_end
+from logriver.ingest.web_server import CONNECTIONS_WAITING, WebServer
 from logriver.query.sql.binding import Promoted
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
@@ -69,8 +69,6 @@ from logriver.write.writer import Writer
 _DRAIN_SECONDS = 60.0
 # One query may have this part of the engine's memory.
 _QUERY_SHARE = 4
-_KEEP_ALIVE_SECONDS = 75
-_CONNECTIONS_WAITING = 4096
 _GARBAGE_THRESHOLD = 50_000
 # Large bodies and blocks: a tenth less memory at peak. What it costs in time is less than runs differ by.
 _LARGE_BLOCK_BYTES = 1_000_000
@@ -145,7 +143,7 @@ class _Server:
         )
         self._follower = Follower(self._queue, settings)
         self._agents = Agents()
-        self._web: _Web | None = None
+        self._web: WebServer | None = None
         self._ended = False
         self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
         self._storing = Rate(lambda: self._queue.mark)
@@ -156,11 +154,11 @@ class _Server:
         self._writer.start(self._settings.workers)
         self._retention.start(self._writer)
         self._promotion.start(self._store)
-        self._web = _Web(self._app(), self._settings)
+        self._web = self._web_server()
         tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._sample())]
         # Before the line that says so: whoever connects from then on waits for the first accept and is not refused.
         for listener in sockets:
-            listener.listen(_CONNECTIONS_WAITING)
+            listener.listen(CONNECTIONS_WAITING)
         for listener in sockets:
             sys.stdout.write(f"logriver listens on {url(listener, self._settings.tls_cert is not None)}\n")
         if new_token:
@@ -206,13 +204,18 @@ class _Server:
         """Whether nothing is left running in the engine."""
         return self._ended
 
+    def _web_server(self) -> WebServer:
+        settings = self._settings
+        # An export that is not read is ended by itself, and says so.
+        patience = Patience(body=settings.body_timeout, reader=2 * settings.export_idle)
+        return WebServer(self._app(), settings.tls_cert, settings.tls_key, patience, MAX_FRAME_BYTES)
+
     def _app(self) -> "_App":
         settings, sink = self._settings, self._queue
         limits = BodyLimits(
             MemoryBudget(settings.max_inflight_bytes),
             settings.max_body_bytes,
             settings.max_record_bytes,
-            settings.body_timeout,
         )
         pipeline = Pipeline(sink, limits, self._endpoints(limits))
         return _App(self._access, pipeline, SmallBodies(sink, limits), Tracing(self._api(pipeline)))
@@ -339,49 +342,6 @@ class _App:
             await self._pipeline(scope, receive, send)
         else:
             await self._api(scope, receive, send)
-
-
-class _Web(uvicorn.Server):
-    """Uvicorn, stopped by SIGTERM and SIGINT without raising them again: the process ends by itself, with 0."""
-
-    def __init__(self, app: _App, settings: Settings) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                ssl_certfile=settings.tls_cert,
-                ssl_keyfile=settings.tls_key,
-                http=FastPathProtocol,
-                ws="websockets-sansio",
-                ws_max_size=MAX_FRAME_BYTES,
-                ws_per_message_deflate=False,
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=10,
-                backlog=_CONNECTIONS_WAITING,
-            )
-        )
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Unix sockets beside the ports: uvicorn knows one or the other. They speak no TLS, which is for networks."""
-        given = sockets or []
-        await super().startup([listener for listener in given if listener.family != socket.AF_UNIX])
-        open_unix = asyncio.get_running_loop().create_unix_server
-        for listener in (listener for listener in given if listener.family == socket.AF_UNIX):
-            self.servers.append(await open_unix(self._protocol, sock=listener, backlog=_CONNECTIONS_WAITING))
-
-    def _protocol(self) -> FastPathProtocol:
-        return FastPathProtocol(self.config, self.server_state, self.lifespan.state)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
 
 
 def _prepare_process() -> None:

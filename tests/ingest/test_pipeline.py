@@ -135,7 +135,7 @@ class Serving:
 
     def __init__(self) -> None:
         self.kept, self.bulk, self.budget = Kept(), Bulk(), MemoryBudget(BUDGET_BYTES)
-        limits = BodyLimits(self.budget, MAX_BODY_BYTES, 10_000, 10)
+        limits = BodyLimits(self.budget, MAX_BODY_BYTES, 10_000)
         self.pipeline = Pipeline(self.kept, limits, [self.bulk, Upload()])
         config = uvicorn.Config(self._app, port=0, interface="asgi3", lifespan="off", log_config=None)
         self.server = uvicorn.Server(config)

@@ -14,9 +14,8 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from logriver.identity import Principal
+from logriver.ingest.http_protocol import HttpProtocol
 
 Answer = Callable[[bool], None]
 """To be called once: with True when the record is on disk, with False if nothing of it was kept."""
@@ -30,6 +29,10 @@ _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,5})\r\n")
 _MOST_DIGITS = 5
 ONE_ACCEPTED = b'{"accepted":1,"rejected":0,"errors":[],"duplicate":false}'
 _ANSWER_END = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(ONE_ACCEPTED), ONE_ACCEPTED)
+
+
+_last_headers: list[tuple[bytes, bytes]] = []
+_last_lines = b""
 
 
 class Remembered(NamedTuple):
@@ -53,20 +56,18 @@ class HasFastPath(Protocol):
         ...
 
 
-class FastPathProtocol(HttpToolsProtocol):
-    """Uvicorn's HTTP protocol with the fast path; its application is a `HasFastPath`."""
+class FastPathProtocol(HttpProtocol):
+    """The HTTP protocol with the fast path; its application is a `HasFastPath`."""
 
     # What stands around the digits of content-length in the head that is remembered, and how its bodies are taken.
     _before = b""
     _behind = b""
     _remembered: Remembered | None = None
-    # A request on the fast path, and what came behind it.
+    # A request on the fast path.
     _request = b""
-    _later = b""
     _stopping = False
     _answered_at = 0.0
-    # Whether the parser stands between two requests, and what it was given there.
-    _between = True
+    # What came while nothing was under way.
     _chunk = b""
 
     def data_received(self, data: bytes) -> None:
@@ -76,7 +77,14 @@ class FastPathProtocol(HttpToolsProtocol):
             self._later += data
             self.flow.pause_reading()
             return
-        if self._between and (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused:
+        cycle = self.cycle
+        if (
+            not self._in_body
+            and self._head is None
+            and (cycle is None or cycle.response_complete)
+            and not self.flow.write_paused
+            and not self._leaving
+        ):
             body = self._known_body(data)
             if body and self._remembered is not None:
                 self._request = data
@@ -110,13 +118,15 @@ class FastPathProtocol(HttpToolsProtocol):
             super().data_received(request)
         if self._stopping:
             super().shutdown()
-        elif self._later:
+        elif kept and (self._later or self._half_closed):
             later, self._later = self._later, b""
             self.flow.resume_reading()
-            self.data_received(later)
+            if later:
+                self.data_received(later)
+            self._go_on()
 
     def _accept(self) -> None:
-        head = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
+        head = _lines(self.server_state.default_headers)
         if self._stopping:
             head += b"connection: close\r\n"
         self.transport.write(b"HTTP/1.1 200 OK\r\n%b%b" % (head, _ANSWER_END))
@@ -151,16 +161,14 @@ class FastPathProtocol(HttpToolsProtocol):
 
     # The slow path, watched for a head to remember.
 
-    def on_message_begin(self) -> None:
-        """The parser met the first byte of a request."""
-        self._between = False
-        super().on_message_begin()
+    def _answers(self) -> bool:
+        return bool(self._request) or super()._answers()
 
     def on_message_complete(self) -> None:
         """The parser has all of a request."""
+        is_request = self._in_body
         super().on_message_complete()
-        self._between = True
-        if self.parser.should_upgrade():
+        if not is_request:
             return
         head, _, _ = self._chunk[:_MOST_HEAD_BYTES].partition(b"\r\n\r\n")
         whole = len(head) + 4 + len(self.cycle.body) == len(self._chunk)
@@ -172,3 +180,11 @@ class FastPathProtocol(HttpToolsProtocol):
         if remembered is not None and length is not None:
             self._before, self._behind = head[: length.start(1)], head[length.end(1) :]
             self._remembered = remembered
+
+
+def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they are sent. Uvicorn makes the list of those that all answers have anew each second."""
+    global _last_headers, _last_lines
+    if headers is not _last_headers:
+        _last_headers, _last_lines = headers, b"".join([b"%b: %b\r\n" % header for header in headers])
+    return _last_lines
