@@ -10,18 +10,17 @@ import gc
 import logging
 import os
 import resource
-import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
 from logriver import __version__
 from logriver.allocator import give_back_blocks, give_back_freed
+from logriver.api import compat as compat_routes
 from logriver.api.app import create_api
 from logriver.api.services import Services
 from logriver.api.source_list import Statuses
@@ -30,21 +29,31 @@ from logriver.auth.access_control import AccessControl
 from logriver.auth.request_origin import checked_origins
 from logriver.auth.token import TOKEN_FILE, Token, kept_token
 from logriver.columns import TABLE
+from logriver.compat.customers import CustomerStatistics
+from logriver.compat.distinct import Distinct
+from logriver.compat.ingest import LogsIngest, RootIngest
+from logriver.compat.record_search import RecordSearch, resource_id, sent_level
 from logriver.federated.agent_registry import Agents
 from logriver.files.answers import FileAnswers
 from logriver.files.asked import AskedFiles
 from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
 from logriver.ingest.body import BodyLimits
-from logriver.ingest.fast_path import Remembered, ShortWayProtocol
-from logriver.ingest.http import Receiver
+from logriver.ingest.connections import Patience
+from logriver.ingest.endpoint import Endpoint
+from logriver.ingest.endpoints.logs import Logs
+from logriver.ingest.endpoints.ranges import Ranges
+from logriver.ingest.fast_path import Remembered
 from logriver.ingest.listen import check_certificate, listeners, trusts_loopback, url
-from logriver.ingest.memory_budget import Inflight
-from logriver.ingest.ranges import Ranges
+from logriver.ingest.memory_budget import MemoryBudget
+from logriver.ingest.pipeline import Pipeline
+from logriver.ingest.small_bodies import SmallBodies
 from logriver.ingest.unix_socket import removed_at_end
+from logriver.ingest.web_server import CONNECTIONS_WAITING, WebServer
 from logriver.query.sql.binding import Promoted
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
+from logriver.search.desk import Bounds, Desk
 from logriver.settings import Settings
 from logriver.ship.frames import MAX_FRAME_BYTES
 from logriver.store.directory import DataDirectory, open_directory
@@ -58,8 +67,8 @@ from logriver.telemetry.store_log import into, own_log_stored
 from logriver.write.writer import Writer
 
 _DRAIN_SECONDS = 60.0
-_KEEP_ALIVE_SECONDS = 75
-_CONNECTIONS_WAITING = 4096
+# One query may have this part of the engine's memory.
+_QUERY_SHARE = 4
 _GARBAGE_THRESHOLD = 50_000
 # Large bodies and blocks: a tenth less memory at peak. What it costs in time is less than runs differ by.
 _LARGE_BLOCK_BYTES = 1_000_000
@@ -134,7 +143,7 @@ class _Server:
         )
         self._follower = Follower(self._queue, settings)
         self._agents = Agents()
-        self._web: _Web | None = None
+        self._web: WebServer | None = None
         self._ended = False
         self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
         self._storing = Rate(lambda: self._queue.mark)
@@ -145,11 +154,11 @@ class _Server:
         self._writer.start(self._settings.workers)
         self._retention.start(self._writer)
         self._promotion.start(self._store)
-        self._web = _Web(self._app(), self._settings)
+        self._web = self._web_server()
         tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._sample())]
         # Before the line that says so: whoever connects from then on waits for the first accept and is not refused.
         for listener in sockets:
-            listener.listen(_CONNECTIONS_WAITING)
+            listener.listen(CONNECTIONS_WAITING)
         for listener in sockets:
             sys.stdout.write(f"logriver listens on {url(listener, self._settings.tls_cert is not None)}\n")
         if new_token:
@@ -195,18 +204,38 @@ class _Server:
         """Whether nothing is left running in the engine."""
         return self._ended
 
-    def _app(self) -> "_App":
+    def _web_server(self) -> WebServer:
         settings = self._settings
+        # An export that is not read is ended by itself, and says so.
+        patience = Patience(body=settings.body_timeout, reader=2 * settings.export_idle)
+        return WebServer(self._app(), settings.tls_cert, settings.tls_key, patience, MAX_FRAME_BYTES)
+
+    def _app(self) -> "_App":
+        settings, sink = self._settings, self._queue
         limits = BodyLimits(
-            Inflight(settings.max_inflight_bytes),
+            MemoryBudget(settings.max_inflight_bytes),
             settings.max_body_bytes,
             settings.max_record_bytes,
-            settings.body_timeout,
         )
-        receiver, ranges = Receiver(self._queue, limits), Ranges(self._queue, limits)
+        pipeline = Pipeline(sink, limits, self._endpoints(limits))
+        return _App(self._access, pipeline, SmallBodies(sink, limits), Tracing(self._api(pipeline)))
+
+    def _endpoints(self, limits: BodyLimits) -> list[Endpoint]:
+        """Every protocol in which records arrive over HTTP."""
+        return [
+            Logs(limits, self._queue.wait_searchable),
+            Ranges(limits, self._queue.known),
+            RootIngest(limits),
+            LogsIngest(limits),
+        ]
+
+    def _api(self, pipeline: Pipeline) -> ASGIApp:
+        settings = self._settings
+        desk = Desk(self._store, _bounds(settings))
         services = Services(
             settings,
-            self._store,
+            desk,
+            pipeline.routes,
             lambda: Promoted(self._promotion.keys, self._promotion.uses.note),
             self._promotion,
             lambda: self._queue.mark,
@@ -227,7 +256,14 @@ class _Server:
             self._store.refusal,
             lambda: self._web is not None and self._web.should_exit,
         )
-        return _App(self._access, receiver, ranges, Tracing(create_api(services)))
+        asked = desk, services.mark, services.promoted
+        compat = compat_routes.router(
+            RecordSearch(*asked),
+            Distinct(*asked, sent_level),
+            Distinct(*asked, resource_id),
+            CustomerStatistics(*asked),
+        )
+        return create_api(services, compat)
 
     def _status(self) -> Mapping[str, object]:
         return {
@@ -277,12 +313,12 @@ class _Server:
 
 
 class _App:
-    """One address for everything, behind access control: the ways in as plain ASGI, all else through FastAPI."""
+    """One address for everything, behind access control: ingest endpoints as plain ASGI, all else through FastAPI."""
 
-    def __init__(self, access: AccessControl, receiver: Receiver, ranges: Ranges, api: ASGIApp) -> None:
+    def __init__(self, access: AccessControl, pipeline: Pipeline, small_bodies: SmallBodies, api: ASGIApp) -> None:
         self._access = access
-        self._receiver = receiver
-        self._ranges = ranges
+        self._pipeline = pipeline
+        self._small_bodies = small_bodies
         self._api = api
 
     @property
@@ -290,9 +326,9 @@ class _App:
         """See `ingest/fast_path.py`."""
         return self._access.generation
 
-    def short_way(self, scope: Any) -> Remembered | None:
+    def fast_path(self, scope: Any) -> Remembered | None:
         """See `ingest/fast_path.py`."""
-        take = self._receiver.short_way(scope)
+        take = self._small_bodies.fast_path(scope)
         principal = self._access.recognised(scope) if take else None
         return Remembered(take, principal, self._access.generation) if take and principal else None
 
@@ -301,56 +337,11 @@ class _App:
             send = await self._access.examine(scope, send)
             if send is None:
                 return
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in Receiver.PATHS:
+        if self._pipeline.handles(scope):
             join_trace(scope["headers"])
-            await self._receiver(scope, receive, send)
-        elif scope["type"] == "http" and (scope["method"], scope["path"]) in Ranges.CALLS:
-            await self._ranges(scope, receive, send)
+            await self._pipeline(scope, receive, send)
         else:
             await self._api(scope, receive, send)
-
-
-class _Web(uvicorn.Server):
-    """Uvicorn, stopped by SIGTERM and SIGINT without raising them again: the process ends by itself, with 0."""
-
-    def __init__(self, app: _App, settings: Settings) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                ssl_certfile=settings.tls_cert,
-                ssl_keyfile=settings.tls_key,
-                http=ShortWayProtocol,
-                ws="websockets-sansio",
-                ws_max_size=MAX_FRAME_BYTES,
-                ws_per_message_deflate=False,
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=10,
-                backlog=_CONNECTIONS_WAITING,
-            )
-        )
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Unix sockets beside the ports: uvicorn knows one or the other. They speak no TLS, which is for networks."""
-        given = sockets or []
-        await super().startup([listener for listener in given if listener.family != socket.AF_UNIX])
-        open_unix = asyncio.get_running_loop().create_unix_server
-        for listener in (listener for listener in given if listener.family == socket.AF_UNIX):
-            self.servers.append(await open_unix(self._protocol, sock=listener, backlog=_CONNECTIONS_WAITING))
-
-    def _protocol(self) -> ShortWayProtocol:
-        return ShortWayProtocol(self.config, self.server_state, self.lifespan.state)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
 
 
 def _prepare_process() -> None:
@@ -363,6 +354,12 @@ def _prepare_process() -> None:
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
     sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+def _bounds(settings: Settings) -> Bounds:
+    engine_bytes = engine_memory_bytes(settings.max_memory_bytes)
+    query_bytes = settings.max_query_memory_bytes or engine_bytes // _QUERY_SHARE
+    return Bounds(settings.max_queries, settings.max_exports, settings.query_timeout, query_bytes)
 
 
 def _stored_seq(store: Embedded, node: str) -> int:

@@ -20,7 +20,7 @@ _GIVE_RECORD = "send the corrected record as the body"
 # What the queue adds to a row (`columns.py`), here only so that the row is whole.
 _ROW_END = b"\t\t0\n"
 
-_accepted = metrics.accepted.labels(way="replay")
+_accepted = metrics.accepted.labels(protocol="replay")
 
 
 class Replay:

@@ -37,7 +37,7 @@ _MOST_LINES_A_SECOND = 50
 _MOST_WAITING_BYTES = 1_000_000
 
 _is_storing: ContextVar[bool] = ContextVar("is_storing", default=False)
-_accepted = metrics.accepted.labels(way="own_log")
+_accepted = metrics.accepted.labels(protocol="own_log")
 
 
 def into(sink: Sink) -> Put:
