@@ -14,7 +14,7 @@ from pathlib import Path
 from logriver.queue.damage import Damage, Damages
 from logriver.queue.record_header import RecordHeader
 from logriver.queue.segment_files import SegmentFile, segment_files
-from logriver.queue.segment_header import NO_END
+from logriver.queue.segment_header import NO_END, SegmentHeader
 from logriver.queue.state import Hole, State
 from logriver.queue.wal_segment import Contents, Span
 
@@ -46,6 +46,10 @@ class Recovered:
     damages: list[Damage] = field(default_factory=list)
     previous_end: int = NO_END
     problems: list[str] = field(default_factory=list)
+
+    def next_segment(self, node: str) -> SegmentHeader:
+        """The header of the next segment, but for its first number."""
+        return SegmentHeader(node, self.next_number, 0, self.previous_end)
 
 
 @dataclass(frozen=True, slots=True)
