@@ -178,6 +178,9 @@ class StoreError(LogriverError):
         self.engine_code = engine_code
         self.detail = detail
         self.parts = parts
+        if detail:
+            # For tracebacks in the log.
+            self.add_note(detail)
 
 
 class DataRefused(StoreError):

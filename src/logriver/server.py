@@ -42,14 +42,17 @@ from logriver.ingest.listen import check_certificate, listeners, url
 from logriver.ingest.memory_budget import Inflight
 from logriver.ingest.ranges import Ranges
 from logriver.query.sql.binding import Promoted
+from logriver.queue.recovery import nodes_of
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.settings import Settings
 from logriver.ship.frames import MAX_FRAME_BYTES
+from logriver.store.belonging import other_node
 from logriver.store.directory import DataDirectory, open_directory
 from logriver.store.disk import Disk, directory_bytes, free_bytes, plan
 from logriver.store.embedded import Embedded
 from logriver.store.memory import engine_memory_bytes
+from logriver.store.part_checks import PartCheckLoop
 from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
@@ -79,7 +82,7 @@ def run(settings: Settings) -> None:
     """
     check_certificate(settings.tls_cert, settings.tls_key)
     cors_origins = checked_origins(settings.cors_origin)
-    directory = open_directory(settings.data)
+    directory = open_directory(settings.data, nodes_of)
     try:
         sockets = listeners(settings.listen)
         token, made_now = settings.token.get_secret_value(), False
@@ -107,19 +110,22 @@ class _Server:
         memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
         # Before its columns go, every query that was compiled with them has had its turn.
         self._promotion = Promotion(path, settings.promote, leave_seconds=2 * settings.query_timeout)
-        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, self._promotion.keys)
-        self._state = State(path / "state.db", sizes.dead_letter_bytes)
-        self._disk = Disk(path, settings.max_disk_bytes, lambda: self._queue.backlog.bytes)
+        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, self._promotion.keys, directory.is_there)
+        stored_seq = _stored_seq(self._store, directory)
+        self._state = _state_of(directory, sizes.dead_letter_bytes)
+        self._disk = Disk(path, settings.max_disk_bytes, lambda: self._queue.backlog.bytes, directory.problem)
         self._queue = Wal(
             path / "log",
             node,
             self._state,
-            _stored_seq(self._store, node),
+            stored_seq,
             sizes.segment_bytes,
             sizes.backlog_bytes,
             self._disk.check,
         )
         self._retention = Retention(self._store, self._state, self._disk, settings.retention_seconds)
+        self._part_checks = PartCheckLoop(self._store.check_part, self._disk)
+        self._behind = _store_behind(self._store, self._state, stored_seq)
         self._writer = Writer(
             self._queue,
             self._store,
@@ -142,6 +148,7 @@ class _Server:
         self._queue.start(asyncio.get_running_loop())
         self._writer.start(self._settings.workers)
         self._retention.start(self._writer)
+        self._part_checks.start()
         self._promotion.start(self._store)
         self._web = _Web(self._app(), self._settings)
         tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._sample())]
@@ -182,6 +189,7 @@ class _Server:
         if not self._writer.join(_DRAIN_SECONDS):
             log.warning("stopping with a backlog, it is in the log and goes on at the next start")
         self._retention.stop()
+        self._part_checks.stop()
         self._promotion.stop()
         self._queue.close()
         self._state.close()
@@ -208,6 +216,7 @@ class _Server:
             self._promotion,
             lambda: self._queue.mark,
             self._status,
+            lambda: self._store.incomplete,
             self._problems,
             lambda: self._queue.mark + self._queue.waiting,
             self._queue.sources,
@@ -234,7 +243,14 @@ class _Server:
             "removed_by_retention": self._retention.removed,
             "accepted_per_second": self._accepting.per_second(),
             "stored_per_second": self._storing.per_second(),
-            "problems": [*self._problems(), *self._queue.problems, *self._follower.problems, *self._agents.problems()],
+            "problems": [
+                *self._problems(),
+                *self._queue.problems,
+                *self._behind,
+                *self._store.problems,
+                *self._follower.problems,
+                *self._agents.problems(),
+            ],
         }
 
     def _problems(self) -> list[str]:
@@ -344,6 +360,37 @@ def _prepare_process() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
 
 
-def _stored_seq(store: Embedded, node: str) -> int:
-    """The highest number in the store."""
-    return int(str(store.query(f"SELECT max(_seq) FROM {TABLE} WHERE _node = '{node}'").rows[0][0]))
+def _stored_seq(store: Embedded, directory: DataDirectory) -> int:
+    """The highest number in the store. Raises `DataDirectoryError` if that is of another node."""
+    highest = store.query(f"SELECT max(_seq) FROM {TABLE} WHERE _node = '{directory.node}'").rows[0][0]
+    if highest:
+        return int(str(highest))
+    others = store.query(f"SELECT _node FROM {TABLE} LIMIT 1").rows
+    if others:
+        raise other_node(directory.path, directory.node, "store/", str(others[0][0]))
+    return 0
+
+
+def _store_behind(store: Embedded, state: State, stored_seq: int) -> list[str]:
+    """That the newest records which were stored are not in the store, if that is so."""
+    done = state.mark("mark")
+    # What is set aside may be just those.
+    if stored_seq >= done or store.incomplete:
+        return []
+    missing = done - stored_seq - len(state.buried(stored_seq + 1, done))
+    missing -= sum(max(0, min(h.last_seq, done) - max(h.first_seq, stored_seq + 1) + 1) for h in state.holes())
+    if missing <= 0:
+        return []
+    problem = f"the newest {missing} stored records are not in store/: is it older than state.db, from a backup?"
+    log.error("%s", problem)
+    return [problem]
+
+
+def _state_of(directory: DataDirectory, max_dead_letter_bytes: int) -> State:
+    """The state. Raises `DataDirectoryError` if it cannot be read, or is of another node."""
+    state = State(directory.path / "state.db", max_dead_letter_bytes)
+    first = state.node_of_first(directory.node)
+    if first != directory.node:
+        state.close()
+        raise other_node(directory.path, directory.node, "state.db", first)
+    return state

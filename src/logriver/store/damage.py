@@ -19,7 +19,7 @@ from pathlib import Path
 
 from logriver import clock, metrics
 from logriver.columns import TABLE
-from logriver.errors import QueryTooExpensive, StoreError, Unavailable
+from logriver.errors import QueryTooExpensive, StoreError
 from logriver.store import ddl
 from logriver.store.set_aside import SetAside, SetAsideParts, counted, described, missing
 
@@ -129,14 +129,9 @@ class Damage:
         return list(parts.copy().values())
 
     def explain(self, error: StoreError) -> Found:
-        """What an error that a query met means; finds the part that is damaged. May take as long as to read it.
-
-        Raises `Unavailable` while the data directory is away.
-        """
+        """What an error that a query met means; finds the part that is damaged. May take as long as to read it."""
         if error.engine_code not in _DAMAGE and not (error.parts and error.engine_code in _PERHAPS):
             return Found.PASSING if error.engine_code in _PASSING else Found.NOTHING
-        if not self._is_there():
-            raise Unavailable("the data directory is not there", retry_after_seconds=5)
         found = [self._check_once(name) for name in dict.fromkeys(error.parts)]
         if any(found):
             return Found.DAMAGE

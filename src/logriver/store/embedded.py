@@ -27,7 +27,7 @@ from logriver.columns import ROW_COLUMNS, TABLE
 from logriver.errors import DataRefused, QueryTooExpensive, StoreError, Unavailable
 from logriver.store import ddl, promote
 from logriver.store.base import Answer, Block, Limits, Param, Pieces, SliceSize
-from logriver.store.damage import Found
+from logriver.store.damage import Damage, Found
 from logriver.store.engine import ChdbError
 from logriver.store.engine_errors import translated
 from logriver.store.part_checks import PartChecks
@@ -99,6 +99,7 @@ class Embedded:
         is_there: Callable[[], bool] = lambda: True,
     ) -> None:
         self._directory = directory
+        self._is_there = is_there
         self._numbers = itertools.count(1)
         self._pipes: set[OutputPipe] = set()
         config = directory / "engine.xml"
@@ -137,6 +138,8 @@ class Embedded:
 
     def insert(self, block: Block) -> None:
         """See `Store.insert`."""
+        if not self._is_there():
+            raise _away()
         tight = self._is_tight()
         with self._parts.writing():
             try:
@@ -168,6 +171,11 @@ class Embedded:
     def check_part(self) -> float:
         """See `PartChecks.turn`."""
         return self._checks.turn()
+
+    @property
+    def damage(self) -> Damage:
+        """Parts that cannot be read, and what becomes of them."""
+        return self._parts.damage
 
     @property
     def problems(self) -> list[str]:
@@ -276,6 +284,8 @@ class Embedded:
 
     def _go_on_after(self, error: StoreError, deadline: float) -> None:
         """Return when it makes sense to ask again; else raise what the caller should hear."""
+        if not self._is_there():
+            raise _away() from None
         found = self._parts.damage.explain(error)
         if found is Found.NOTHING:
             raise error
@@ -388,6 +398,10 @@ def _limit_clause(limits: Limits) -> str:
 def _unreadable() -> Unavailable:
     message = "some stored records cannot be read, the damaged part is being looked for"
     return Unavailable(message, retry_after_seconds=5, hint="ask again in a moment")
+
+
+def _away() -> Unavailable:
+    return Unavailable("the data directory is not there", retry_after_seconds=5, hint="it goes on when it is back")
 
 
 def _int(value: object) -> int:

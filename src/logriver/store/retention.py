@@ -109,6 +109,9 @@ class Retention:
     def _work(self, writer: Openness) -> None:
         pause = 0.0
         while not self._stopped.wait(pause):
+            if not self._disk.is_usable:
+                pause = _LOOK_SECONDS
+                continue
             try:
                 self._store.mind_parts()
                 self.sweep(writer)

@@ -76,6 +76,12 @@ class SetAsideParts:
         return self.parts
 
 
+def described_part(directory: Path) -> str:
+    """A part in words, from its files."""
+    sizes = [file.stat().st_size for file in directory.rglob("*") if file.is_file()]
+    return described(directory.name, sum(sizes), _records(directory))
+
+
 def _read(directory: Path) -> SetAside | None:
     """None where it is no part, or gone meanwhile."""
     name = _NAME.fullmatch(directory.name)

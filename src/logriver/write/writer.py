@@ -118,9 +118,10 @@ class Writer:
         metrics.insert_failures.labels(code=str(code)).inc()
         self._troubles[name] = f"blocks cannot be stored, trying again: {str(error)[:200]}"
         foreseen = isinstance(error, (LogriverError, OSError, sqlite3.Error))
+        detail = error.detail if isinstance(error, StoreError) else ""
         log.warning(
             "block could not be stored, trying again",
-            extra={"fields": {"code": code, "error": str(error)}},
+            extra={"fields": {"code": code, "error": detail or str(error)}},
             exc_info=None if foreseen else error,
         )
 
