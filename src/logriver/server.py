@@ -38,6 +38,7 @@ from logriver.follow.follower import Follower
 from logriver.query.binding import Promoted
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
+from logriver.readiness import Readiness
 from logriver.receive.body import BodyLimits
 from logriver.receive.http import Receiver
 from logriver.receive.inflight import Inflight
@@ -54,9 +55,13 @@ from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
 from logriver.telemetry.store_log import into, own_log_stored
+from logriver.threads import SupervisedTask, ending_executor, ends_within
 from logriver.write.writer import Writer
 
-_DRAIN_SECONDS = 60.0
+# Together, and with what uvicorn waits for its connections, less than the 90 s after which a service manager kills.
+_DRAIN_SECONDS = 40.0
+_CLOSE_SECONDS = 15.0
+_CANCEL_SECONDS = 5.0
 _KEEP_ALIVE_SECONDS = 75
 _CONNECTIONS_WAITING = 4096
 _GARBAGE_THRESHOLD = 50_000
@@ -66,8 +71,6 @@ _LARGE_BLOCK_BYTES = 1_000_000
 _SWITCH_SECONDS = 0.001
 _QUIET_SECONDS = 5
 _FOLLOW_AGAIN_SECONDS = 10
-# Beyond this a stall is a problem that people are told about.
-_STALLED_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -90,12 +93,12 @@ def run(settings: Settings) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             server = _Server(settings, directory, door)
             runner.run(server.serve(sockets, token if made_now else ""))
+            if not server.ended:
+                log.warning("a query or a thread does not end, the process ends with it")
+                # The interpreter would wait for its thread.
+                os._exit(0)
     finally:
         directory.close()
-    if not server.ended:
-        log.warning("a query does not end, the process ends with it")
-        # The interpreter would wait for its thread.
-        os._exit(0)
 
 
 class _Server:
@@ -133,18 +136,41 @@ class _Server:
         self._follower = Follower(self._queue, settings)
         self._agents = Agents()
         self._web: _Web | None = None
-        self._ended = False
+        self._ended = self._store_ended = False
         self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
         self._storing = Rate(lambda: self._queue.mark)
+        self._quiet_seconds = 0
+        self._following = SupervisedTask(
+            "follow", "files cannot be followed", first_backoff_seconds=_FOLLOW_AGAIN_SECONDS, late_seconds=None
+        )
+        self._sampling = SupervisedTask("sample", "rates cannot be measured")
+        self._readiness = Readiness(
+            self._queue,
+            needed=[
+                lambda: self._queue.problems,
+                lambda: self._writer.problems,
+                lambda: self._retention.problems,
+            ],
+            others=[
+                lambda: self._queue.damage,
+                lambda: self._promotion.problems,
+                lambda: self._following.problems,
+                lambda: self._sampling.problems,
+                lambda: self._follower.problems,
+                self._agents.problems,
+            ],
+        )
 
     async def serve(self, sockets: list[socket.socket], new_token: str) -> None:
         """Start everything, serve, stop everything. A token that was made for this start is shown, this once."""
+        end_threads = ending_executor(asyncio.get_running_loop())
         self._queue.start(asyncio.get_running_loop())
         self._writer.start(self._settings.workers)
         self._retention.start(self._writer)
         self._promotion.start(self._store)
         self._web = _Web(self._app(), self._settings)
-        tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._sample())]
+        self._following.start(self._follow)
+        self._sampling.start(self._sample)
         # Before the line that says so: whoever connects from then on waits for the first accept and is not refused.
         for listener in sockets:
             listener.listen(_CONNECTIONS_WAITING)
@@ -158,34 +184,34 @@ class _Server:
                 log.info("listening", extra={"fields": {"version": __version__}})
                 await self._web.serve(sockets)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.to_thread(self._drain)
+            loops = (self._following, self._sampling)
+            stopped = await asyncio.gather(*(loop.stop(_CANCEL_SECONDS) for loop in loops))
+            drained = await asyncio.to_thread(self._drain)
+            self._ended = end_threads(_CANCEL_SECONDS) and drained and all(stopped)
 
     def _own_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
         if not self._settings.own_logs:
             return contextlib.nullcontext()
         return own_log_stored(into(self._queue), self._settings.follower_name)
 
-    async def _follow(self) -> None:
-        """Follow files for as long as the server lives; whatever stops that is shown and tried again."""
-        while True:
-            try:
-                await self._follower.run()
-            except Exception:
-                log.exception("following files stopped, trying again")
-            await asyncio.sleep(_FOLLOW_AGAIN_SECONDS)
+    async def _follow(self) -> float:
+        """Follow files for as long as the server lives."""
+        await self._follower.run()
+        return _FOLLOW_AGAIN_SECONDS
 
-    def _drain(self) -> None:
-        self._queue.stop_receiving()
+    def _drain(self) -> bool:
+        """Store what was taken and close everything, each within its time. Whether all of it has ended."""
+        written = self._queue.stop_receiving()
         if not self._writer.join(_DRAIN_SECONDS):
             log.warning("stopping with a backlog, it is in the log and goes on at the next start")
-        self._retention.stop()
-        self._promotion.stop()
-        self._queue.close()
-        self._state.close()
-        self._ended = self._store.close()
+        stopped = [written, self._writer.has_ended, self._retention.stop(), self._promotion.stop()]
+        # What hangs may be in the state or the engine, and whoever closes them would hang too.
+        return ends_within(_CLOSE_SECONDS, "closing the store", self._close) and all(stopped) and self._store_ended
+
+    def _close(self) -> None:
+        if self._queue.close():
+            self._state.close()
+        self._store_ended = self._store.close()
 
     @property
     def ended(self) -> bool:
@@ -208,7 +234,7 @@ class _Server:
             self._promotion,
             lambda: self._queue.mark,
             self._status,
-            self._problems,
+            self._readiness.not_ready,
             lambda: self._queue.mark + self._queue.waiting,
             self._queue.sources,
             self._followed,
@@ -234,15 +260,8 @@ class _Server:
             "removed_by_retention": self._retention.removed,
             "accepted_per_second": self._accepting.per_second(),
             "stored_per_second": self._storing.per_second(),
-            "problems": [*self._problems(), *self._queue.problems, *self._follower.problems, *self._agents.problems()],
+            "problems": self._readiness.problems(),
         }
-
-    def _problems(self) -> list[str]:
-        problems = [*self._writer.problems, *self._retention.problems]
-        stalled = self._queue.backlog.oldest_seconds()
-        if stalled > _STALLED_SECONDS and not problems:
-            problems.append(f"the oldest record has been waiting to be stored for {stalled:.0f} s")
-        return problems
 
     def _followed(self) -> Statuses:
         """What each connected follower says of its files."""
@@ -260,17 +279,15 @@ class _Server:
         self._store.give_back_memory()
         give_back_freed()
 
-    async def _sample(self) -> None:
+    async def _sample(self) -> float:
         """Once a second: note the rates, and after a busy time give memory back."""
-        quiet_seconds = 0
-        while True:
-            self._accepting.sample()
-            self._storing.sample()
-            busy = self._accepting.per_second() > 0 or self._queue.waiting > 0
-            quiet_seconds = 0 if busy else quiet_seconds + 1
-            if quiet_seconds == _QUIET_SECONDS:
-                await asyncio.to_thread(self._give_back_memory)
-            await asyncio.sleep(1)
+        self._accepting.sample()
+        self._storing.sample()
+        busy = self._accepting.per_second() > 0 or self._queue.waiting > 0
+        self._quiet_seconds = 0 if busy else self._quiet_seconds + 1
+        if self._quiet_seconds == _QUIET_SECONDS:
+            await asyncio.to_thread(self._give_back_memory)
+        return 1.0
 
 
 class _App:
