@@ -14,6 +14,9 @@ import httpx
 import hypothesis
 import pytest
 
+# What belongs to one thread says so when another uses it, here and in the servers that tests start (`threads.Owner`).
+os.environ["LOGRIVER_CHECK_OWNERS"] = "1"
+
 # By the clock an example says more of what else the machine does; `within_cpu_time` bounds those that need no server.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

@@ -42,8 +42,8 @@ class Loop:
     """What became of the last turn of a loop, and since when the present one runs. Read by any thread.
 
     `name` is the metric's label. `trouble` says in plain words what is not done while the loop fails. Errors that are
-    `foreseen` are logged without a traceback. A turn that has not ended, or said that it goes on, for `late_seconds` is a
-    problem; None is for turns that do not end by themselves: what failed is over when one has gone on for a while.
+    `foreseen` are logged without a traceback. A turn that has not ended, or said that it goes on, for `late_seconds` is
+    a problem; None is for turns that do not end by themselves: what failed is over when one has gone on for a while.
     """
 
     def __init__(

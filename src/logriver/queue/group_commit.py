@@ -238,6 +238,7 @@ class GroupCommit:
             segment.append(buffers, group.spans, group.headers)
         finally:
             group.is_durable = segment.size > size
+        self._failed = ("", 0.0)
         metrics.sync_seconds.observe(clock.monotonic() - started)
         metrics.log_syncs.inc()
         metrics.log_bytes.inc(group.size)

@@ -36,6 +36,7 @@ class _Work:
 
     run: Run | None = None
     in_doubt: bool = False
+    is_stored: bool = False
     dead: set[int] = field(default_factory=set)
 
 
@@ -109,9 +110,11 @@ class Writer:
             run = self._queue.take(*self._block)
             if run is None:
                 return None
-            work.dead, work.in_doubt, work.run = set(), run.in_doubt, run
+            work.dead, work.in_doubt, work.is_stored, work.run = set(), run.in_doubt, False, run
         try:
-            self._store_run(work.run, work)
+            if not work.is_stored:
+                self._store_run(work.run, work)
+            work.is_stored = True
         except BaseException as error:
             work.in_doubt = True
             code = error.engine_code if isinstance(error, StoreError) else 0
