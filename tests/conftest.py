@@ -26,14 +26,23 @@ _STOP_SECONDS = 60
 
 
 class RunningServer:
-    """`logriver serve` on a free port. `url` is its address, `data` its directory, `log_path` its own log."""
+    """`logriver serve` on a free port. `url` is its address, `data` its directory, `log_path` its own log.
 
-    def __init__(self, data: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    `wrapper` is a command before it: a tracer that lets it be our child.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        wrapper: list[str] | None = None,
+    ) -> None:
         self.data = data
         self.log_path = data.with_name(f"{data.name}.log")
         self._arguments = arguments
         self._environment = environment or {}
-        self.wrapper: list[str] = []  # a command before it, for the next start: a tracer that lets it be our child
+        self.wrapper = wrapper or []
         self.start()
 
     def start(self) -> None:
