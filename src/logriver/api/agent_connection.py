@@ -1,6 +1,7 @@
 """The server's end of one agent's channel: what the agent says of itself, and the answers that it gives."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 
 from starlette.websockets import WebSocket
@@ -19,6 +20,8 @@ _MAX_WAITING = 500
 _MOST_WAITING = 2 * _MAX_WAITING
 # With what is around the sources.
 _MAX_BEAT_BYTES = frames.MAX_BEAT_BYTES + 1_000
+
+log = logging.getLogger(__name__)
 
 
 class AgentConnection:
@@ -50,6 +53,7 @@ class AgentConnection:
         silent for too long.
         """
         sending = asyncio.create_task(self._send())
+        sending.add_done_callback(self._cannot_send)
         try:
             while (message := await self._next_message()) is not None:
                 self._heard_at, self.heard_ns = clock.monotonic(), clock.now_ns()
@@ -64,6 +68,15 @@ class AgentConnection:
     def displace(self) -> None:
         """End it, because another connection has its name now."""
         self._is_displaced = True
+        self._end_soon()
+
+    def _cannot_send(self, sending: asyncio.Task[None]) -> None:
+        """An agent that nothing can be sent to would wait for its answers for ever."""
+        if not sending.cancelled():
+            log.warning("an agent cannot be sent to", exc_info=sending.exception())
+            self._end_soon()
+
+    def _end_soon(self) -> None:
         if self._patience is not None and not self._patience.expired():
             self._patience.reschedule(0)
 

@@ -14,6 +14,7 @@ from logriver.protocols.json_body import decode_body
 from logriver.protocols.json_lines import JsonLines
 from logriver.receive.short_way import Answer
 from logriver.record import Batch, Decoded, Receipt, Sink
+from logriver.threads import Owner
 
 # What waits here is not counted against any limit yet, and the event loop must get on.
 _MOST_TOGETHER = 256
@@ -30,6 +31,7 @@ class SmallBodies:
         self._decoder = decoder
         self._max_body_bytes = max_body_bytes
         self._waiting: list[tuple[bytes, Answer]] = []
+        self._event_loop = Owner("taking small bodies")
 
     def take(self, body: bytes, answer: Answer) -> None:
         """See `short_way.Take`."""
@@ -43,6 +45,7 @@ class SmallBodies:
             self._put()
 
     def _put(self) -> None:
+        self._event_loop.check()
         waiting, self._waiting = self._waiting, []
         try:
             rows = self._rows([body for body, _ in waiting])
