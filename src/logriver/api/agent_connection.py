@@ -36,7 +36,7 @@ class AgentConnection:
         self._heard_at = clock.monotonic()
         self._outgoing: asyncio.Queue[frames.FromServer] = asyncio.Queue()
         self._patience: asyncio.Timeout | None = None
-        self._is_displaced = False
+        self._is_displaced = self._is_deaf = False
         self._has_ended = False
         self._answers: dict[int, _Answer] = {}
         self._asked = 0
@@ -73,7 +73,9 @@ class AgentConnection:
     def _cannot_send(self, sending: asyncio.Task[None]) -> None:
         """An agent that nothing can be sent to would wait for its answers for ever."""
         if not sending.cancelled():
-            log.warning("an agent cannot be sent to", exc_info=sending.exception())
+            reason = repr(sending.exception())[:200]
+            log.warning("an agent cannot be sent to", extra={"fields": {"agent": self.hello.name, "error": reason}})
+            self._is_deaf = True
             self._end_soon()
 
     def _end_soon(self) -> None:
@@ -105,6 +107,8 @@ class AgentConnection:
             async with asyncio.timeout(SILENT_SECONDS) as self._patience:
                 message = await self._socket.receive()
         except TimeoutError:
+            if self._is_deaf:
+                return None
             if self._is_displaced:
                 raise NameTaken("another process of this machine has the name now") from None
             raise BodyTimeout(f"nothing was heard for {SILENT_SECONDS:.0f} s") from None
