@@ -30,6 +30,7 @@ from logriver.threads import Owner, SupervisedThread
 _SNAPSHOT_SECONDS = 5.0
 _TICK_SECONDS = 0.5
 _STOP_SECONDS = 10.0
+_FORESEEN = (LogriverError, OSError, sqlite3.Error)
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +56,6 @@ class Wal:
         `check_disk` is asked before each batch and raises `Overloaded` or `Unavailable` while there is no room.
         """
         directory.mkdir(exist_ok=True)
-        self._directory = directory
-        self._node = node
         self._state = state
         self._max_backlog_bytes = max_backlog_bytes
         self._check_disk = check_disk
@@ -89,10 +88,7 @@ class Wal:
         self._unreadable = ""
         self._saved_at, self._is_saved = clock.monotonic(), True
         self._keeping = SupervisedThread(
-            "queue-snapshot",
-            "the queue cannot make its snapshot",
-            last_backoff_seconds=5.0,
-            foreseen=(LogriverError, OSError, sqlite3.Error),
+            "queue-snapshot", "the queue cannot make its snapshot", last_backoff_seconds=5.0, foreseen=_FORESEEN
         )
 
     @property
