@@ -106,8 +106,8 @@ def test_without_its_queue_file_it_starts_only_if_told_to(data: Path, new_server
     assert "state.db' cannot be" in refused(data)
     state.unlink()
     said = refused(data)
-    assert "has a log or a store, but no state.db" in said
-    assert "make an empty file of that name" in said
+    assert "state.db is missing beside" in said
+    assert "an empty file 'state.db' lets the server start" in said
     assert not state.exists()
     state.touch()
     server = new_server(data=data, **SMALL)

@@ -103,10 +103,13 @@ def test_without_its_mark_a_directory_is_of_the_first_format(tmp_path: Path) -> 
 def test_a_fresh_directory_has_the_newest_format_at_once(tmp_path: Path) -> None:
     opened = open_directory(tmp_path / "data")
     assert (tmp_path / "data" / "FORMAT").read_text() == f"{FORMAT}\n"
+    file = tmp_path / "data" / "state.db"
     convert(opened.path)
+    assert not file.exists(), "with a queue's file and no store it would be no fresh one"
+    State(file, 1_000, FORMAT).close()
+    before = file.read_bytes()
     convert(opened.path)
-    State(tmp_path / "data" / "state.db", 1_000).close()
-    convert(opened.path)
+    assert file.read_bytes() == before
     opened.close()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from logriver.errors import DataDirectoryError
 from logriver.queue.damage import Damage, Damages
 from logriver.queue.record_header import RecordHeader
 from logriver.queue.segment_files import SegmentFile, segment_files
@@ -190,8 +191,21 @@ class _Recovery:
         self._skip_to(durable, "damaged in the log")
         # What was lost behind the last valid record may have had numbers that were given out.
         self._skip_to(found.last_seq + self._lost_numbers, "torn or damaged at the end of the log")
-        self._skip_to(self._state.number("highest"), "handed out and never durable")
+        highest = self._state.number("highest")
+        self._skip_to(highest, "handed out and never durable")
+        if highest and not found.damages and not found.problems:
+            self._check_store(found.last_seq)
         self._skip_to(self._stored_seq, "in the store and not in the log")
+
+    def _check_store(self, last_seq: int) -> None:
+        """Only after damage in the log, which is reported, is the store ahead of it. Files would be read twice."""
+        if self._stored_seq > last_seq:
+            raise DataDirectoryError(
+                f"store/ has records up to number {self._stored_seq}, log/ and state.db know only of {last_seq}",
+                hint="one of them is older, from a backup: restore all of them from the same backup; if there is none, "
+                "an empty file in the place of state.db lets the server start, and files that are followed are read "
+                "again",
+            )
 
     def _skip_to(self, seq: int, reason: str) -> None:
         found = self._found

@@ -68,6 +68,17 @@ def make_segment(directory: Path, header: SegmentHeader, state: State) -> Segmen
     return segment
 
 
+def nodes_of(directory: Path) -> set[str]:
+    """The names of the nodes that wrote the segments, as far as those can be read. Raises as `decode_header` does."""
+    nodes = set()
+    for path in directory.glob("*.log"):
+        # What is wrong with a file is said when the log is read.
+        with contextlib.suppress(OSError):
+            header = read_header(path) if is_regular(path) else None
+            nodes |= {header.node} if header else set()
+    return nodes
+
+
 def segment_files(directory: Path, state: State) -> list[SegmentFile]:
     """Read all of them. Nothing is changed.
 

@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 CREATE TABLE IF NOT EXISTS skipped_ranges (
   first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, reason TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS node (name TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS damage (
   id INTEGER PRIMARY KEY, place TEXT NOT NULL UNIQUE, file TEXT NOT NULL, what TEXT NOT NULL,
   first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, records INTEGER NOT NULL, exact INTEGER NOT NULL,
@@ -113,8 +114,8 @@ class Snapshot(msgspec.Struct):
 class State:
     """The file. For any thread; calls wait for each other."""
 
-    def __init__(self, file: Path, max_dead_letter_bytes: int) -> None:
-        """Open or make it. Raises `DataDirectoryError` if it is damaged."""
+    def __init__(self, file: Path, max_dead_letter_bytes: int, data_format: int = 0) -> None:
+        """Open it, or make it in that data format. Raises `DataDirectoryError` if it is damaged."""
         self._lock = threading.Lock()
         self._max_dead_letter_bytes = max_dead_letter_bytes
         try:
@@ -122,6 +123,8 @@ class State:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._check()
+            if data_format and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+                self._db.execute(f"PRAGMA user_version = {data_format}")
             self._db.executescript(SCHEMA)
             self.dead_letters, self._dead_letter_bytes = self._count_letters()
         except sqlite3.DatabaseError as error:
@@ -191,6 +194,14 @@ class State:
             self._skip(skipped)
             db.execute("INSERT OR IGNORE INTO numbers VALUES ('segments_removed', ?)", (removed,))
             _raise_numbers(db, {"segments_made": made})
+
+    def node_of_first(self, node: str) -> str:
+        """The node that this state was first opened for, which is `node` if that was not noted yet."""
+        with self._lock, self._db:
+            row = self._db.execute("SELECT name FROM node").fetchone()
+            if row is None:
+                self._db.execute("INSERT INTO node VALUES (?)", (node,))
+        return str(row[0]) if row else node
 
     def begin_removal(self, slice: int, rows: int) -> None:
         """Make durable that a slice with so many rows is about to be dropped, and all slices before it are gone."""

@@ -9,6 +9,7 @@ from logriver.cli.doctor import access as doctor_access
 from logriver.cli.doctor import damage as doctor_damage
 from logriver.cli.doctor import data as doctor_data
 from logriver.cli.doctor import machine as doctor_machine
+from logriver.cli.doctor import parts as doctor_parts
 from logriver.cli.doctor import server as doctor_server
 from logriver.cli.doctor.finding import Finding
 from logriver.cli.render import output
@@ -66,6 +67,7 @@ def _data(settings: Settings) -> list[Finding]:
         doctor_data.disk(data, settings.max_backlog_bytes),
         doctor_data.fsync(data),
         *doctor_damage.damage(data),
+        *doctor_parts.parts(data, is_served=doctor_data.lock_holder(data) is not None),
     ]
     if settings.follow or settings.sources:
         findings += [*doctor_data.followed(settings), doctor_data.file_events()]

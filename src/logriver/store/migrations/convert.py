@@ -22,16 +22,13 @@ log = logging.getLogger(__name__)
 
 
 def convert(directory: Path) -> None:
-    """Convert a directory whose lock is held, before queue and store are opened; a fresh one is only marked.
+    """Convert a directory whose lock is held, before queue and store are opened.
 
     Raises `DataDirectoryError`, `OSError`.
     """
     file = directory / "state.db"
-    if not file.exists() and _has_data(directory):
-        raise DataDirectoryError(
-            f"data directory '{directory}' has a log or a store, but no state.db",
-            hint=f"restore it from a backup; to go on without it make an empty file of that name: {_LOST}",
-        )
+    if not file.exists():
+        return
     try:
         with closing(sqlite3.connect(file, isolation_level=None)) as db:
             db.execute("PRAGMA synchronous = FULL")
@@ -44,7 +41,7 @@ def convert(directory: Path) -> None:
 def _convert(directory: Path, db: sqlite3.Connection) -> None:
     version = _version(db)
     if version is None:
-        # Fresh, or it was emptied: then the table may still be an older one.
+        # It was emptied, and the table may still be an older one.
         _change_table(directory, MIGRATIONS[1:])
         db.execute(f"PRAGMA user_version = {FORMAT}")
         return
@@ -83,7 +80,3 @@ def _change_table(directory: Path, migrations: Iterable[Migration]) -> None:
     with closing(Session(str(directory / "store"))) as session:
         for statement in statements:
             session.query(statement)
-
-
-def _has_data(directory: Path) -> bool:
-    return any((directory / "log").glob("*.log")) or (directory / "store").exists()

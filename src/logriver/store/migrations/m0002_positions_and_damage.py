@@ -43,6 +43,7 @@ def _state(db: sqlite3.Connection) -> None:
     db.execute("UPDATE dead_letters SET row_format = 1 WHERE source = ''")
     db.execute("ALTER TABLE holes RENAME TO skipped_ranges")
     db.execute(_DAMAGE)
+    db.execute("CREATE TABLE IF NOT EXISTS node (name TEXT NOT NULL)")
 
 
 def _files(db: sqlite3.Connection) -> None:
