@@ -84,7 +84,7 @@ class Ranges:
         return Answer(200, msgspec.json.encode(outcomes.batches[0].receipt))
 
     async def _ledger(self, request: Request) -> Answer:
-        names = [value for name, value in request.parameters() if name == "follower"]
+        names = [value for name, value in request.parameters if name == "follower"]
         if len(names) != 1:
             raise BadRequest("a parameter 'follower' is needed, once")
         held = await self._known(names[0])
