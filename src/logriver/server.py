@@ -51,11 +51,14 @@ from logriver.ingest.small_bodies import SmallBodies
 from logriver.ingest.unix_socket import removed_at_end
 from logriver.ingest.web_server import CONNECTIONS_WAITING, WebServer
 from logriver.query.sql.binding import Promoted
+from logriver.queue.recovery import nodes_of
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
+from logriver.readiness import Readiness
 from logriver.search.desk import Bounds, Desk
 from logriver.settings import Settings
 from logriver.ship.frames import MAX_FRAME_BYTES
+from logriver.store.belonging import other_node
 from logriver.store.directory import DataDirectory, open_directory
 from logriver.store.disk import Disk, directory_bytes, free_bytes, plan
 from logriver.store.embedded import Embedded
@@ -64,11 +67,17 @@ from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
 from logriver.telemetry.store_log import into, own_log_stored
+from logriver.threads import SupervisedTask, SupervisedThread, ending_executor, ends_within
 from logriver.write.writer import Writer
 
-_DRAIN_SECONDS = 60.0
 # One query may have this part of the engine's memory.
 _QUERY_SHARE = 4
+# So soon parts are checked again after the data directory could not be used.
+_NOT_USABLE_SECONDS = 30.0
+# Together, and with what uvicorn waits for its connections, less than the 90 s after which a service manager kills.
+_DRAIN_SECONDS = 40.0
+_CLOSE_SECONDS = 15.0
+_CANCEL_SECONDS = 5.0
 _GARBAGE_THRESHOLD = 50_000
 # Large bodies and blocks: a tenth less memory at peak. What it costs in time is less than runs differ by.
 _LARGE_BLOCK_BYTES = 1_000_000
@@ -76,8 +85,6 @@ _LARGE_BLOCK_BYTES = 1_000_000
 _SWITCH_SECONDS = 0.001
 _QUIET_SECONDS = 5
 _FOLLOW_AGAIN_SECONDS = 10
-# Beyond this a stall is a problem that people are told about.
-_STALLED_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -89,24 +96,24 @@ def run(settings: Settings) -> None:
     """
     check_certificate(settings.tls_cert, settings.tls_key)
     cors_origins = checked_origins(settings.cors_origin)
-    directory = open_directory(settings.data)
+    directory = open_directory(settings.data, nodes_of)
     try:
         sockets = listeners(settings.listen)
-        with removed_at_end(sockets):
-            token, made_now = settings.token.get_secret_value(), False
-            if not token:
-                token, made_now = kept_token(directory.path / TOKEN_FILE)
-            access = AccessControl(Token(token), cors_origins, trust_loopback=trusts_loopback(settings))
-            _prepare_process()
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            with removed_at_end(sockets):
+                token, made_now = settings.token.get_secret_value(), False
+                if not token:
+                    token, made_now = kept_token(directory.path / TOKEN_FILE)
+                access = AccessControl(Token(token), cors_origins, trust_loopback=trusts_loopback(settings))
+                _prepare_process()
                 server = _Server(settings, directory, access)
                 runner.run(server.serve(sockets, token if made_now else ""))
+            if not server.ended:
+                log.warning("a query or a thread does not end, the process ends with it")
+                # The interpreter would wait for its thread.
+                os._exit(0)
     finally:
         directory.close()
-    if not server.ended:
-        log.warning("a query does not end, the process ends with it")
-        # The interpreter would wait for its thread.
-        os._exit(0)
 
 
 class _Server:
@@ -118,19 +125,22 @@ class _Server:
         memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
         # Before its columns go, every query that was compiled with them has had its turn.
         self._promotion = Promotion(path, settings.promote, leave_seconds=2 * settings.query_timeout)
-        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, self._promotion.keys)
-        self._state = State(path / "state.db", sizes.dead_letter_bytes)
-        self._disk = Disk(path, settings.max_disk_bytes, lambda: self._queue.backlog.bytes)
+        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, self._promotion.keys, directory.is_there)
+        stored_seq = _stored_seq(self._store, directory)
+        self._state = _state_of(directory, sizes.dead_letter_bytes)
+        self._disk = Disk(path, settings.max_disk_bytes, lambda: self._queue.backlog.bytes, directory.problem)
         self._queue = Wal(
             path / "log",
             node,
             self._state,
-            _stored_seq(self._store, node),
+            stored_seq,
             sizes.segment_bytes,
             sizes.backlog_bytes,
             self._disk.check,
         )
         self._retention = Retention(self._store, self._state, self._disk, settings.retention_seconds)
+        self._part_checks = SupervisedThread("part-checks", "parts cannot be checked for damage", late_seconds=None)
+        self._behind = _store_behind(self._store, self._state, stored_seq)
         self._writer = Writer(
             self._queue,
             self._store,
@@ -144,18 +154,49 @@ class _Server:
         self._follower = Follower(self._queue, settings)
         self._agents = Agents()
         self._web: WebServer | None = None
-        self._ended = False
+        self._ended = self._store_ended = False
         self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
         self._storing = Rate(lambda: self._queue.mark)
+        self._quiet_seconds = 0
+        self._following = SupervisedTask(
+            "follow", "files cannot be followed", first_backoff_seconds=_FOLLOW_AGAIN_SECONDS, late_seconds=None
+        )
+        self._sampling = SupervisedTask("sample", "rates cannot be measured")
+        self._readiness = self._watched()
+
+    def _watched(self) -> Readiness:
+        """What must hold: here is the place for a further check."""
+        return Readiness(
+            self._queue,
+            needed=[
+                lambda: self._queue.problems,
+                lambda: self._writer.problems,
+                lambda: self._retention.problems,
+            ],
+            others=[
+                lambda: self._queue.damage,
+                lambda: self._behind,
+                lambda: self._store.problems,
+                lambda: self._part_checks.problems,
+                lambda: self._promotion.problems,
+                lambda: self._following.problems,
+                lambda: self._sampling.problems,
+                lambda: self._follower.problems,
+                self._agents.problems,
+            ],
+        )
 
     async def serve(self, sockets: list[socket.socket], new_token: str) -> None:
         """Start everything, serve, stop everything. A token that was made for this start is shown, this once."""
+        end_threads = ending_executor(asyncio.get_running_loop())
         self._queue.start(asyncio.get_running_loop())
         self._writer.start(self._settings.workers)
         self._retention.start(self._writer)
+        self._part_checks.start(self._check_part)
         self._promotion.start(self._store)
         self._web = self._web_server()
-        tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._sample())]
+        self._following.start(self._follow)
+        self._sampling.start(self._sample)
         # Before the line that says so: whoever connects from then on waits for the first accept and is not refused.
         for listener in sockets:
             listener.listen(CONNECTIONS_WAITING)
@@ -170,34 +211,38 @@ class _Server:
                 log.info("listening", extra={"fields": fields})
                 await self._web.serve(sockets)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.to_thread(self._drain)
+            loops = (self._following, self._sampling)
+            stopped = await asyncio.gather(*(loop.stop(_CANCEL_SECONDS) for loop in loops))
+            drained = await asyncio.to_thread(self._drain)
+            self._ended = end_threads(_CANCEL_SECONDS) and drained and all(stopped)
 
     def _own_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
         if not self._settings.own_logs:
             return contextlib.nullcontext()
         return own_log_stored(into(self._queue), self._settings.follower_name)
 
-    async def _follow(self) -> None:
-        """Follow files for as long as the server lives; whatever stops that is shown and tried again."""
-        while True:
-            try:
-                await self._follower.run()
-            except Exception:
-                log.exception("following files stopped, trying again")
-            await asyncio.sleep(_FOLLOW_AGAIN_SECONDS)
+    def _check_part(self) -> float:
+        return self._store.check_part() if self._disk.is_usable else _NOT_USABLE_SECONDS
 
-    def _drain(self) -> None:
-        self._queue.stop_receiving()
+    async def _follow(self) -> float:
+        """Follow files for as long as the server lives."""
+        await self._follower.run()
+        return _FOLLOW_AGAIN_SECONDS
+
+    def _drain(self) -> bool:
+        """Store what was taken and close everything, each within its time. Whether all of it has ended."""
+        written = self._queue.stop_receiving()
         if not self._writer.join(_DRAIN_SECONDS):
             log.warning("stopping with a backlog, it is in the log and goes on at the next start")
-        self._retention.stop()
-        self._promotion.stop()
-        self._queue.close()
-        self._state.close()
-        self._ended = self._store.close()
+        stopped = [written, self._writer.has_ended, self._retention.stop(), self._promotion.stop()]
+        stopped.append(self._part_checks.stop(_CANCEL_SECONDS))
+        # What hangs may be in the state or the engine, and whoever closes them would hang too.
+        return ends_within(_CLOSE_SECONDS, "closing the store", self._close) and all(stopped) and self._store_ended
+
+    def _close(self) -> None:
+        if self._queue.close():
+            self._state.close()
+        self._store_ended = self._store.close()
 
     @property
     def ended(self) -> bool:
@@ -240,7 +285,8 @@ class _Server:
             self._promotion,
             lambda: self._queue.mark,
             self._status,
-            self._problems,
+            lambda: self._store.incomplete,
+            self._readiness.not_ready,
             lambda: self._queue.mark + self._queue.waiting,
             self._queue.sources,
             self._followed,
@@ -273,15 +319,8 @@ class _Server:
             "removed_by_retention": self._retention.removed,
             "accepted_per_second": self._accepting.per_second(),
             "stored_per_second": self._storing.per_second(),
-            "problems": [*self._problems(), *self._queue.problems, *self._follower.problems, *self._agents.problems()],
+            "problems": self._readiness.problems(),
         }
-
-    def _problems(self) -> list[str]:
-        problems = [*self._writer.problems, *self._retention.problems]
-        stalled = self._queue.backlog.oldest_seconds()
-        if stalled > _STALLED_SECONDS and not problems:
-            problems.append(f"the oldest record has been waiting to be stored for {stalled:.0f} s")
-        return problems
 
     def _followed(self) -> Statuses:
         """What each connected follower says of its files."""
@@ -299,17 +338,15 @@ class _Server:
         self._store.give_back_memory()
         give_back_freed()
 
-    async def _sample(self) -> None:
+    async def _sample(self) -> float:
         """Once a second: note the rates, and after a busy time give memory back."""
-        quiet_seconds = 0
-        while True:
-            self._accepting.sample()
-            self._storing.sample()
-            busy = self._accepting.per_second() > 0 or self._queue.waiting > 0
-            quiet_seconds = 0 if busy else quiet_seconds + 1
-            if quiet_seconds == _QUIET_SECONDS:
-                await asyncio.to_thread(self._give_back_memory)
-            await asyncio.sleep(1)
+        self._accepting.sample()
+        self._storing.sample()
+        busy = self._accepting.per_second() > 0 or self._queue.waiting > 0
+        self._quiet_seconds = 0 if busy else self._quiet_seconds + 1
+        if self._quiet_seconds == _QUIET_SECONDS:
+            await asyncio.to_thread(self._give_back_memory)
+        return 1.0
 
 
 class _App:
@@ -362,6 +399,37 @@ def _bounds(settings: Settings) -> Bounds:
     return Bounds(settings.max_queries, settings.max_exports, settings.query_timeout, query_bytes)
 
 
-def _stored_seq(store: Embedded, node: str) -> int:
-    """The highest number in the store."""
-    return int(str(store.query(f"SELECT max(_seq) FROM {TABLE} WHERE _node = '{node}'").rows[0][0]))
+def _stored_seq(store: Embedded, directory: DataDirectory) -> int:
+    """The highest number in the store. Raises `DataDirectoryError` if that is of another node."""
+    highest = store.query(f"SELECT max(_seq) FROM {TABLE} WHERE _node = '{directory.node}'").rows[0][0]
+    if highest:
+        return int(str(highest))
+    others = store.query(f"SELECT _node FROM {TABLE} LIMIT 1").rows
+    if others:
+        raise other_node(directory.path, directory.node, "store/", str(others[0][0]))
+    return 0
+
+
+def _store_behind(store: Embedded, state: State, stored_seq: int) -> list[str]:
+    """That the newest records which were stored are not in the store, if that is so."""
+    done = state.mark("mark")
+    # What is set aside may be just those.
+    if stored_seq >= done or store.incomplete:
+        return []
+    missing = done - stored_seq - len(state.buried(stored_seq + 1, done))
+    missing -= sum(max(0, min(h.last_seq, done) - max(h.first_seq, stored_seq + 1) + 1) for h in state.holes())
+    if missing <= 0:
+        return []
+    problem = f"the newest {missing} stored records are not in store/: is it older than state.db, from a backup?"
+    log.error("%s", problem)
+    return [problem]
+
+
+def _state_of(directory: DataDirectory, max_dead_letter_bytes: int) -> State:
+    """The state. Raises `DataDirectoryError` if it cannot be read, or is of another node."""
+    state = State(directory.path / "state.db", max_dead_letter_bytes)
+    first = state.node_of_first(directory.node)
+    if first != directory.node:
+        state.close()
+        raise other_node(directory.path, directory.node, "state.db", first)
+    return state

@@ -17,6 +17,7 @@ from logriver.ingest.endpoints.logs import PATH, PROTOCOL
 from logriver.ingest.fast_path import Answer, Take
 from logriver.ingest.request_body import SMALL_BODY_BYTES
 from logriver.record import Batch, Decoded, Receipt, Sink
+from logriver.threads import Owner
 
 # What waits here is not counted against any limit yet, and the event loop must get on.
 _MOST_TOGETHER = 256
@@ -35,6 +36,7 @@ class SmallBodies:
         self._decoder = JsonLines(limits.max_record_bytes)
         self._max_body_bytes = min(SMALL_BODY_BYTES, limits.max_body_bytes)
         self._waiting: list[tuple[bytes, Answer]] = []
+        self._event_loop = Owner("taking small bodies")
 
     def fast_path(self, scope: Scope) -> Take | None:
         """How the bodies of plain `POST /api/v1/logs` are taken; None for other requests."""
@@ -56,6 +58,7 @@ class SmallBodies:
             self._put()
 
     def _put(self) -> None:
+        self._event_loop.check()
         waiting, self._waiting = self._waiting, []
         try:
             rows = self._rows([body for body, _ in waiting])
