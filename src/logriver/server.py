@@ -37,7 +37,7 @@ from logriver.ingest.body import BodyLimits
 from logriver.ingest.connections import Patience
 from logriver.ingest.fast_path import Take
 from logriver.ingest.http import Receiver
-from logriver.ingest.listen import check_certificate, listeners, url
+from logriver.ingest.listen import check_certificate, listeners, url, url_here
 from logriver.ingest.memory_budget import Inflight
 from logriver.ingest.ranges import Ranges
 from logriver.ingest.web_server import CONNECTIONS_WAITING, WebServer
@@ -147,7 +147,10 @@ class _Server:
         for listener in sockets:
             listener.listen(CONNECTIONS_WAITING)
         for listener in sockets:
-            sys.stdout.write(f"logriver listens on {url(listener, self._settings.tls_cert is not None)}\n")
+            encrypted = self._settings.tls_cert is not None
+            here = url_here(listener, encrypted)
+            hint = f" (on this machine use {here})" if here else ""
+            sys.stdout.write(f"logriver listens on {url(listener, encrypted)}{hint}\n")
         if new_token:
             sys.stdout.write(f"its token is {new_token} (shown only now, kept in {self._settings.data / TOKEN_FILE})\n")
         sys.stdout.flush()

@@ -35,6 +35,13 @@ def url(listener: socket.socket, encrypted: bool) -> str:
     return f"{'https' if encrypted else 'http'}://{_shown(host, port)}"
 
 
+def url_here(listener: socket.socket, encrypted: bool) -> str:
+    """What to type on this machine for an address that stands for all of its addresses; empty for any other."""
+    host, port = listener.getsockname()[:2]
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, "")
+    return f"{'https' if encrypted else 'http'}://{_shown(loopback, port)}" if loopback else ""
+
+
 def check_certificate(certificate: Path | None, key: Path | None) -> bool:
     """Whether TLS is spoken. Raises `SettingsError` for a certificate and a key that cannot be used together."""
     if certificate is None and key is None:
