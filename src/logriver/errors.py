@@ -67,7 +67,7 @@ class BadBody(BadRequest):
 
 
 class Unauthenticated(LogriverError):
-    """The token that the door asks for is missing or wrong."""
+    """The token is missing or wrong."""
 
     status = 401
     code = "unauthenticated"

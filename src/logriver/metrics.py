@@ -29,6 +29,7 @@ rejected = _counter("records_rejected", "records refused; the sender was told, o
 duplicate_batches = _counter("duplicate_batches", "batches recognised as sent before and not stored again")
 connections_ended = _counter("connections_ended", "connections that the server ended for a reason of its own", "reason")
 turned_away = _counter("requests_turned_away", "requests answered 429 or 503", "reason")
+wrong_tokens = _counter("wrong_tokens", "requests and logins with a wrong token")
 
 log_bytes = _counter("queue_written_bytes", "bytes written to the log")
 log_syncs = _counter("queue_syncs", "fdatasync calls on the log")

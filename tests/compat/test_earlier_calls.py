@@ -445,7 +445,7 @@ def test_as_much_as_can_be_asked(client: httpx.Client) -> None:
         assert answer.status_code == 200, answer.text
 
 
-# -- the four validation queries, by the third door --------------------------------------------------------------------
+# -- the four validation queries, by the third call --------------------------------------------------------------------
 
 PHRASE = re.compile(r"\bfailed\W+to\W+connect\b")
 VALIDATION: dict[str, tuple[Record, Test]] = {

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from logriver.ingest.fast_path import ONE_ACCEPTED, Answer, ShortWayProtocol, Take
+from logriver.identity import LOCAL
+from logriver.ingest.fast_path import ONE_ACCEPTED, Answer, Remembered, ShortWayProtocol
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
 KEEP_ALIVE_SECONDS = 1
@@ -25,6 +26,7 @@ class Application:
         self.requests: list[bytes] = []
         self.taken: list[bytes] = []
         self.held: list[Answer] = []
+        self.generation = 1
 
     async def __call__(self, scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         body = b""
@@ -37,8 +39,8 @@ class Application:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(LONG))]})
         await send({"type": "http.response.body", "body": LONG})
 
-    def short_way(self, scope: Any) -> Take | None:
-        return self._take if scope["method"] == "POST" else None
+    def short_way(self, scope: Any) -> Remembered | None:
+        return Remembered(self._take, LOCAL, self.generation) if scope["method"] == "POST" else None
 
     def _take(self, body: bytes, answer: Answer) -> None:
         self.taken.append(body)
@@ -148,6 +150,16 @@ def test_another_head_goes_the_long_way(serving: Serving, other: bytes) -> None:
         connection.sendall(other)
         assert ends_with(connection, LONG)
     assert serving.application.requests == [b"first", b"body"]
+
+
+def test_a_head_of_another_generation_goes_the_long_way_and_is_learnt_anew(serving: Serving) -> None:
+    with serving.connect() as connection:
+        serving.application.generation += 1
+        for body in (b"second", b"third"):
+            connection.sendall(request(body))
+            assert ends_with(connection, LONG if body == b"second" else ONE_ACCEPTED)
+    assert serving.application.requests == [b"first", b"second"]
+    assert serving.application.taken == [b"third"]
 
 
 def test_what_is_not_kept_goes_the_long_way_once(serving: Serving) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 import uvloop
 
+from logriver.identity import LOCAL, SCOPE_KEY
 from logriver.ingest.connections import Patience
-from logriver.ingest.fast_path import Take
+from logriver.ingest.fast_path import Remembered
 from logriver.ingest.web_server import WebServer
 
 SECONDS = 20
@@ -40,7 +41,7 @@ class Application:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if not scope["path"].startswith("/stranger"):
-            scope["let_in"] = True
+            scope[SCOPE_KEY] = LOCAL
         body, more = b"", not scope["path"].endswith("/unread")
         while more:
             message = await receive()
@@ -64,7 +65,9 @@ class Application:
         leaving.cancel()
         released.cancel()
 
-    def short_way(self, scope: Any) -> Take | None:
+    generation = 0
+
+    def short_way(self, scope: Any) -> Remembered | None:
         """Nothing goes the short way."""
         return None
 

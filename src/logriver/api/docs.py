@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import FileResponse, Response
 
 from logriver.api import answers, errors, pages
-from logriver.auth.door import LOGIN_PATH
+from logriver.auth.refusal import LOGIN_PATH
 from logriver.decode.formats import FORMATS
 from logriver.decode.wire.ranges import CONTENT_TYPE
 

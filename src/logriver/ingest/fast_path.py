@@ -2,16 +2,19 @@
 
 Who sends one record at a time is bound by the price of a request, and most of that is parsing its head and what ASGI
 asks for: a scope, a task, a receive, a send. A client sends the same head each time, but for the digits of its
-content-length. So each connection remembers the last head that came the long way, through the parser and the door, and
-belongs to a plain `POST /api/v1/logs`. A later chunk that is the same head and a whole body goes to the sink as it is;
-anything else, and whatever goes wrong, is an ordinary ASGI request of uvicorn's protocol, whose version is pinned for
-this. `tests/ingest/test_fast_path.py` compares both ways.
+content-length. So each connection remembers the last head that came the long way, through the parser and access
+control, and belongs to a plain `POST /api/v1/logs`: with its principal, and the generation of authentication that let
+it in. A later chunk that is the same head and a whole body, of the same generation, goes to the sink as it is; anything
+else, and whatever goes wrong, is an ordinary ASGI request of uvicorn's protocol, whose version is pinned for this.
+`tests/ingest/test_fast_path.py` compares both ways.
 """
 
+import hmac
 import re
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from logriver.identity import Principal
 from logriver.ingest.http_protocol import HttpProtocol
 
 Answer = Callable[[bool], None]
@@ -21,6 +24,7 @@ Take = Callable[[bytes, Answer], None]
 """Puts a body into the sink; whatever is not one plain record is not kept."""
 
 _MOST_HEAD_BYTES = 4096
+_equal = hmac.compare_digest
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,5})\r\n")
 _MOST_DIGITS = 5
 ONE_ACCEPTED = b'{"accepted":1,"rejected":0,"errors":[],"duplicate":false}'
@@ -31,10 +35,23 @@ _last_headers: list[tuple[bytes, bytes]] = []
 _last_lines = b""
 
 
+class Remembered(NamedTuple):
+    """How requests with one head are taken, whose they are, and the generation of authentication that decided it."""
+
+    take: Take
+    principal: Principal
+    generation: int
+
+
 class HasShortWay(Protocol):
     """What the application must have beside being one."""
 
-    def short_way(self, scope: Any) -> Take | None:
+    @property
+    def generation(self) -> int:
+        """Changes when a token or what is trusted does: what was remembered before is void."""
+        ...
+
+    def short_way(self, scope: Any) -> Remembered | None:
         """How a request with this scope and all with the same head are taken; None if they must go the long way."""
         ...
 
@@ -45,7 +62,7 @@ class ShortWayProtocol(HttpProtocol):
     # What stands around the digits of content-length in the head that is remembered, and how its bodies are taken.
     _before = b""
     _behind = b""
-    _take: Take | None = None
+    _remembered: Remembered | None = None
     # A request on the short way.
     _request = b""
     _stopping = False
@@ -69,9 +86,9 @@ class ShortWayProtocol(HttpProtocol):
             and not self._leaving
         ):
             body = self._known_body(data)
-            if body and self._take is not None:
+            if body and self._remembered is not None:
                 self._request = data
-                self._take(body, self._answer)
+                self._remembered.take(body, self._answer)
                 return
             self._chunk = data
         super().data_received(data)
@@ -79,11 +96,13 @@ class ShortWayProtocol(HttpProtocol):
 
     def _known_body(self, data: bytes) -> bytes:
         """The body of what is one whole request with the remembered head; empty for anything else."""
-        if self._take is None or not data.startswith(self._before):
+        remembered = self._remembered
+        if remembered is None or remembered.generation != self.app.generation:
             return b""
         start, behind = len(self._before), self._behind
-        end = data.find(behind, start, start + _MOST_DIGITS + len(behind))
-        if end < 0:
+        end = data.find(b"\r\n", start, start + _MOST_DIGITS + 2)
+        # A head may hold a token: how far another one agrees with it must not show in how long the comparison takes.
+        if end < 0 or not _equal(data[:start], self._before) or not _equal(data[end : end + len(behind)], behind):
             return b""
         digits, body = data[start:end], data[end + len(behind) :]
         return body if digits.isdigit() and int(digits) == len(body) else b""
@@ -157,10 +176,10 @@ class ShortWayProtocol(HttpProtocol):
             self._remember(head + b"\r\n\r\n")
 
     def _remember(self, head: bytes) -> None:
-        take, length = self.app.short_way(self.cycle.scope), _LENGTH.search(head)
-        if take is not None and length is not None:
+        remembered, length = self.app.short_way(self.cycle.scope), _LENGTH.search(head)
+        if remembered is not None and length is not None:
             self._before, self._behind = head[: length.start(1)], head[length.end(1) :]
-            self._take = take
+            self._remembered = remembered
 
 
 def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:

@@ -18,6 +18,7 @@ from logriver import clock, metrics
 from logriver.decode.json.body import decode_body
 from logriver.decode.json.lines import JsonLines
 from logriver.errors import BadBody, BadRequest, LogriverError
+from logriver.identity import Principal, principal_of
 from logriver.ingest import earlier
 from logriver.ingest.answer import Headers, Send, refusal, retry_after, send_answer
 from logriver.ingest.body import BodyLimits, ClientGone, Receive, Scope, header, read_body
@@ -116,8 +117,7 @@ class Receiver:
             inflated = inflate(
                 body, encoding, self._limits.max_body_bytes, lambda size: reservation.grow_to(len(body) + size)
             )
-            caller = scope.get("caller", b"")
-            key = _batch_key(caller, key_text, inflated, parameters) if key_text else None
+            key = _batch_key(principal_of(scope), key_text, inflated, parameters) if key_text else None
             if lines:
                 limits = self._limits
                 most = _ROWS_TO_BODY * limits.max_body_bytes
@@ -163,12 +163,12 @@ def _waits(parameters: list[tuple[str, str]]) -> bool:
     return bool(waits)
 
 
-def _batch_key(caller: bytes, text: str, body: bytes, parameters: Mapping[str, str]) -> BatchKey:
-    """`caller` stands for the token that the door asked for, so that two senders cannot meet in a key.
+def _batch_key(principal: Principal, text: str, body: bytes, parameters: Mapping[str, str]) -> BatchKey:
+    """Within the principal, so that two senders cannot meet in a key.
 
     What the parameters make of the body is a part of it.
     """
-    scope = hashlib.blake2b(text.encode("latin-1"), digest_size=16, key=caller).digest()
+    scope = hashlib.blake2b(text.encode("latin-1"), digest_size=16, key=principal.key_scope).digest()
     meaning = repr(sorted((name, value) for name, value in parameters.items() if name != "wait"))
     content = hashlib.blake2b(meaning.encode(errors="surrogatepass"), digest_size=16)
     content.update(body)

@@ -5,7 +5,7 @@
     answering   what comes meanwhile is kept as bytes and not read on: requests are parsed one at a time
     leaving     a refusal was sent; what still comes is thrown away for a moment, so that the peer can read the answer
 
-Who has not sent a whole request that was let in (`scope["let_in"]`) is a stranger and has less time. A request that was
+Who has not sent a request that was let in is a stranger and has less time. A request that was
 answered before its body was here ends its connection. `Connections` counts the connections and looks after the
 deadlines. Uvicorn's minor version is pinned for this.
 """
@@ -24,7 +24,7 @@ from uvicorn.server import ServerState
 from logriver.errors import BadRequest, BodyTimeout, HeadersTooLarge, LogriverError, RequestTimeout
 from logriver.ingest import http_head
 from logriver.ingest.answer import whole_answer
-from logriver.ingest.connections import Connections, Patience
+from logriver.ingest.connections import Connections, Patience, is_let_in
 from logriver.ingest.progress import LEAST_BYTES_PER_SECOND, Progress
 
 _UNLIMITED = 1_000_000
@@ -388,7 +388,7 @@ class HttpProtocol(HttpToolsProtocol):
     def is_known(self) -> bool:
         """See `Connection`."""
         if not self._known and self.scope is not None:
-            self._known = "let_in" in self.scope
+            self._known = is_let_in(self.scope)
         return self._known
 
     def is_idle(self) -> bool:

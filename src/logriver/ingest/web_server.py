@@ -68,7 +68,9 @@ class WebServer(uvicorn.Server):
     def _accept(self, listener: socket.socket, budget: int) -> Acceptor:
         connections = Connections(budget, self._patience)
         make = partial(ShortWayProtocol, self.config, self.server_state, {}, connections=connections)
-        return Acceptor(listener, make, connections, self.config.ssl)
+        # TLS is for networks.
+        tls = None if listener.family == socket.AF_UNIX else self.config.ssl
+        return Acceptor(listener, make, connections, tls)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from websockets.http11 import Response
 
 from logriver.errors import BadRequest, NotFound
 from logriver.ingest.answer import JSON, refusal, whole_answer
-from logriver.ingest.connections import Connections
+from logriver.ingest.connections import Connections, is_let_in
 from logriver.ingest.progress import Progress
 
 # Empty fragments count for nothing against the size of a message.
@@ -94,7 +94,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def is_known(self) -> bool:
         """See `Connection`."""
-        return self.handshake_initiated and "let_in" in self.scope
+        return self.handshake_initiated and is_let_in(self.scope)
 
     def is_idle(self) -> bool:
         """See `Connection`. A channel is there to be kept."""
