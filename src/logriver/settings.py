@@ -264,7 +264,7 @@ def load_as(kind: type[_Kind], flags: dict[str, Any]) -> _Kind:
 
 
 # Variables with our prefix that are not settings of the server.
-_OTHER_VARIABLES = {"SERVER"}
+_OTHER_VARIABLES = {"SERVER", "CHECK_OWNERS"}
 # Never shown, not even where they are wrong.
 _SECRET = {"token"}
 

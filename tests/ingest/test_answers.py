@@ -61,7 +61,7 @@ REFUSED = {
     "no key": (b"GET " + CHANNEL + b" HTTP/1.1\r\n" + UPGRADE + b"\r\n", 400, "bad_request"),
     "a bad key": (handshake().replace(KEY, b"short"), 400, "bad_request"),
     "another version": (handshake().replace(b"Version: 13", b"Version: 99"), 400, "bad_request"),
-    "HTTP/1.0": (handshake().replace(b"HTTP/1.1", b"HTTP/1.0"), 401, "unauthenticated"),
+    "HTTP/1.0, which may be a proxy": (handshake().replace(b"HTTP/1.1", b"HTTP/1.0"), 401, "unauthenticated"),
     "many headers": (handshake(more=b"a: b\r\n" * 140), 431, "headers_too_large"),
     "a long header": (handshake(more=b"a: " + b"b" * 9000 + b"\r\n"), 431, "headers_too_large"),
     "a long target": (handshake(CHANNEL + b"?" + b"a" * 9000), 414, "target_too_long"),

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from logriver.errors import BadBody, LogriverError, Overloaded, TooLarge
-from logriver.ingest.decompress import inflate
+from logriver.ingest.decompress import decompress
 
 MB = 1_000_000
 MOST = 20 * MB
@@ -48,7 +48,7 @@ def test_a_bomb_is_refused_before_it_costs_much(name: str) -> None:
     used = time.thread_time()
     asked: list[int] = []
     with pytest.raises(error):
-        inflate(bomb, encoding, MOST, asked.append)
+        decompress(bomb, encoding, MOST, asked.append)
     used = time.thread_time() - used
     print(f"{name}: {len(bomb) / MB:.1f} MB, {used:.2f} s of CPU, {max(asked, default=0) / MB:.0f} MB asked for")
     assert used < 1.5
@@ -64,7 +64,7 @@ def test_memory_is_not_taken_before_it_is_asked_for() -> None:
 
     tracemalloc.start()
     with pytest.raises(Overloaded):
-        inflate(bomb, "gzip", 1000 * MB, refuse)
+        decompress(bomb, "gzip", 1000 * MB, refuse)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8 * MB
@@ -73,11 +73,11 @@ def test_memory_is_not_taken_before_it_is_asked_for() -> None:
 def test_many_members_and_frames_of_usual_size_are_read() -> None:
     data = b'{"message":"one of many"}\n' * 100
     for encoding, packed in (("gzip", gzip.compress(data)), ("zstd", zstandard.ZstdCompressor().compress(data))):
-        assert inflate(packed * 5_000, encoding, MOST, lambda size: None) == data * 5_000
+        assert decompress(packed * 5_000, encoding, MOST, lambda size: None) == data * 5_000
         with pytest.raises(BadBody):
-            inflate(packed * 2 + packed[:-3], encoding, MOST, lambda size: None)
+            decompress(packed * 2 + packed[:-3], encoding, MOST, lambda size: None)
         with pytest.raises(BadBody):
-            inflate(packed + b"and more", encoding, MOST, lambda size: None)
+            decompress(packed + b"and more", encoding, MOST, lambda size: None)
 
 
 def test_data_that_does_not_compress_is_inflated_in_time() -> None:
@@ -88,5 +88,5 @@ def test_data_that_does_not_compress_is_inflated_in_time() -> None:
     )
     packed = gzip.compress(data * 2, 1)
     used = time.thread_time()
-    assert inflate(packed, "gzip", MOST, lambda size: None) == data * 2
+    assert decompress(packed, "gzip", MOST, lambda size: None) == data * 2
     assert time.thread_time() - used < 1

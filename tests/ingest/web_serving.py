@@ -65,10 +65,10 @@ class Application:
         leaving.cancel()
         released.cancel()
 
-    generation = 0
+    generation = 1
 
-    def short_way(self, scope: Any) -> Remembered | None:
-        """Nothing goes the short way."""
+    def fast_path(self, scope: Any) -> Remembered | None:
+        """Nothing takes the fast path."""
         return None
 
 

@@ -1,11 +1,11 @@
 """Reading a request's body: bounded in bytes, reserved before it is read. `http_protocol.py` bounds the time."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 from logriver.errors import BadBody, TooLarge
-from logriver.ingest.memory_budget import Inflight, Reservation
+from logriver.ingest.memory_budget import MemoryBudget, Reservation
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -17,9 +17,9 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """What bodies may be. `inflight` is shared by all ways in."""
+    """What bodies may be. `budget` is shared by all protocols."""
 
-    inflight: Inflight
+    budget: MemoryBudget
     max_body_bytes: int
     max_record_bytes: int
 
@@ -44,6 +44,18 @@ async def read_body(scope: Scope, receive: Receive, reservation: Reservation, li
         _check_size(int(declared), limits.max_body_bytes)
         reservation.grow_to(int(declared))
     return await _read(receive, reservation, limits.max_body_bytes)
+
+
+async def read_pieces(receive: Receive) -> AsyncIterator[bytes]:
+    """The body as it arrives, without its empty pieces. Raises `ClientGone`."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if piece := message.get("body", b""):
+            yield piece
+        more = message.get("more_body", False)
 
 
 async def _read(receive: Receive, reservation: Reservation, max_bytes: int) -> bytes:

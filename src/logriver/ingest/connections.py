@@ -11,12 +11,10 @@ requests are quick.
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from logriver import metrics
-from logriver.identity import ANONYMOUS, SCOPE_KEY
 
 _LONGEST_BETWEEN_LOOKS = 1.0
 _LOG_AGAIN_SECONDS = 60.0
@@ -36,11 +34,6 @@ class Patience:
     head: float = 30.0
     body: float = 30.0
     reader: float = 60.0
-
-
-def is_let_in(scope: Mapping[str, Any]) -> bool:
-    """Whether access control found out who asks, and let it in: not for what is open to all."""
-    return scope.get(SCOPE_KEY, ANONYMOUS) is not ANONYMOUS
 
 
 class Connection(Protocol):

@@ -28,7 +28,7 @@ _UNKNOWN_SIZE = zstandard.CONTENTSIZE_UNKNOWN
 Reserve = Callable[[int], None]
 
 
-def inflate(body: bytes, encoding: str, max_bytes: int, reserve: Reserve) -> bytes:
+def decompress(body: bytes, encoding: str, max_bytes: int, reserve: Reserve) -> bytes:
     """The body as it was before `encoding`. `reserve(size)` is asked for each step's memory and may refuse.
 
     Raises `UnknownEncoding`, `TooLarge` beyond `max_bytes`, `BadBody` for broken or cut bytes.

@@ -1,12 +1,12 @@
-"""The short way of one small record: a request whose head the connection has sent before is not parsed again.
+"""The fast path of one small record: a request whose head the connection has sent before is not parsed again.
 
 Who sends one record at a time is bound by the price of a request, and most of that is parsing its head and what ASGI
 asks for: a scope, a task, a receive, a send. A client sends the same head each time, but for the digits of its
-content-length. So each connection remembers the last head that came the long way, through the parser and access
+content-length. So each connection remembers the last head that came by the slow path, through the parser and access
 control, and belongs to a plain `POST /api/v1/logs`: with its principal, and the generation of authentication that let
 it in. A later chunk that is the same head and a whole body, of the same generation, goes to the sink as it is; anything
 else, and whatever goes wrong, is an ordinary ASGI request of uvicorn's protocol, whose version is pinned for this.
-`tests/ingest/test_fast_path.py` compares both ways.
+`tests/ingest/test_fast_path.py` compares both paths.
 """
 
 import hmac
@@ -43,7 +43,7 @@ class Remembered(NamedTuple):
     generation: int
 
 
-class HasShortWay(Protocol):
+class HasFastPath(Protocol):
     """What the application must have beside being one."""
 
     @property
@@ -51,19 +51,19 @@ class HasShortWay(Protocol):
         """Changes when a token or what is trusted does: what was remembered before is void."""
         ...
 
-    def short_way(self, scope: Any) -> Remembered | None:
-        """How a request with this scope and all with the same head are taken; None if they must go the long way."""
+    def fast_path(self, scope: Any) -> Remembered | None:
+        """How a request with this scope and all with the same head are taken; None if they must take the slow path."""
         ...
 
 
-class ShortWayProtocol(HttpProtocol):
-    """The HTTP protocol with the short way; its application is a `HasShortWay`."""
+class FastPathProtocol(HttpProtocol):
+    """The HTTP protocol with the fast path; its application is a `HasFastPath`."""
 
     # What stands around the digits of content-length in the head that is remembered, and how its bodies are taken.
     _before = b""
     _behind = b""
     _remembered: Remembered | None = None
-    # A request on the short way.
+    # A request on the fast path.
     _request = b""
     _stopping = False
     _answered_at = 0.0
@@ -114,7 +114,7 @@ class ShortWayProtocol(HttpProtocol):
         if kept:
             self._accept()
         else:
-            # The long way tries again and words the error.
+            # The slow path tries again and words the error.
             super().data_received(request)
         if self._stopping:
             super().shutdown()
@@ -136,7 +136,7 @@ class ShortWayProtocol(HttpProtocol):
             self._keep_alive(self.timeout_keep_alive)
 
     # Uvicorn starts its keep-alive timer anew with each request. One that looks, when it ends, whether there was
-    # something meanwhile costs the short way nothing.
+    # something meanwhile costs the fast path nothing.
 
     def timeout_keep_alive_handler(self) -> None:
         """The timer has ended."""
@@ -159,7 +159,7 @@ class ShortWayProtocol(HttpProtocol):
         else:
             super().shutdown()
 
-    # The long way, watched for a head to remember.
+    # The slow path, watched for a head to remember.
 
     def _answers(self) -> bool:
         return bool(self._request) or super()._answers()
@@ -176,7 +176,7 @@ class ShortWayProtocol(HttpProtocol):
             self._remember(head + b"\r\n\r\n")
 
     def _remember(self, head: bytes) -> None:
-        remembered, length = self.app.short_way(self.cycle.scope), _LENGTH.search(head)
+        remembered, length = self.app.fast_path(self.cycle.scope), _LENGTH.search(head)
         if remembered is not None and length is not None:
             self._before, self._behind = head[: length.start(1)], head[length.end(1) :]
             self._remembered = remembered

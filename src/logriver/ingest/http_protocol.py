@@ -5,9 +5,9 @@
     answering   what comes meanwhile is kept as bytes and not read on: requests are parsed one at a time
     leaving     a refusal was sent; what still comes is thrown away for a moment, so that the peer can read the answer
 
-Who has not sent a request that was let in is a stranger and has less time. A request that was
-answered before its body was here ends its connection. `Connections` counts the connections and looks after the
-deadlines. Uvicorn's minor version is pinned for this.
+Who has not sent a whole request that was let in as somebody is a stranger and has less time. A request answered
+before its body was here ends its connection. `Connections` counts the connections and looks after the deadlines.
+Uvicorn's minor version is pinned for this.
 """
 
 import asyncio
@@ -22,9 +22,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from logriver.errors import BadRequest, BodyTimeout, HeadersTooLarge, LogriverError, RequestTimeout
+from logriver.identity import is_known
 from logriver.ingest import http_head
 from logriver.ingest.answer import whole_answer
-from logriver.ingest.connections import Connections, Patience, is_let_in
+from logriver.ingest.connections import Connections, Patience
 from logriver.ingest.progress import LEAST_BYTES_PER_SECOND, Progress
 
 _UNLIMITED = 1_000_000
@@ -238,7 +239,7 @@ class HttpProtocol(HttpToolsProtocol):
                 raise
             # Once more, by a parser that has not met it, without what does not count.
             passed_over = http_head.without_idle_upgrade(head)
-            self._is_websocket = passed_over == head
+            self._is_websocket = passed_over == head and head.startswith(b"GET ")
             self.parser = httptools.HttpRequestParser(self)
             self._expects_head, self._in_head = True, False
             self.parser.feed_data(passed_over)
@@ -405,7 +406,7 @@ class HttpProtocol(HttpToolsProtocol):
     def is_known(self) -> bool:
         """See `Connection`."""
         if not self._known and self.scope is not None:
-            self._known = is_let_in(self.scope)
+            self._known = is_known(self.scope)
         return self._known
 
     def is_idle(self) -> bool:

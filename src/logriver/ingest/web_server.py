@@ -14,7 +14,7 @@ import uvicorn
 
 from logriver.ingest.accept import Acceptor
 from logriver.ingest.connections import Connections, Patience
-from logriver.ingest.fast_path import ShortWayProtocol
+from logriver.ingest.fast_path import FastPathProtocol
 from logriver.ingest.websocket_protocol import WebSocketProtocol
 
 CONNECTIONS_WAITING = 4096
@@ -43,7 +43,7 @@ class WebServer(uvicorn.Server):
                 app,
                 ssl_certfile=certificate,
                 ssl_keyfile=key,
-                http=ShortWayProtocol,
+                http=FastPathProtocol,
                 ws=WebSocketProtocol,
                 ws_max_size=max_message_bytes,
                 ws_per_message_deflate=False,
@@ -67,8 +67,8 @@ class WebServer(uvicorn.Server):
 
     def _accept(self, listener: socket.socket, budget: int) -> Acceptor:
         connections = Connections(budget, self._patience)
-        make = partial(ShortWayProtocol, self.config, self.server_state, {}, connections=connections)
-        # TLS is for networks.
+        make = partial(FastPathProtocol, self.config, self.server_state, {}, connections=connections)
+        # A Unix socket speaks no TLS, which is for networks.
         tls = None if listener.family == socket.AF_UNIX else self.config.ssl
         return Acceptor(listener, make, connections, tls)
 

@@ -10,8 +10,9 @@ from websockets.datastructures import Headers
 from websockets.http11 import Response
 
 from logriver.errors import BadRequest, NotFound
+from logriver.identity import is_known
 from logriver.ingest.answer import JSON, refusal, whole_answer
-from logriver.ingest.connections import Connections, is_let_in
+from logriver.ingest.connections import Connections
 from logriver.ingest.progress import Progress
 
 # Empty fragments count for nothing against the size of a message.
@@ -94,7 +95,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def is_known(self) -> bool:
         """See `Connection`."""
-        return self.handshake_initiated and is_let_in(self.scope)
+        return self.handshake_initiated and is_known(self.scope)
 
     def is_idle(self) -> bool:
         """See `Connection`. A channel is there to be kept."""
