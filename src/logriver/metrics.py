@@ -42,7 +42,13 @@ stored = _counter("records_stored", "records put into the store and verified")
 blocks = _counter("blocks_stored", "blocks put into the store and verified")
 block_seconds = _histogram("block_seconds", "time to insert and verify one block", 0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 insert_failures = _counter("insert_failures", "inserts that failed and are tried again", "code")
-damaged_parts = _counter("damaged_parts", "parts that a full disk cut short: restored, or put aside", "outcome")
+damaged_parts = _counter(
+    "damaged_parts",
+    "damaged parts: restored from what they were made of, indexes rebuilt, or put aside",
+    "outcome",
+)
+set_aside_parts = _gauge("set_aside_parts", "damaged parts that are set aside: answers are without their records")
+set_aside_records = _gauge("set_aside_records", "records in them, as far as their counts can be read")
 dead_letters = _counter("dead_letters", "records that became dead letters")
 dead_letters_removed = _counter("dead_letters_removed", "dead letters removed because their limit was reached")
 keys_expired = _counter("keys_expired_by_count", "idempotency keys forgotten early because a million were newer")

@@ -32,6 +32,7 @@ from logriver.api import (
     tail,
 )
 from logriver.api.cancel_on_disconnect import Departure
+from logriver.api.incomplete import Incomplete
 from logriver.api.replay import Replay
 from logriver.api.services import Services
 from logriver.api.source_list import SourceList
@@ -68,6 +69,7 @@ def create_api(services: Services, compat: APIRouter) -> FastAPI:
         openapi_url=None,
         dependencies=[Depends(parameters.no_unknown)],
     )
+    app.add_middleware(Incomplete, without=services.incomplete)
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESS_FROM_BYTES, compresslevel=_COMPRESS_LEVEL)
     errors.install(app)
     # Outermost: it sees what the client does, whatever is between.

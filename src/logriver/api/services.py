@@ -21,8 +21,8 @@ class Services:
 
     `desk` is where questions to the store wait their turn, `ingest` are the calls that bring records.
     `promoted` are the keys of fields that have columns in the store, `promotion` changes them, which blocks. `mark` is
-    the visible mark. `status` gives every key of the status call but `stored`. `ready` gives the reasons why the server
-    is not ready, empty when it is.
+    the visible mark. `status` gives every key of the status call but `stored`. `incomplete` is what every answer is
+    without. `ready` gives the reasons why the server is not ready, empty when it is.
     `acknowledged` is the highest number on disk. `ledger` gives every generation of every follower, `followed` what the
     connected ones say of their files, `format_of` the format of a file, None for what is not followed.
     `files` are those of this machine, `agents` the agents that dialled in.
@@ -37,6 +37,7 @@ class Services:
     promotion: Promotion
     mark: Callable[[], int]
     status: Callable[[], Mapping[str, object]]
+    incomplete: Callable[[], Sequence[str]]
     ready: Callable[[], Sequence[str]]
     acknowledged: Callable[[], int]
     ledger: Callable[[], list[Held]]

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
+from logriver.errors import DataDirectoryError
 from logriver.queue.state import Hole, State
-from logriver.queue.wal_segment import NO_END, Contents, RecordHeader, Span, read_segment
+from logriver.queue.wal_segment import NO_END, Contents, RecordHeader, Span, node_of, read_segment
 
 
 @dataclass(slots=True)
@@ -27,6 +28,11 @@ def segment_path(directory: Path, number: int) -> Path:
     return directory / f"{number:012}.log"
 
 
+def nodes_of(directory: Path) -> set[str]:
+    """The names of the nodes that wrote the segments. Raises `OSError`."""
+    return {node for path in directory.glob("*.log") if (node := node_of(path)) is not None}
+
+
 def recover(directory: Path, state: State, stored_seq: int) -> Recovered:
     """Read every segment. `stored_seq` is the highest number in the store: it must never be handed out again."""
     mark, highest = state.mark("mark"), state.mark("highest")
@@ -44,6 +50,13 @@ def recover(directory: Path, state: State, stored_seq: int) -> Recovered:
     # What was lost behind the last valid record may have had numbers that were given out.
     _skip_to(found, found.last_seq + lost_numbers, "torn or damaged at the end of the log")
     _skip_to(found, highest, "handed out and never durable")
+    if stored_seq > found.last_seq and highest and not found.problems:
+        # Only after damage in the log, which is reported, is the store ahead of it. Files would be read twice.
+        raise DataDirectoryError(
+            f"store/ has records up to number {stored_seq}, log/ and state.db know only of {found.last_seq}",
+            hint="one of them is older, from a backup: restore all of them from the same backup; if there is none, an "
+            "empty file in the place of state.db lets the server start, and files that are followed are read again",
+        )
     _skip_to(found, stored_seq, "in the store and not in the log")
     return found
 

@@ -98,6 +98,15 @@ class State:
             row = self._db.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
         return int(row[0]) if row else 0
 
+    def node_of_first(self, node: str) -> str:
+        """The node that this state was first opened for, which is `node` if that was not noted yet."""
+        with self._lock, self._db:
+            self._db.execute("CREATE TABLE IF NOT EXISTS node (name TEXT NOT NULL)")
+            row = self._db.execute("SELECT name FROM node").fetchone()
+            if row is None:
+                self._db.execute("INSERT INTO node VALUES (?)", (node,))
+        return str(row[0]) if row else node
+
     def begin_removal(self, slice: int, rows: int) -> None:
         """Make durable that a slice with so many rows is about to be dropped, and all slices before it are gone."""
         self._set_marks({"removing_slice": slice, "removing_rows": rows})

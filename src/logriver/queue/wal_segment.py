@@ -295,6 +295,16 @@ def read_segment(path: Path, valid_end: int = NO_END) -> Contents | None:
     return contents
 
 
+def node_of(path: Path) -> str | None:
+    """The name of the node that wrote a segment; None if its header is damaged. Raises `OSError`."""
+    with path.open("rb") as file:
+        head = file.read(FILE_HEADER_BYTES)
+    if _read_file_header(path, head) is None:
+        return None
+    _, node, *_ = _FILE_HEADER.unpack_from(head)
+    return str(node.rstrip(b"\0"), errors="replace")
+
+
 def _read_file_header(path: Path, head: bytes) -> Contents | None:
     if len(head) < FILE_HEADER_BYTES or google_crc32c.value(head[: -_CRC.size]) != _CRC.unpack(head[-_CRC.size :])[0]:
         return None

@@ -94,8 +94,8 @@ class Sql:
             if error.engine_code in _OURS:
                 raise
             about, hint = _HINTS.get(error.engine_code, ("", None))
-            hint = hint if about in error.message else None
-            raise BadQuery(_short(error.message), hint=hint) from None
+            said = error.detail or error.message
+            raise BadQuery(_short(said), hint=hint if about in said else None) from None
         except QueryTooExpensive as error:
             raise QueryTooExpensive(_short(error.message), hint=error.hint) from None
         hint = await self._unknown.hint(statement.fields, answer.rows)

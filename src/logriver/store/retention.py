@@ -112,6 +112,8 @@ class Retention:
         return self._loop.stop(timeout_seconds)
 
     def _turn(self, writer: Openness) -> float:
+        if not self._disk.is_usable:
+            return _LOOK_SECONDS
         try:
             self._store.mind_parts()
             self.sweep(writer)
