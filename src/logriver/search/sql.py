@@ -17,7 +17,7 @@ from logriver.search.unknown_fields import UnknownFields
 from logriver.store.base import Answer
 
 if TYPE_CHECKING:
-    from logriver.query.user_sql import Statement
+    from logriver.query.usersql.statement import Statement
 
 MAX_ROWS = 100_000
 """Rows of one answer."""
@@ -82,7 +82,7 @@ class Sql:
         """
         # On a thread: long statements take a while to read.
         statement = await anyio.to_thread.run_sync(_read, text, self._promoted())
-        from logriver.query import engine_tree  # noqa: PLC0415
+        from logriver.query.usersql import engine_tree  # noqa: PLC0415
 
         mark = self._mark()
         try:
@@ -105,9 +105,9 @@ class Sql:
 
 
 def _read(text: str, promoted: frozenset[str]) -> "Statement":
-    from logriver.query import engine_tree, user_sql  # noqa: F401, PLC0415
+    from logriver.query.usersql import engine_tree, statement  # noqa: F401, PLC0415
 
-    return user_sql.read(text, promoted)
+    return statement.read(text, promoted)
 
 
 def _texts_ordered(fields: Sequence[str], rows: Sequence[Sequence[object]]) -> str | None:
@@ -120,10 +120,10 @@ def _texts_ordered(fields: Sequence[str], rows: Sequence[Sequence[object]]) -> s
 
 def _short(message: str) -> str:
     """The engine's words without what it was doing, names of files and its own statement."""
-    from logriver.query import user_fields  # noqa: PLC0415
+    from logriver.query.usersql import fields  # noqa: PLC0415
 
     message = _INSIDE.sub("", message)
     message = _SYNTAX.sub(r"cannot be read at '\1'", _NAME_OF_ERROR.sub("", _REST.sub("", message)))
     message = _PATH.sub("(path)", message)
-    message = message.replace(user_fields.SOURCE, user_fields.TABLE_NAME).rstrip(". \n")
+    message = message.replace(fields.SOURCE, fields.TABLE_NAME).rstrip(". \n")
     return (message[:1].lower() + message[1:])[:_MAX_MESSAGE] or "the engine does not accept this"

@@ -1,6 +1,6 @@
 """What a user's SQL may be made of: the kinds of node in its tree, and the parts that each may have.
 
-An allow-list, read by `user_sql.py`: a statement, clause, table function, placeholder or literal that is not here is
+An allow-list, read by `statement.py`: a statement, clause, table function, placeholder or literal that is not here is
 refused, whatever it does.
 """
 
@@ -11,8 +11,8 @@ import sqlglot
 from sqlglot import exp
 
 from logriver.errors import BadQuery
-from logriver.query.user_dialect import UNREADABLE, UserDialect
-from logriver.query.user_functions import TAKES_TYPE, TYPES, is_allowed
+from logriver.query.usersql.dialect import UNREADABLE, UserDialect
+from logriver.query.usersql.functions import TAKES_TYPE, TYPES, is_allowed
 
 _CALLS = (exp.AnonymousAggFunc, exp.ParameterizedAgg, exp.Anonymous)
 _BINARY = (

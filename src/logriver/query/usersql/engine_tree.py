@@ -1,4 +1,4 @@
-"""The engine's own reading of a user's statement, checked: the second wall behind `user_sql.py`. Pure.
+"""The engine's own reading of a user's statement, checked: the second wall behind `statement.py`. Pure.
 
 `PARSE` gives the tree as JSON and runs nothing. Whatever the first parser misread, the engine would do no more than
 this tree says: it may read the known tables only, call allowed functions only, and have no clause that reaches outside.
@@ -7,8 +7,8 @@ this tree says: it may read the known tables only, call allowed functions only, 
 import msgspec
 
 from logriver.errors import BadQuery
-from logriver.query import user_syntax
-from logriver.query.user_functions import TAKES_TYPE, is_allowed
+from logriver.query.usersql import syntax
+from logriver.query.usersql.functions import TAKES_TYPE, is_allowed
 
 PARSE = "SELECT parseQueryToJSON({sql:String})"
 
@@ -31,7 +31,7 @@ Node = dict[str, object]
 
 
 def check(parsed: str, tables: frozenset[str]) -> None:
-    """Refuse the statement with this tree, a JSON text, if it is not what `user_sql.py` meant. Raises `BadQuery`."""
+    """Refuse the statement with this tree, a JSON text, if it is not what `statement.py` meant. Raises `BadQuery`."""
     waiting: list[object] = [msgspec.json.decode(parsed)]
     while waiting:
         node = waiting.pop()
@@ -70,7 +70,7 @@ def _check_function(node: Node) -> None:
         raise BadQuery("after IN comes a list or a SELECT")
     if name.lower() in TAKES_TYPE:
         value = last.get("value")
-        user_syntax.check_type(str(value.get("value")) if isinstance(value, dict) else "")
+        syntax.check_type(str(value.get("value")) if isinstance(value, dict) else "")
 
 
 def _last_argument(node: Node) -> Node:

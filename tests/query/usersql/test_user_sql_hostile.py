@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logriver.errors import BadQuery, LogriverError
-from logriver.query import engine_tree, escaping, user_sql
+from logriver.query import escaping
+from logriver.query.usersql import engine_tree
+from logriver.query.usersql import statement as statement_reader
 from logriver.store.embedded import Embedded
 from tests.conftest import RunningServer
 
@@ -23,9 +25,9 @@ SECRET = "what no statement may show"
 # What reaches outside, but for a name in backticks that the engine takes for a name too.
 REACHING = re.compile(r"^(?!.*`x\\).*(?:CANARY|system|SETTINGS|AggregateFunction|Dynamic|[a-zA-Z]\()", re.DOTALL)
 CONTINUED = re.compile(r"\n(?!;|, )")
-SECTIONS = re.split(r"^# .*\n", (HERE / "user_sql_hostile.txt").read_text(), flags=re.MULTILINE)
+SECTIONS = re.split(r"^# .*\n", (HERE / "hostile.txt").read_text(), flags=re.MULTILINE)
 HOSTILE = [statement for section in SECTIONS for statement in CONTINUED.split(section.strip()) if statement]
-USEFUL = re.findall(r"^[A-Z].*$", (HERE / "user_sql_useful.txt").read_text(), re.MULTILINE)
+USEFUL = re.findall(r"^[A-Z].*$", (HERE / "useful.txt").read_text(), re.MULTILINE)
 
 
 class Canary:
@@ -74,7 +76,7 @@ def test_there_are_many_of_them() -> None:
 @pytest.mark.parametrize("statement", HOSTILE)
 def test_a_hostile_statement_is_refused_before_it_reaches_the_engine(statement: str) -> None:
     with pytest.raises(BadQuery):
-        user_sql.read(statement)
+        statement_reader.read(statement)
 
 
 def test_the_second_wall_stands_alone(tmp_path: Path) -> None:
@@ -193,7 +195,7 @@ def test_no_statement_is_an_error_of_the_server(server: RunningServer, canary: C
 def test_whatever_is_read_names_the_table_alone(statement: str) -> None:
     """And it is read within five seconds, on a machine with other work: the deadline."""
     try:
-        read = user_sql.read(statement)
+        read = statement_reader.read(statement)
     except BadQuery:
         return
     assert re.findall(r"(?i)(?:FROM|JOIN) `?(?:file|system|url|s3)\b", read.sql) == []

@@ -14,14 +14,15 @@ import httpx
 import pytest
 import sqlglot
 
-from logriver.query import engine_tree, escaping
-from logriver.query.user_dialect import UserDialect
-from logriver.query.user_functions import AGGREGATES, FUNCTIONS, is_allowed
+from logriver.query import escaping
+from logriver.query.usersql import engine_tree
+from logriver.query.usersql.dialect import UserDialect
+from logriver.query.usersql.functions import AGGREGATES, FUNCTIONS, is_allowed
 from logriver.store.embedded import Embedded
 from tests.conftest import RunningServer
 from tests.test_attribute_sql import MISLEADING
 
-DOCUMENT = (Path(__file__).parent.parent / "docs" / "sql.md").read_text()
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "sql.md").read_text()
 
 FIELDS = (
     "timestamp",
@@ -95,7 +96,7 @@ def refusal(server: RunningServer, query: str) -> dict[str, Any]:
 
 def useful() -> list[tuple[str, list[Any]]]:
     """Statements with the rows that they give for `LINES`, from the file beside this one."""
-    blocks = (Path(__file__).parent / "user_sql_useful.txt").read_text().strip().split("\n\n")
+    blocks = (Path(__file__).parent / "useful.txt").read_text().strip().split("\n\n")
     return [(query, json.loads(rows)) for query, _, rows in (block.rpartition("\n") for block in blocks)]
 
 
