@@ -87,7 +87,7 @@ class Sql:
         mark = self._mark()
         try:
             parsed = await self._desk.ask("sql_check", engine_tree.PARSE, {"sql": escaping.parameter(statement.sql)})
-            engine_tree.check(str(parsed.rows[0][0]), statement.tables)
+            engine_tree.check(str(parsed.rows[0][0]))
             sql = f"{statement.sql} SETTINGS {_RESTRICTED}"
             answer = await self._desk.ask("sql", sql, {"mark": mark}, MAX_ROWS, is_statement=True)
         except StoreError as error:

@@ -7,6 +7,8 @@ every one of another and cannot be ended meanwhile (distances of edits), or take
 bytes are no state).
 """
 
+from pathlib import Path
+
 _ARITHMETIC = """
     abs avg2 divide divideDecimal divideOrNull gcd ifNotFinite intDiv intDivOrNull intDivOrZero isFinite isInfinite
     isNaN lcm max2 midpoint min2 minus mod modulo moduloOrNull moduloOrZero multiply multiplyDecimal negate plus
@@ -164,6 +166,16 @@ _SCALARS = (_ARITHMETIC, _COMPARISON, _TIMES, _TEXTS, _JSON, _COLLECTIONS, _TYPE
 FUNCTIONS = frozenset(name for names in _SCALARS for name in names.split())
 AGGREGATES = frozenset(_AGGREGATES.split())
 
+_TAKE_FUNCTION = """
+    arrayAll arrayAvg arrayCompact arrayCount arrayCumSum arrayCumSumNonNegative arrayDifference arrayExists arrayFill
+    arrayFilter arrayFirst arrayFirstIndex arrayFirstOrNull arrayFold arrayLast arrayLastIndex arrayLastOrNull arrayMap
+    arrayMax arrayMin arrayPartialReverseSort arrayPartialSort arrayProduct arrayReverseFill arrayReverseSort
+    arrayReverseSplit arraySort arraySplit arraySum mapAll mapApply mapExists mapFilter mapPartialSort mapReverseSort
+    mapSort
+"""
+TAKES_FUNCTION = frozenset(_TAKE_FUNCTION.lower().split())
+"""Functions, in lower case, to which another can be handed over: as the first of several arguments."""
+
 TAKES_TYPE = frozenset(
     {"cast", "_cast", "accuratecast", "accuratecastornull", "jsonextract"}
     | {"jsonextractcaseinsensitive", "jsonextractkeysandvalues"}
@@ -178,6 +190,13 @@ _TYPE_NAMES = """
 TYPES = frozenset(_TYPE_NAMES.split())
 """The types that a value may be turned into, in lower case."""
 
+ENGINE_FUNCTIONS = frozenset((Path(__file__).parent / "engine_functions.txt").read_text().split())
+"""Every function of the engine, in lower case: a name that is not a column's may be taken for one of them.
+
+A file and not asked of the engine: a statement is checked before anything of it reaches the engine, and what is allowed
+does not depend on what the engine says. A test compares both.
+"""
+
 _names = frozenset(name.lower() for name in FUNCTIONS | AGGREGATES)
 
 
@@ -189,3 +208,8 @@ def is_allowed(name: str) -> bool:
         if not combinator or not name:
             return False
     return True
+
+
+def is_handed_over(name: str, arguments: int) -> bool:
+    """Whether the first of so many arguments of the function `name` is a function."""
+    return name.lower() in TAKES_FUNCTION and arguments > 1

@@ -13,7 +13,7 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from logriver.errors import BadQuery
-from logriver.query.usersql import fields, literals, syntax
+from logriver.query.usersql import fields, literals, scopes, syntax, written_scopes
 from logriver.query.usersql.dialect import UNREADABLE, UserDialect
 from logriver.query.usersql.fields import SOURCE, TABLE_NAME
 
@@ -32,13 +32,9 @@ _CLOSE = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.E
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL with the parameter `mark`, a SELECT; the tables that it reads, as the engine should find them; and fields.
-
-    Some of the fields are `ordered`, as texts.
-    """
+    """SQL with the parameter `mark`, a SELECT, and the fields that it asks for; some are `ordered`, as texts."""
 
     sql: str
-    tables: frozenset[str]
     fields: tuple[str, ...]
     ordered: tuple[str, ...]
 
@@ -53,8 +49,8 @@ def read(text: str, promoted: frozenset[str] = frozenset()) -> Statement:
     tree = _tree(text)
     for node in tree.walk():
         syntax.check(node)
-    ctes = {node.alias for node in tree.find_all(exp.CTE)}
     names = fields.resolve(tree)
+    scopes.check(written_scopes.of(tree, SOURCE, fields.KNOWN | frozenset(names.fields)))
     literals.rewrite(tree, names)
     body = _written(tree)
     if _written(_tree(body)) != body:
@@ -62,7 +58,7 @@ def read(text: str, promoted: frozenset[str] = frozenset()) -> Statement:
     source = fields.source(names, promoted)
     sql = f"WITH {SOURCE} AS ({source}) SELECT * FROM ({body})"
     asked = tuple(name.removeprefix("attributes.") for name in names.fields)
-    return Statement(sql, frozenset({TABLE_NAME, SOURCE} | ctes), asked, tuple(names.ordered))
+    return Statement(sql, asked, tuple(names.ordered))
 
 
 def _tokens(text: str) -> list[Token]:
