@@ -121,7 +121,9 @@ _TYPES = """
     toUInt64OrNull toUInt64OrZero toUInt8 toUInt8OrDefault toUInt8OrNull toUInt8OrZero toUUID toUUIDOrNull
     toUUIDOrZero toIPv4 toIPv4OrDefault toIPv4OrNull toIPv4OrZero toIPv6 toIPv6OrDefault toIPv6OrNull toIPv6OrZero
     generateUUIDv4 generateUUIDv7 UUIDv7ToDateTime UUIDNumToString UUIDStringToNum snowflakeIDToDateTime
-    snowflakeIDToDateTime64
+    snowflakeIDToDateTime64 toDate32OrDefault toDecimal128OrDefault toDecimal32OrDefault toDecimal64OrDefault
+    toInt128OrDefault toInt256OrDefault toInt256OrNull toUInt128OrDefault toUInt256OrDefault toUInt256OrNull
+    toUUIDOrDefault modOrNull hasTokenCaseInsensitiveOrNull
 """
 _NETWORK = """
     IPv4CIDRToRange IPv4NumToString IPv4NumToStringClassC IPv4StringToNum IPv4StringToNumOrDefault
@@ -197,12 +199,15 @@ A file and not asked of the engine: a statement is checked before anything of it
 does not depend on what the engine says. A test compares both.
 """
 
-_names = frozenset(name.lower() for name in FUNCTIONS | AGGREGATES)
+_functions = frozenset(name.lower() for name in FUNCTIONS | AGGREGATES)
+_aggregates = frozenset(name.lower() for name in AGGREGATES)
 
 
 def is_allowed(name: str) -> bool:
     """Whether a statement may call `name`: a function, or an aggregate with combinators behind it."""
-    while name.lower() not in _names:
+    if name.lower() in _functions:
+        return True
+    while name.lower() not in _aggregates:
         combinator = next((end for end in _COMBINATORS if name.endswith(end)), "")
         name = name.removesuffix(combinator)
         if not combinator or not name:
