@@ -105,9 +105,8 @@ class _Builder:
         elif kind == "Subquery" or kind in _QUERIES:
             self._begin(_inner(node), scope.query, inside)
         elif kind == "Function" and node.get("name") == "lambda":
-            parameters, body = _lambda(node)
             inner = self._scope(scope.query, around=scope)
-            inner.aliases |= parameters
+            inner.parameters, body = _lambda(node)
             self._expressions.append((body, inner, inside))
         elif kind not in _NO_USES:
             values = [value for part, value in node.items() if part != "qualifier" and type(value) in _NODES]

@@ -64,6 +64,8 @@ def _check_node(node: Node) -> None:
         raise BadQuery(f"there is only the table 'logs', not {str(node.get('name'))[:60]!r}")
     if kind == "TableExpression" and "table_function" in node:
         raise BadQuery("table functions are not available")
+    if kind == "WithElement" and node.get("name") == TABLE:
+        raise BadQuery(f"the name {TABLE!r} is taken")
     if kind == "QueryParameter" and (node.get("name"), node.get("param_type")) != _PARAMETER:
         raise BadQuery("parameters are not available")
     if kind == "Function":

@@ -40,7 +40,8 @@ class Star:
 class Query:
     """A SELECT inside of another query, or several joined by UNION and the like; it has the columns of the `first`.
 
-    `values` are the names that its WITH gives to other things than queries.
+    `values` are the names that its WITH gives to other things than queries, `named` what the definition of each alias
+    names in turn. It stands in the definition of the aliases `inside`.
     """
 
     inside_of: "Query | None" = None
@@ -48,6 +49,7 @@ class Query:
     first: "Scope | Query | None" = None
     ctes: dict[str, Source] = field(default_factory=dict)
     values: set[str] = field(default_factory=set)
+    named: dict[str, set[str]] = field(default_factory=dict)
 
     def gives(self, name: str) -> bool:
         """Whether it has a column of that name."""
@@ -69,19 +71,45 @@ class Query:
         """Whether this query's WITH, or that of one around it, gives `name` to a value."""
         here: Query | None = self
         while here is not None:
-            if name in here.values and name not in inside:
+            if name in here.values and here.is_settled(name, inside):
                 return True
             inside |= here.inside
             here = here.inside_of
         return False
 
+    def is_settled(self, alias: str, inside: Inside) -> bool:
+        """Whether what an alias stands for is known without going in a circle, over itself or those around it.
+
+        In a circle the engine takes the name to be unknown, and looks for a function.
+        """
+        circle = inside | {alias}
+        seen: set[str] = set()
+        waiting = [alias]
+        while waiting and alias not in inside:
+            named = self.named.get(waiting.pop(), set()) - seen
+            if named & circle:
+                return False
+            seen |= named
+            waiting += named
+        return alias not in inside
+
+    def note(self, name: str, inside: Inside) -> None:
+        """Note that the definitions of aliases here, and of those around this query, use a name."""
+        here: Query | None = self
+        while here is not None:
+            for alias in inside:
+                here.named.setdefault(alias, set()).add(name)
+            inside = here.inside
+            here = here.inside_of
+
 
 @dataclass(slots=True, eq=False)
 class Scope:
-    """A SELECT that belongs to `query`; or the body of a lambda, which stands `around` by its SELECT or a lambda."""
+    """A SELECT that belongs to `query`; or a lambda's body with its `parameters`, `around` which is such a scope."""
 
     query: Query
     around: "Scope | None" = None
+    parameters: frozenset[str] = frozenset()
     sources: list[Source] = field(default_factory=list)
     aliases: set[str] = field(default_factory=set)
     columns: list[tuple[str, ...]] = field(default_factory=list)
@@ -91,6 +119,7 @@ class Scope:
 
     def use(self, parts: tuple[str, ...], inside: Inside) -> None:
         """Note that a name is used here, which may stand behind the label of a table."""
+        self.query.note(parts[0], inside)
         if is_reserved(parts[-1]):
             self.uses.append((parts, inside))
 
@@ -124,10 +153,13 @@ class Scope:
         while scope is not None:
             if scope.has(name, labels[-1] if labels else ""):
                 return True
-            if not labels and name in scope.aliases and name not in inside:
+            if not labels and (name in scope.parameters or self._is_alias(name, scope, inside)):
                 return True
             scope = scope.around
         return not labels and self.query.has_value(name, inside)
+
+    def _is_alias(self, name: str, scope: "Scope", inside: Inside) -> bool:
+        return name in scope.aliases and self.query.is_settled(name, inside)
 
 
 def is_reserved(name: str) -> bool:

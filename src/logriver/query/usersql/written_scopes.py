@@ -82,13 +82,13 @@ class _Builder:
             scope.aliases.add(node.alias)
             if isinstance(node, exp.CTE):
                 scope.query.values.add(node.alias)
-            self._expressions.append((node.this, scope, inside | {node.alias}))
+            self._expressions.append((_without_alias(node.this), scope, inside | {node.alias}))
         elif isinstance(node, _QUERIES):
             scope.aliases |= {node.alias} - {""}
             self._begin(node, scope.query, inside)
         elif isinstance(node, exp.Lambda):
             body = self._scope(scope.query, around=scope)
-            body.aliases |= {parameter.name for parameter in node.expressions}
+            body.parameters = frozenset(parameter.name for parameter in node.expressions)
             self._expressions.append((node.this, body, inside))
         elif isinstance(node, exp.Column) and isinstance(node.this, exp.Identifier):
             scope.use(tuple(part.name for part in node.parts), inside)
@@ -109,6 +109,14 @@ class _Builder:
                 if isinstance(child, exp.Expr) and not (isinstance(node, exp.Star) and part == "except_"):
                     is_renamed = renaming == part and isinstance(child, exp.Alias)
                     self._expressions.append((child.this if is_renamed else child, scope, inside))
+
+
+def _without_alias(node: exp.Expr) -> exp.Expr:
+    """Of two aliases for one thing, `((x AS a) AS b)`, the engine keeps the outer."""
+    inner = node
+    while isinstance(inner, exp.Paren):
+        inner = inner.this
+    return _without_alias(inner.this) if isinstance(inner, exp.Alias) else node
 
 
 def _name_column(node: exp.Expr, scope: Scope) -> None:
