@@ -22,7 +22,6 @@ from starlette.types import ASGIApp
 
 from logriver import __version__
 from logriver.allocator import give_back_blocks, give_back_freed
-from logriver.api.agent_registry import Agents
 from logriver.api.app import create_api
 from logriver.api.services import Services
 from logriver.api.source_list import Statuses
@@ -31,19 +30,20 @@ from logriver.auth.door import Door
 from logriver.auth.places import checked_origins
 from logriver.auth.token import TOKEN_FILE, Token, kept_token
 from logriver.columns import TABLE
+from logriver.federated.agent_registry import Agents
 from logriver.files.answers import FileAnswers
 from logriver.files.asked import AskedFiles
 from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
-from logriver.query.binding import Promoted
+from logriver.ingest.body import BodyLimits
+from logriver.ingest.fast_path import ShortWayProtocol, Take
+from logriver.ingest.http import Receiver
+from logriver.ingest.listen import check_certificate, listeners, url
+from logriver.ingest.memory_budget import Inflight
+from logriver.ingest.ranges import Ranges
+from logriver.query.sql.binding import Promoted
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
-from logriver.receive.body import BodyLimits
-from logriver.receive.http import Receiver
-from logriver.receive.inflight import Inflight
-from logriver.receive.listen import check_certificate, listeners, url
-from logriver.receive.ranges import Ranges
-from logriver.receive.short_way import ShortWayProtocol, Take
 from logriver.settings import Settings
 from logriver.ship.frames import MAX_FRAME_BYTES
 from logriver.store.directory import DataDirectory, open_directory
@@ -283,7 +283,7 @@ class _App:
         self._api = api
 
     def short_way(self, scope: Any) -> Take | None:
-        """See `receive/short_way.py`."""
+        """See `ingest/fast_path.py`."""
         return self._receiver.short_way(scope) if self._door.is_open(scope) else None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

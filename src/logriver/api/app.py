@@ -1,4 +1,4 @@
-"""The application that answers: every route but the ways in, which are plain ASGI in `receive/`."""
+"""The application that answers: every route but the ways in, which are plain ASGI in `ingest/`."""
 
 from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
@@ -33,11 +33,11 @@ from logriver.api import (
     tail,
     ways_in,
 )
-from logriver.api.departure import Departure
-from logriver.api.hosts import Hosts
+from logriver.api.cancel_on_disconnect import Departure
 from logriver.api.replay import Replay
 from logriver.api.services import Services
 from logriver.api.source_list import SourceList
+from logriver.federated.hosts import Hosts
 from logriver.search.context import Context
 from logriver.search.customers import CustomerStatistics
 from logriver.search.desk import Bounds, Desk

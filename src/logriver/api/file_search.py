@@ -10,14 +10,14 @@ from starlette.responses import Response
 from logriver.api import parameters
 from logriver.api.described import From, Text, To
 from logriver.api.export import StreamAnswer
-from logriver.api.hosts import ALL, Hosts
 from logriver.auth.door import Door
 from logriver.errors import BadQuery, BadRequest
+from logriver.federated.hosts import ALL, Hosts
 from logriver.files.request import SearchRequest
-from logriver.query.parser import parse
-from logriver.query.row_match import holds
-from logriver.query.text import to_text
-from logriver.query.tree import Sort
+from logriver.query.language.parser import parse
+from logriver.query.language.text import to_text
+from logriver.query.language.tree import Sort
+from logriver.query.match.row_match import holds
 from logriver.search.export import NDJSON
 from logriver.search.search import MAX_LIMIT
 from logriver.search.shape import shape_of

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from logriver.api import answers, parameters
 from logriver.api.described import From, To
 from logriver.api.export import StreamAnswer
-from logriver.api.hosts import Hosts
 from logriver.auth.door import Door
 from logriver.errors import BadRequest, Unprocessable
+from logriver.federated.hosts import Hosts
 from logriver.files.request import ListRequest, LogRequest
 
 # Never taken for a page, whatever a line holds.

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from logriver.api.agent_registry import Agents
 from logriver.api.source_list import Statuses
 from logriver.auth.door import Door
+from logriver.federated.agent_registry import Agents
 from logriver.files.asked import AskedFiles
 from logriver.queue.dead_letters import DeadLetters
 from logriver.record import Held, SearchedSink

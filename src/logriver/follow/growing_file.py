@@ -13,7 +13,7 @@ from threading import Lock
 
 import google_crc32c
 
-from logriver.protocols.lines import MAX_REFUSED_BYTES, too_long
+from logriver.decode.lines.whole_lines import MAX_REFUSED_BYTES, too_long
 from logriver.record import Held, Refused
 
 HEAD_BYTES = 1024

@@ -1,9 +1,9 @@
 """The format of one file's lines: as it was given, or recognised anew until there are lines enough to be certain."""
 
 from logriver.clock import Zone
+from logriver.decode.formats import SAMPLE_LINES, recognise
+from logriver.decode.line_rules import LineReader, LineRules, reader
 from logriver.follow.growing_file import GrowingFile
-from logriver.protocols.formats import SAMPLE_LINES, recognise
-from logriver.protocols.line_rules import LineReader, LineRules, reader
 
 _SAMPLE_BYTES = 64 * 1024
 

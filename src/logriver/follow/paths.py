@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from logriver.protocols.formats import FORMATS, split_source
-from logriver.protocols.line_rules import LineRules, rules_of, user_formats
+from logriver.decode.formats import FORMATS, split_source
+from logriver.decode.line_rules import LineRules, rules_of, user_formats
 from logriver.settings import FollowSettings
 
 JOURNAL = "journal:"

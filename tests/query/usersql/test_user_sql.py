@@ -14,13 +14,13 @@ import httpx
 import pytest
 import sqlglot
 
-from logriver.query import escaping
+from logriver.query.sql import escaping
 from logriver.query.usersql import engine_tree
 from logriver.query.usersql.dialect import UserDialect
 from logriver.query.usersql.functions import AGGREGATES, FUNCTIONS, is_allowed
 from logriver.store.embedded import Embedded
 from tests.conftest import RunningServer
-from tests.test_attribute_sql import MISLEADING
+from tests.query.test_attribute_sql import MISLEADING
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "sql.md").read_text()
 

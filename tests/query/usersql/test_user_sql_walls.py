@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logriver.errors import BadQuery, LogriverError
-from logriver.query import escaping
+from logriver.query.sql import escaping
 from logriver.query.usersql import engine_tree, functions, scopes
 from logriver.query.usersql import statement as statement_reader
 from logriver.query.usersql.functions import AGGREGATES, ENGINE_FUNCTIONS, FUNCTIONS, TAKES_FUNCTION
