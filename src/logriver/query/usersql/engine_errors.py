@@ -17,7 +17,7 @@ _UNREADABLE = "a text is not what a function reads it as"
 _TIMES = "a text is not the time or the day that it is read as"
 _NUMBERS = "a number is out of range"
 _COLUMNS = "the SELECTs that are joined have different numbers of columns"
-_PLAIN = {
+PLAIN = {
     6: _UNREADABLE,
     8: "a column is not there",
     9: "columns or lists have different lengths",
@@ -114,7 +114,7 @@ _MAX_MESSAGE = 300
 
 def explained(code: int, message: str) -> str:
     """What a user is told of the engine's error `code`, which said `message`."""
-    plain = _PLAIN.get(code)
+    plain = PLAIN.get(code)
     if plain is None:
         return _UNKNOWN
     syntax = _SYNTAX.search(message)
