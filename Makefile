@@ -1,7 +1,7 @@
 # Everything a fresh machine needs, given Python 3.11 or newer, make and the package index. `make help` lists it.
 
 # Debian packages that tests need; each brings a command of its own name, or the one after the colon.
-DEBIAN_PACKAGES := strace openssl chromium faketime iproute2:ip
+DEBIAN_PACKAGES := strace openssl chromium faketime iproute2:ip nginx
 # Half of the time tests wait, for a server or for a deadline: three keep two cores busy.
 TEST_WORKERS ?= 3
 
@@ -80,7 +80,7 @@ $(TEST_STAMP): $(STAMP) requirements-test.lock
 # Installed when root; otherwise the run stops and says what is missing, because a skipped test is not a passed one.
 debian: PACKAGES ?= $(DEBIAN_PACKAGES)
 debian:
-	@missing=""; \
+	@missing=""; PATH="$$PATH:/usr/sbin"; \
 	for package in $(PACKAGES); do \
 		command -v $${package#*:} >/dev/null || missing="$$missing $${package%:*}"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \

@@ -135,10 +135,17 @@ class FollowSettings(BaseSettings):
 class Settings(FollowSettings):
     """The server's settings. Sizes are bytes, times are seconds."""
 
-    listen: OneOrMore = Field(["127.0.0.1:3000"], description="address and port for everything; several are possible")
-    token: SecretStr = Field(SecretStr(""), description="what opens the doors; made at the first start when empty")
+    listen: OneOrMore = Field(
+        ["127.0.0.1:3000"], description="address and port for everything, or `unix:/path`; several are possible"
+    )
+    token: SecretStr = Field(SecretStr(""), description="what callers have to show; made at the first start when empty")
+    trust_loopback: bool | None = Field(
+        None,
+        description="callers on this machine need no token; by default where every listener is loopback or a Unix "
+        "socket and no token was set",
+    )
     cors_origin: OneOrMore = Field([], description="origin whose pages may use this server, such as https://a.example")
-    tls_cert: Path | None = Field(None, description="certificate chain (PEM); with it all listeners speak TLS")
+    tls_cert: Path | None = Field(None, description="certificate chain (PEM); with it all ports speak TLS")
     tls_key: Path | None = Field(None, description="private key of the certificate (PEM)")
     data: Path = Field(default_factory=default_data, description="data directory")
     log_file: Path | None = Field(None, description="write the own log here instead of stderr")
@@ -154,7 +161,7 @@ class Settings(FollowSettings):
 
     max_body_bytes: int = Field(64 * MB, gt=0, description="largest body, inflated")
     max_inflight_bytes: int = Field(128 * MB, gt=0, description="bodies being received at one time")
-    body_timeout: float = Field(30.0, gt=0, description="time a body has to arrive")
+    body_timeout: float = Field(30.0, gt=0, description="a body of which nothing more comes for so long is refused")
     max_backlog_bytes: int = Field(2_000 * MB, gt=0, description="log waiting to be stored; beyond it answers are 429")
     max_dead_letter_bytes: int = Field(100 * MB, gt=0, description="dead letters kept; beyond it the oldest go")
     max_memory_bytes: int = Field(
@@ -257,7 +264,7 @@ def load_as(kind: type[_Kind], flags: dict[str, Any]) -> _Kind:
 
 
 # Variables with our prefix that are not settings of the server.
-_OTHER_VARIABLES = {"SERVER"}
+_OTHER_VARIABLES = {"SERVER", "CHECK_OWNERS"}
 # Never shown, not even where they are wrong.
 _SECRET = {"token"}
 

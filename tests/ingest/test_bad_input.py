@@ -16,8 +16,8 @@ SOCKET_SECONDS = 20
 Json = dict[str, Any]
 
 
-class Door:
-    """One server's way in and out, for the records of one test: they carry `run`, a word of their own."""
+class Sender:
+    """What goes into one server and comes out, for the records of one test: they carry `run`, a word of their own."""
 
     def __init__(self, server: Any) -> None:
         self.server = server
@@ -69,17 +69,17 @@ def spelled(text: str) -> Any:
 
 def assert_unharmed(server: Any) -> None:
     """A good record is accepted and found, nothing became a dead letter, nothing failed unforeseen."""
-    door = Door(server)
-    assert door.store(door.record(good="yes"))["accepted"] == 1
-    assert door.fields("good:yes") == [{"good": "yes"}]
+    sender = Sender(server)
+    assert sender.store(sender.record(good="yes"))["accepted"] == 1
+    assert sender.fields("good:yes") == [{"good": "yes"}]
     status = server.status()
     assert (status["dead_letters"], status["problems"]) == (0, [])
     assert "request failed" not in server.log_path.read_text()
 
 
 @pytest.fixture
-def door(server: Any) -> Iterator[Door]:
-    yield Door(server)
+def sender(server: Any) -> Iterator[Sender]:
+    yield Sender(server)
     assert_unharmed(server)
 
 
@@ -111,8 +111,8 @@ def raw_request(server: Any, head: str, body: bytes, *, finish: bool = True) -> 
 
 
 @pytest.mark.parametrize("body", [b"", b" \r\n\t", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
-def test_an_empty_body_is_refused(door: Door, body: bytes) -> None:
-    assert refusal(door.post(body), 400, "bad_body") == "the body is empty"
+def test_an_empty_body_is_refused(sender: Sender, body: bytes) -> None:
+    assert refusal(sender.post(body), 400, "bad_body") == "the body is empty"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_an_empty_body_is_refused(door: Door, body: bytes) -> None:
     ids=lambda body: repr(body[:24]),
 )
 def test_a_body_without_a_record_says_why(server: Any, body: bytes) -> None:
-    answer = Door(server).post(body)
+    answer = Sender(server).post(body)
     message = refusal(answer, 400, "bad_body")
     counts = answer.json()
     if body[:1] != b"[":
@@ -197,20 +197,20 @@ BAD_LINES = [
 
 
 @pytest.mark.parametrize("filler", [0, 300], ids=["few", "many"])
-def test_each_bad_line_is_refused_alone(door: Door, filler: int) -> None:
-    good = [door.record(good=str(number), text="x" * 100) for number in range(len(BAD_LINES) + 1 + filler)]
+def test_each_bad_line_is_refused_alone(sender: Sender, filler: int) -> None:
+    good = [sender.record(good=str(number), text="x" * 100) for number in range(len(BAD_LINES) + 1 + filler)]
     lines = [line for pair in zip(good, (bad for bad, _ in BAD_LINES), strict=False) for line in pair]
-    counts = door.store(b"\n".join([*lines, *good[len(BAD_LINES) :]]))
+    counts = sender.store(b"\n".join([*lines, *good[len(BAD_LINES) :]]))
     assert counts["accepted"] == len(good)
     assert counts["rejected"] == len(BAD_LINES)
     assert [error["line"] for error in counts["errors"]] == [2 * number + 2 for number in range(len(BAD_LINES))]
     for error, (_, reason) in zip(counts["errors"], BAD_LINES, strict=True):
         assert reason.lower() in error["reason"].lower()
-    assert {row["good"] for row in door.find()} == {str(number) for number in range(len(good))}
+    assert {row["good"] for row in sender.find()} == {str(number) for number in range(len(good))}
 
 
-def test_many_errors_are_counted_and_the_first_hundred_are_shown(door: Door) -> None:
-    counts = door.store(b"\n".join([door.record(good="yes"), *[b"bad"] * 250]))
+def test_many_errors_are_counted_and_the_first_hundred_are_shown(sender: Sender) -> None:
+    counts = sender.store(b"\n".join([sender.record(good="yes"), *[b"bad"] * 250]))
     assert (counts["accepted"], counts["rejected"], len(counts["errors"])) == (1, 250, 100)
     assert counts["errors"][99]["line"] == 101
 
@@ -244,38 +244,38 @@ ACCEPTED = [
 
 
 @pytest.mark.parametrize(("fields", "words"), ACCEPTED, ids=[words[:30] for _, words in ACCEPTED])
-def test_what_was_accepted_is_given_back_as_sent_and_found(door: Door, fields: str, words: str) -> None:
-    assert door.store(door.text(fields))["accepted"] == 1
+def test_what_was_accepted_is_given_back_as_sent_and_found(sender: Sender, fields: str, words: str) -> None:
+    assert sender.store(sender.text(fields))["accepted"] == 1
     names = {"message", "level", "service", "host", "msg"}
     sent = spelled(f"{{{fields}}}")
     expected = {f"attributes.{name}" if name in names else name: value for name, value in sent.items()}
     if sent.get("message") == "first":
         expected["message"] = expected.pop("attributes.message")
-    assert door.fields(words) == [expected]
+    assert sender.fields(words) == [expected]
 
 
-def test_of_equal_keys_the_last_is_kept_and_nested_ones_stay(door: Door) -> None:
-    door.store(door.text('"a":"first","d":{"k":"one","k":"two"},"a":"last","level":"info","level":"error"'))
-    (row,) = door.fields("a:last level:error d.k:one")
+def test_of_equal_keys_the_last_is_kept_and_nested_ones_stay(sender: Sender) -> None:
+    sender.store(sender.text('"a":"first","d":{"k":"one","k":"two"},"a":"last","level":"info","level":"error"'))
+    (row,) = sender.fields("a:last level:error d.k:one")
     assert (row["a"], row["level"]) == ("last", "error")
-    assert not door.find("a:first")
-    assert not door.find("d.k:two")
-    answer = door.server.client.get("/api/v1/search", params={"q": f"run:{door.run}"})
+    assert not sender.find("a:first")
+    assert not sender.find("d.k:two")
+    answer = sender.server.client.get("/api/v1/search", params={"q": f"run:{sender.run}"})
     assert '"d":{"k":"one","k":"two"}' in answer.text
 
 
-def test_ten_thousand_keys_are_found_by_the_last(door: Door) -> None:
+def test_ten_thousand_keys_are_found_by_the_last(sender: Sender) -> None:
     keys = {f"key{number}": str(number) for number in range(9999)}
-    door.store(door.record(**keys))
-    assert door.fields("key9998:9998") == [keys]
-    answer = door.post(door.record(**keys, one="more"))
+    sender.store(sender.record(**keys))
+    assert sender.fields("key9998:9998") == [keys]
+    answer = sender.post(sender.record(**keys, one="more"))
     assert "10001 keys, more than 10000" in refusal(answer, 400, "bad_body")
 
 
-def test_names_that_an_answer_uses_do_not_become_its_own(door: Door) -> None:
+def test_names_that_an_answer_uses_do_not_become_its_own(sender: Sender) -> None:
     sent = {"_seq": 5, "_source": "mine", "_id": "n-1", "_node": "x", "_received": "never", "attributes": {"a": 1}}
-    door.store(door.record(**sent))
-    answer = door.server.client.get("/api/v1/search", params={"q": f"run:{door.run} attributes._seq:5"})
+    sender.store(sender.record(**sent))
+    answer = sender.server.client.get("/api/v1/search", params={"q": f"run:{sender.run} attributes._seq:5"})
     (row,) = answer.json()["rows"]
     for name, value in sent.items():
         assert row[f"attributes.{name}"] == value
@@ -283,8 +283,8 @@ def test_names_that_an_answer_uses_do_not_become_its_own(door: Door) -> None:
     assert row["_id"] != "n-1"
     assert row["_received"].startswith("20")
     assert "_seq" not in row
-    assert len(door.find("attributes._source:mine attributes._id:n-1 attributes._node:x")) == 1
-    assert door.find("_source:mine") == []
+    assert len(sender.find("attributes._source:mine attributes._id:n-1 attributes._node:x")) == 1
+    assert sender.find("_source:mine") == []
 
 
 @pytest.mark.parametrize(
@@ -301,20 +301,20 @@ def test_names_that_an_answer_uses_do_not_become_its_own(door: Door) -> None:
         ("2023-09-15T08:00:00.1+02:00", "2023-09-15T06:00:00.1Z"),
     ],
 )
-def test_times_at_the_edges_are_found_by_their_time(door: Door, sent: str | float, given: str) -> None:
-    door.store(door.record(timestamp=sent))
-    assert [row["timestamp"] for row in door.find()] == [given]
-    assert len(door.find(f"timestamp:{given}")) == 1
+def test_times_at_the_edges_are_found_by_their_time(sender: Sender, sent: str | float, given: str) -> None:
+    sender.store(sender.record(timestamp=sent))
+    assert [row["timestamp"] for row in sender.find()] == [given]
+    assert len(sender.find(f"timestamp:{given}")) == 1
 
 
-def test_two_hundred_days_in_one_body(door: Door) -> None:
+def test_two_hundred_days_in_one_body(sender: Sender) -> None:
     days = [
         (datetime(2023, 1, 1, tzinfo=UTC) + timedelta(days=37 * number)).date().isoformat() for number in range(200)
     ]
-    records = [door.record(timestamp=f"{day}T12:00:00Z", day=day) for day in days]
-    assert door.store(b"\n".join(records))["accepted"] == 200
-    assert [row["day"] for row in door.find()] == days
-    assert [row["day"] for row in door.find(f"day:{days[150]}")] == [days[150]]
+    records = [sender.record(timestamp=f"{day}T12:00:00Z", day=day) for day in days]
+    assert sender.store(b"\n".join(records))["accepted"] == 200
+    assert [row["day"] for row in sender.find()] == days
+    assert [row["day"] for row in sender.find(f"day:{days[150]}")] == [days[150]]
 
 
 # -- the shapes of a body ----------------------------------------------------------------------------------------------
@@ -327,41 +327,41 @@ def pretty(*records: Json) -> str:
 @pytest.mark.parametrize("separator", [b"\n", b"\r\n", b"\r", b"", b" ", b"\n\n\r\n"])
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf", b"\n \t\r\n"])
 def test_records_are_told_apart_however_they_are_separated(server: Any, separator: bytes, start: bytes) -> None:
-    door = Door(server)
-    body = start + separator.join(door.record(n=str(number)) for number in range(3)) + separator
-    assert door.store(body)["accepted"] == 3
-    assert {row["n"] for row in door.find()} == {"0", "1", "2"}
+    sender = Sender(server)
+    body = start + separator.join(sender.record(n=str(number)) for number in range(3)) + separator
+    assert sender.store(body)["accepted"] == 3
+    assert {row["n"] for row in sender.find()} == {"0", "1", "2"}
 
 
-def test_arrays_and_pretty_objects_are_read(door: Door) -> None:
-    records = [{"run": door.run, "n": str(number), "nested": {"text": "a\nb"}} for number in range(6)]
-    assert door.store(json.dumps(records[:2]).encode())["accepted"] == 2
-    assert door.store(json.dumps(records[2:4], indent=4).encode())["accepted"] == 2
-    assert door.store(pretty(*records[4:]).encode())["accepted"] == 2
-    assert [row["nested"] for row in door.find()] == [{"text": "a\nb"}] * 6
-    assert door.post(b"[]").json()["accepted"] == 0
+def test_arrays_and_pretty_objects_are_read(sender: Sender) -> None:
+    records = [{"run": sender.run, "n": str(number), "nested": {"text": "a\nb"}} for number in range(6)]
+    assert sender.store(json.dumps(records[:2]).encode())["accepted"] == 2
+    assert sender.store(json.dumps(records[2:4], indent=4).encode())["accepted"] == 2
+    assert sender.store(pretty(*records[4:]).encode())["accepted"] == 2
+    assert [row["nested"] for row in sender.find()] == [{"text": "a\nb"}] * 6
+    assert sender.post(b"[]").json()["accepted"] == 0
 
 
-def test_an_error_midway_in_values_one_after_the_other_refuses_the_rest(door: Door) -> None:
-    before, after = {"run": door.run, "n": "before"}, {"run": door.run, "n": "after"}
+def test_an_error_midway_in_values_one_after_the_other_refuses_the_rest(sender: Sender) -> None:
+    before, after = {"run": sender.run, "n": "before"}, {"run": sender.run, "n": "after"}
     for body in (
         f"{pretty(before)}\noops\n{pretty(after)}",
         f"{json.dumps(before)}{json.dumps(before)[:-1]}",
         f"{pretty(before)}\n{{\n{pretty(after)}",
     ):
-        counts = door.store(body.encode())
+        counts = sender.store(body.encode())
         assert (counts["accepted"], counts["rejected"], counts["errors"][0]["line"]) == (1, 1, 2)
         assert "this and the rest are refused" in counts["errors"][0]["reason"]
-    assert {row["n"] for row in door.find()} == {"before"}
+    assert {row["n"] for row in sender.find()} == {"before"}
 
 
-def test_an_error_in_an_array(door: Door) -> None:
-    good = json.dumps({"run": door.run, "n": "1"})
-    counts = door.store(f'[{good}, 5, {{"a": 1e999}}, {good}]'.encode())
+def test_an_error_in_an_array(sender: Sender) -> None:
+    good = json.dumps({"run": sender.run, "n": "1"})
+    counts = sender.store(f'[{good}, 5, {{"a": 1e999}}, {good}]'.encode())
     assert (counts["accepted"], [error["line"] for error in counts["errors"]]) == (2, [2, 3])
     for broken in (f"[{good}, oops]", f"[{good}", f"[{good}] {good}"):
-        assert "not a JSON array" in refusal(door.post(broken.encode()), 400, "bad_body")
-    assert len(door.find()) == 2
+        assert "not a JSON array" in refusal(sender.post(broken.encode()), 400, "bad_body")
+    assert len(sender.find()) == 2
 
 
 # -- the earlier systems' calls ----------------------------------------------------------------------------------------
@@ -376,83 +376,83 @@ RECORD = {
 }
 
 
-def test_the_log_ingestor_takes_all_or_nothing(door: Door) -> None:
-    record = RECORD | {"run": door.run}
+def test_the_log_ingestor_takes_all_or_nothing(sender: Sender) -> None:
+    record = RECORD | {"run": sender.run}
     for body in (record, [record, record]):
-        answer = door.post(json.dumps(body).encode(), "/")
+        answer = sender.post(json.dumps(body).encode(), "/")
         assert answer.status_code == 200
         assert answer.json()["message"] == "logs enqueued for ingestion"
-    answer = door.post(json.dumps({"run": door.run, "timestamp": "never"}).encode(), "/")
+    answer = sender.post(json.dumps({"run": sender.run, "timestamp": "never"}).encode(), "/")
     assert answer.status_code == 400
     assert answer.json() == {"message": ["this field is required"], "timestamp": ["not a time: 'never'"]}
-    answer = door.post(json.dumps([record, record | {"message": 5}]).encode(), "/")
+    answer = sender.post(json.dumps([record, record | {"message": 5}]).encode(), "/")
     assert answer.status_code == 400
     assert answer.json() == [{}, {"message": ["not a text"]}]
-    answer = door.post(json.dumps([record]).encode()[:-1] + b',{"message":"x","a":1e999}]', "/")
+    answer = sender.post(json.dumps([record]).encode()[:-1] + b',{"message":"x","a":1e999}]', "/")
     assert "64 bits" in refusal(answer, 400, "bad_body")
-    assert refusal(door.post(b" ", "/"), 400, "bad_body") == "the body is empty"
+    assert refusal(sender.post(b" ", "/"), 400, "bad_body") == "the body is empty"
     for body_text in (b"", b"text", b"5", b"[5]", b"[", b'{"message":"\xff"}'):
-        assert door.post(body_text, "/").status_code == 400
-    assert_unharmed(door.server)
-    assert len(door.find()) == 3
+        assert sender.post(body_text, "/").status_code == 400
+    assert_unharmed(sender.server)
+    assert len(sender.find()) == 3
 
 
-def test_the_other_log_ingestor(door: Door) -> None:
+def test_the_other_log_ingestor(sender: Sender) -> None:
     for path in ("/logs/ingest/", "/logs/ingest"):
-        answer = door.post(json.dumps(RECORD | {"run": door.run}).encode(), path)
+        answer = sender.post(json.dumps(RECORD | {"run": sender.run}).encode(), path)
         assert answer.status_code == 200
         assert answer.json() == {"status": True, "message": "Data updated"}
-    answer = door.post(b'{"run":"x","a":1e999}', "/logs/ingest/")
+    answer = sender.post(b'{"run":"x","a":1e999}', "/logs/ingest/")
     assert answer.status_code == 400
     assert set(answer.json()) == {"status", "message"}
     assert answer.json()["status"] is False
-    assert_unharmed(door.server)
-    assert len(door.find()) == 2
-    assert {row["level"] for row in door.find("traceId:abc-xyz-123")} == {"error"}
+    assert_unharmed(sender.server)
+    assert len(sender.find()) == 2
+    assert {row["level"] for row in sender.find("traceId:abc-xyz-123")} == {"error"}
 
 
 # -- bytes that lie ----------------------------------------------------------------------------------------------------
 
 
-def test_a_declared_length_that_is_too_long_stores_nothing(door: Door) -> None:
-    record = door.record(n="1")
-    assert b"200 OK" not in raw_request(door.server, f"Content-Length: {len(record) + 5}", record)
-    assert_unharmed(door.server)
-    assert door.find() == []
+def test_a_declared_length_that_is_too_long_stores_nothing(sender: Sender) -> None:
+    record = sender.record(n="1")
+    assert b"200 OK" not in raw_request(sender.server, f"Content-Length: {len(record) + 5}", record)
+    assert_unharmed(sender.server)
+    assert sender.find() == []
 
 
-def test_a_declared_length_that_is_too_short_cuts_the_body_there(door: Door) -> None:
-    first, second = door.record(n="1"), door.record(n="2")
-    answer = raw_request(door.server, f"Content-Length: {len(first)}", first + second)
+def test_a_declared_length_that_is_too_short_cuts_the_body_there(sender: Sender) -> None:
+    first, second = sender.record(n="1"), sender.record(n="2")
+    answer = raw_request(sender.server, f"Content-Length: {len(first)}", first + second)
     assert b"HTTP/1.1 400" in answer
-    assert_unharmed(door.server)
+    assert_unharmed(sender.server)
     # What was declared is a whole request: it may be stored, although its connection was closed before the answer.
-    assert door.find("n:2") == []
+    assert sender.find("n:2") == []
 
 
 @pytest.mark.parametrize("length", ["-1", "abc", "1e3", "99999999999999999999999", "5, 6"])
-def test_a_declared_length_that_is_none_is_refused(door: Door, length: str) -> None:
-    answer = raw_request(door.server, f"Content-Length: {length}", door.record())
+def test_a_declared_length_that_is_none_is_refused(sender: Sender, length: str) -> None:
+    answer = raw_request(sender.server, f"Content-Length: {length}", sender.record())
     assert answer.split(b" ", 2)[1] in (b"400", b"413")
 
 
-def test_a_client_that_leaves_midway_leaves_nothing(door: Door) -> None:
-    url = httpx.URL(door.server.url)
-    record = door.record(n="1")
+def test_a_client_that_leaves_midway_leaves_nothing(sender: Sender) -> None:
+    url = httpx.URL(sender.server.url)
+    record = sender.record(n="1")
     for head in ("Content-Length: 60000000", "Transfer-Encoding: chunked"):
         for _ in range(5):
             with socket.create_connection((url.host, url.port or 80), timeout=SOCKET_SECONDS) as connection:
                 connection.sendall(f"POST /api/v1/logs HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode())
                 connection.sendall(b"%x\r\n" % len(record) + record if "chunked" in head else record)
     # Each had reserved half of what may be in flight at one time.
-    assert_unharmed(door.server)
-    assert door.find() == []
+    assert_unharmed(sender.server)
+    assert sender.find() == []
 
 
-def test_chunks_are_put_together(door: Door) -> None:
-    body = b"\n".join(door.record(n=str(number)) for number in range(100))
-    assert door.store(body[at : at + 7] for at in range(0, len(body), 7))["accepted"] == 100
-    assert len(door.find()) == 100
+def test_chunks_are_put_together(sender: Sender) -> None:
+    body = b"\n".join(sender.record(n=str(number)) for number in range(100))
+    assert sender.store(body[at : at + 7] for at in range(0, len(body), 7))["accepted"] == 100
+    assert len(sender.find()) == 100
 
 
 # -- encodings ---------------------------------------------------------------------------------------------------------
@@ -466,27 +466,27 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": z
 
 
 @pytest.mark.parametrize("encoding", PACKERS)
-def test_compressed_bodies_of_one_and_of_several_parts(door: Door, encoding: str) -> None:
+def test_compressed_bodies_of_one_and_of_several_parts(sender: Sender, encoding: str) -> None:
     pack = PACKERS[encoding]
-    lines = [door.record(n=str(number)) + b"\n" for number in range(4)]
-    assert door.store(pack(lines[0] + lines[1]), content_encoding=encoding)["accepted"] == 2
-    assert door.store(pack(lines[2]) + pack(b"") + pack(lines[3]), content_encoding=encoding.upper())["accepted"] == 2
-    assert {row["n"] for row in door.find()} == {"0", "1", "2", "3"}
+    lines = [sender.record(n=str(number)) + b"\n" for number in range(4)]
+    assert sender.store(pack(lines[0] + lines[1]), content_encoding=encoding)["accepted"] == 2
+    assert sender.store(pack(lines[2]) + pack(b"") + pack(lines[3]), content_encoding=encoding.upper())["accepted"] == 2
+    assert {row["n"] for row in sender.find()} == {"0", "1", "2", "3"}
 
 
 @pytest.mark.parametrize("encoding", PACKERS)
-def test_broken_compressed_bodies_are_refused_whole(door: Door, encoding: str) -> None:
-    packed = PACKERS[encoding](b"\n".join(door.record(n=uuid.uuid4().hex) for _ in range(5000)))
+def test_broken_compressed_bodies_are_refused_whole(sender: Sender, encoding: str) -> None:
+    packed = PACKERS[encoding](b"\n".join(sender.record(n=uuid.uuid4().hex) for _ in range(5000)))
     flipped = bytearray(packed)
     flipped[len(packed) // 2] ^= 0xFF
     for body in (packed[: len(packed) // 2], packed[:-1], packed[:3], bytes(flipped), packed + b"rest", b"plain text"):
-        assert encoding in refusal(door.post(body, content_encoding=encoding), 400, "bad_body")
-    assert_unharmed(door.server)
-    assert door.find() == []
+        assert encoding in refusal(sender.post(body, content_encoding=encoding), 400, "bad_body")
+    assert_unharmed(sender.server)
+    assert sender.find() == []
 
 
-def test_an_unknown_encoding_is_named(door: Door) -> None:
+def test_an_unknown_encoding_is_named(sender: Sender) -> None:
     for encoding in ("br", "deflate", "gzip, gzip", "x" * 1000):
-        message = refusal(door.post(door.record(), content_encoding=encoding), 415, "unknown_encoding")
+        message = refusal(sender.post(sender.record(), content_encoding=encoding), 415, "unknown_encoding")
         assert repr(encoding[:40]) in message
-    assert door.store(door.record(), content_encoding="identity")["accepted"] == 1
+    assert sender.store(sender.record(), content_encoding="identity")["accepted"] == 1

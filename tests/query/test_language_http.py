@@ -1,4 +1,4 @@
-"""The search language through the HTTP door, line by line, on records of many shapes, against a model in Python."""
+"""The search language over HTTP, line by line, on records of many shapes, against a model in Python."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Dead letters through the real door: shown, corrected, replayed once whatever happens in between."""
+"""Dead letters of a real server: shown, corrected, replayed once whatever happens in between."""
 
 import asyncio
 import base64

@@ -195,7 +195,7 @@ def test_a_wrong_token_is_said_and_nothing_is_accepted(
 ) -> None:
     path = tmp_path / "app.log"
     add(path, 0, 10)
-    server = new_server("--listen", f"{own_address}:0", LOGRIVER_TOKEN="the right one")
+    server = new_server("--listen", f"{own_address}:0", LOGRIVER_TOKEN="the right one", LOGRIVER_TRUST_LOOPBACK="true")
     assert server.process.stdout is not None
     found = re.search(r"http://\S+", server.process.stdout.readline())
     assert found is not None

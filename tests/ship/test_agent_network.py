@@ -85,7 +85,8 @@ def far(new_server: NewServer, network: Network, tmp_path: Path) -> Iterator[Run
     root = tmp_path / "far"
     root.mkdir()
     (root / "app.log").write_text("one\ntwo\n")
-    server = new_server("--listen", f"{network.address}:0", LOGRIVER_TOKEN="the token of both")
+    here = {"LOGRIVER_TOKEN": "the token of both", "LOGRIVER_TRUST_LOOPBACK": "true"}
+    server = new_server("--listen", f"{network.address}:0", **here)
     assert server.process.stdout is not None
     url = server.process.stdout.readline().split()[-1]
     with agent_within(network, url, "another token", root):

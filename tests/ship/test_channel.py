@@ -76,7 +76,7 @@ def refused(server: RunningServer, headers: dict[str, str]) -> tuple[int, bytes]
     return raised.value.response.status_code, bytes(raised.value.response.body or b"")
 
 
-def test_the_door_asks_for_the_token(server: RunningServer) -> None:
+def test_who_has_no_token_cannot_open_one(server: RunningServer) -> None:
     token = (server.data / "TOKEN").read_text().strip()
     status, body = refused(server, FORWARDED)
     assert (status, b"a token is needed" in body) == (401, True)

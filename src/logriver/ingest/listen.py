@@ -6,7 +6,10 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
+from logriver.auth.request_origin import is_loopback
 from logriver.errors import SettingsError
+from logriver.ingest import unix_socket
+from logriver.settings import Settings
 
 
 def listeners(addresses: Sequence[str]) -> list[socket.socket]:
@@ -15,14 +18,17 @@ def listeners(addresses: Sequence[str]) -> list[socket.socket]:
     Raises `SettingsError` for a text that is no address, `OSError` that names the one that cannot be taken; then
     none is.
     """
-    places = [_place(text) for text in addresses]
-    if not places:
+    wanted = [unix_socket.path_of(text) or _host_and_port(text) for text in addresses]
+    if not wanted:
         raise SettingsError("setting 'listen': there is no address")
     bound: list[socket.socket] = []
     try:
-        for host, port in places:
-            bound.append(_bound(host, port))
+        for address in wanted:
+            listener = unix_socket.bound(address) if isinstance(address, Path) else _bound(*address)
+            bound.append(listener)
     except OSError:
+        with unix_socket.removed_at_end(bound):
+            pass
         for listener in bound:
             listener.close()
         raise
@@ -31,8 +37,28 @@ def listeners(addresses: Sequence[str]) -> list[socket.socket]:
 
 def url(listener: socket.socket, encrypted: bool) -> str:
     """The address of a bound socket as one would type it."""
+    if listener.family == socket.AF_UNIX:
+        return f"{unix_socket.PREFIX}{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
     return f"{'https' if encrypted else 'http'}://{_shown(host, port)}"
+
+
+def trusts_loopback(settings: Settings) -> bool:
+    """Whether callers on this machine need no token, as the settings say or, where they do not, as they imply.
+
+    Who set a token or listens on a network expects callers from elsewhere, perhaps by a proxy on this machine, which
+    looks like a local caller. Raises `SettingsError` for a text that is no address.
+    """
+    if settings.trust_loopback is not None:
+        return settings.trust_loopback
+    ports = [text for text in settings.listen if not unix_socket.path_of(text)]
+    return not settings.token.get_secret_value() and all(is_loopback(_host_and_port(text)[0]) for text in ports)
+
+
+def loopback_ports(addresses: Sequence[str]) -> list[int]:
+    """The ports of this machine alone that are listened on. Raises `SettingsError` for a text that is no address."""
+    ports = [_host_and_port(text) for text in addresses if not unix_socket.path_of(text)]
+    return [port for host, port in ports if is_loopback(host)]
 
 
 def check_certificate(certificate: Path | None, key: Path | None) -> bool:
@@ -48,7 +74,7 @@ def check_certificate(certificate: Path | None, key: Path | None) -> bool:
     return True
 
 
-def _place(text: str) -> tuple[str, int]:
+def _host_and_port(text: str) -> tuple[str, int]:
     """Host and port; without a host it is this machine alone."""
     host, _, port = text.strip().rpartition(":")
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
@@ -58,7 +84,7 @@ def _place(text: str) -> tuple[str, int]:
     except ValueError:
         number = -1
     if not 0 <= number <= 65_535:
-        hint = "write it as 127.0.0.1:3000, [::1]:3000 or 0.0.0.0:3000"
+        hint = "write it as 127.0.0.1:3000, [::1]:3000, 0.0.0.0:3000 or unix:/path"
         raise SettingsError(f"setting 'listen': {text[:60]!r} is not an address and a port", hint=hint)
     return str(address), number
 

@@ -1,4 +1,4 @@
-"""SQL for users through the HTTP door and the command: what it answers, and that it means what the engine means."""
+"""SQL for users over HTTP and the command: what it answers, and that it means what the engine means."""
 
 import json
 import os

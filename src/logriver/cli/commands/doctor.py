@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from logriver.cli.doctor import access as doctor_access
 from logriver.cli.doctor import data as doctor_data
 from logriver.cli.doctor import machine as doctor_machine
 from logriver.cli.doctor import server as doctor_server
@@ -35,7 +36,7 @@ def run(
         settings = load(data=data, follow=follow or None, listen=listen or None, config=config)
     except SettingsError as error:
         output.fail(error.message, code=2)
-    findings = [*_machine(settings), *_data(settings), *_doors(settings)]
+    findings = [*_machine(settings), *_data(settings), *_network(settings)]
     findings += doctor_server.server(server) if server else []
     for finding in findings:
         _show(finding)
@@ -69,9 +70,10 @@ def _data(settings: Settings) -> list[Finding]:
     return findings
 
 
-def _doors(settings: Settings) -> list[Finding]:
+def _network(settings: Settings) -> list[Finding]:
     is_served = doctor_data.lock_holder(settings.data.expanduser().absolute()) is not None
     findings = [doctor_server.port(address, is_served) for address in settings.listen]
+    findings += doctor_access.access(settings)
     if settings.tls_cert or settings.tls_key:
         findings.append(doctor_server.certificate(settings.tls_cert, settings.tls_key))
     return findings

@@ -36,9 +36,11 @@ class DemoServer:
     def _start(self) -> None:
         self._port = free_port()
         command = [*self._command, "--listen", f"127.0.0.1:{self._port}"]
+        # Who has a token for another server set is local here all the same.
+        environment = {**os.environ, "LOGRIVER_TRUST_LOOPBACK": "true"}
         # A process group of its own: Ctrl-C reaches only the demo, which stops the generators first.
         with self._said.open("wb") as said, self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=said, stderr=log, process_group=0)
+            self._process = subprocess.Popen(command, stdout=said, stderr=log, process_group=0, env=environment)
 
     def wait_ready(self, stop: threading.Event) -> str:
         """The server's address once it receives. Raises `Unavailable` with the end of its log where it does not."""

@@ -1,6 +1,7 @@
 """`logriver doctor`: the addresses and the certificate of a server, and one that runs."""
 
 import ipaddress
+import os
 import socket
 import ssl
 import time
@@ -13,8 +14,10 @@ import msgspec
 
 from logriver import clock
 from logriver.cli.client import connect
+from logriver.cli.doctor.access import without_token
 from logriver.cli.doctor.finding import Finding, fail, ok, warn
-from logriver.errors import BadRequest
+from logriver.errors import BadRequest, SettingsError
+from logriver.ingest import unix_socket
 
 _ASK_SECONDS = 5.0
 # The header has whole seconds, and the answer was on its way.
@@ -32,6 +35,8 @@ class _Ready(msgspec.Struct):
 def port(listen: str, is_served: bool) -> Finding:
     """Whether the address is free, or who answers there; `is_served` is whether the data directory is in use."""
     name = "port"
+    if listen.strip().startswith(unix_socket.PREFIX):
+        return _unix_socket(listen, is_served)
     host, _, number = listen.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
     try:
@@ -49,6 +54,23 @@ def port(listen: str, is_served: bool) -> Finding:
             return fail(name, f"{listen} is taken by a logriver with other data", "choose another with --listen")
         return fail(name, f"{listen} cannot be taken: {error.strerror}", "choose another with --listen")
     return ok(name, f"{listen} is free")
+
+
+def _unix_socket(listen: str, is_served: bool) -> Finding:
+    """Whether a socket can be made there. Nothing is: a listener would be found by whoever connects."""
+    name = "port"
+    try:
+        path = unix_socket.path_of(listen)
+    except SettingsError as error:
+        return fail(name, error.message, error.hint or "")
+    assert path is not None, "it has the prefix"
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return fail(
+            name, f"{listen}: '{path.parent}' is not there or cannot be written", "make it, for the server's user"
+        )
+    if path.exists() and not path.is_socket():
+        return fail(name, f"{listen}: there is a file of that name, which is not a socket", "choose another")
+    return ok(name, f"{listen} {'is there' if is_served and path.exists() else 'can be made'}")
 
 
 def _bind(host: str, number: int) -> None:
@@ -101,6 +123,7 @@ def server(address: str) -> Sequence[Finding]:
                     break
                 time.sleep(_DATE_AGAIN_SECONDS)
                 answer, its_clock = _asked(client)
+            access = without_token(address, client.base_url.host, client.get("/api/v1/status").status_code)
         ready = msgspec.json.decode(answer.content, type=_Ready)
     except BadRequest as error:
         return [fail(name, error.message, error.hint or "")]
@@ -110,7 +133,7 @@ def server(address: str) -> Sequence[Finding]:
         return [fail(name, f"{address[:80]!r} does not answer like a logriver", "check the address")]
     advice = "docs/operations.md says what each means"
     problems = [fail(name, f"not ready: {problem}", advice) for problem in ready.problems]
-    return [*(problems or [ok(name, f"{address} is ready")]), its_clock]
+    return [*(problems or [ok(name, f"{address} is ready")]), its_clock, access]
 
 
 def _asked(client: httpx.Client) -> tuple[httpx.Response, Finding]:

@@ -1,17 +1,16 @@
-"""The doors: every route, from every place, without, with a wrong and with the right token, over http and https."""
+"""Access control: every route, from everywhere, without, with a wrong and with the right token, over http and https."""
 
-import contextlib
 import os
 import re
 import ssl
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from http.client import HTTPConnection, HTTPSConnection
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,23 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
+from logriver.api import compat
 from logriver.api.app import create_api
 from logriver.api.services import Services
-from logriver.auth.attempts import MAX_FAILURES
 from logriver.auth.sessions import COOKIE, LIFE_SECONDS
+from logriver.auth.throttle import DELAY_SECONDS, MAX_WRONG
+from logriver.compat.ingest import LogsIngest, RootIngest
 from logriver.errors import SettingsError
-from logriver.ingest.http import Receiver
+from logriver.ingest.endpoints.logs import Logs
+from logriver.ingest.endpoints.ranges import Ranges
 from logriver.ingest.listen import check_certificate
-from logriver.ingest.ranges import Ranges
 from logriver.settings import Settings
+from tests.auth.serving import TOKEN, Headers, Site, certificate_for, fresh_address, serving
 
-TOKEN = "a token that nobody guesses"
 APP_ORIGIN = "https://app.example:8443"
 OPEN = {(method, path) for path in ("/", "/ui/app.js", "/health", "/ready") for method in ("GET", "HEAD")}
 OPEN |= {("GET", "/login"), ("POST", "/login"), ("POST", "/logout")}
 SHUT = {401, 403, 429}
-Headers = dict[str, str]
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 WRONG = {"Authorization": "Bearer a wrong one"}
@@ -53,99 +53,29 @@ PROXIES: tuple[Headers, ...] = (
     {"X-Forwarded-Proto": "https"},
     {"X-Real-IP": "127.0.0.1"},
     {"Via": "1.1 proxy"},
+    {"X-Cluster-Client-IP": "203.0.113.7"},
+    {"X-Original-Host": "logs.example"},
+    {"Fastly-Client-IP": "203.0.113.7"},
+    {"X-Azure-ClientIP": "203.0.113.7"},
 )
-
-_senders = count(2)
-
-
-def fresh_address() -> str:
-    """An address of this machine that has not sent a wrong token yet: those are counted."""
-    number = next(_senders)
-    return f"127.1.{number // 250}.{number % 250 + 2}"
-
-
-@dataclass
-class Doors:
-    """A server that listens on loopback and elsewhere."""
-
-    scheme: str
-    process: subprocess.Popen[str]
-    verify: ssl.SSLContext | bool
-    said: list[str]
-    loopback: str = ""
-    outside: str = ""
-    loopback6: str = ""
-    clients: list[httpx.Client] = field(default_factory=list)
-
-    def hear(self, addresses: int, own_log: Path) -> None:
-        """Wait until the server has said so many addresses."""
-        assert self.process.stdout is not None
-        urls: list[str] = []
-        while len(urls) < addresses:
-            line = self.process.stdout.readline()
-            assert line, own_log.read_text()
-            self.said.append(line)
-            urls += re.findall(r"logriver listens on (\S+)", line)
-        self.scheme = urls[0].partition(":")[0]
-        self.loopback, self.outside, self.loopback6 = [*urls, "", ""][:3]
-
-    def client(self, url: str, sender: str | None = None, **headers: str) -> httpx.Client:
-        transport = httpx.HTTPTransport(verify=self.verify, local_address=sender)
-        client = httpx.Client(base_url=url, transport=transport, headers=headers, timeout=60)
-        self.clients.append(client)
-        return client
-
-    def from_fresh_address(self, url: str, method: str, path: str, headers: Headers) -> httpx.Response:
-        transport = httpx.HTTPTransport(verify=self.verify, local_address=fresh_address())
-        with httpx.Client(base_url=url, transport=transport, timeout=60) as client:
-            return client.request(method, path, headers=headers)
-
-
-@contextlib.contextmanager
-def serving(data: Path, *arguments: str, environment: Headers | None = None) -> Iterator[Doors]:
-    """A server and what it says until it has said all of its addresses."""
-    command = [sys.executable, "-m", "logriver", "serve", "--data", str(data), *arguments]
-    given = {"LOGRIVER_TOKEN": TOKEN} if environment is None else environment
-    with data.with_name(f"{data.name}.log").open("w") as own_log:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=own_log, text=True, env={**os.environ, **given}
-        )
-    doors = Doors("", process, True, [])
-    try:
-        doors.hear(max(1, arguments.count("--listen")), data.with_name(f"{data.name}.log"))
-        yield doors
-    finally:
-        for client in doors.clients:
-            client.close()
-        process.terminate()
-        assert process.stdout is not None
-        doors.said += process.stdout.readlines()
-        process.stdout.close()
-        process.wait(60)
-    assert process.returncode == 0
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory, own_address: str) -> tuple[Path, Path]:
-    directory = tmp_path_factory.mktemp("tls")
-    certificate, key = directory / "cert.pem", directory / "key.pem"
-    names = f"subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1,IP:{own_address}"
-    ask = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=logriver"
-    given = ["-addext", names, "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*ask.split(), *given], check=True, capture_output=True)
-    return certificate, key
+    names = ("DNS:localhost", "IP:127.0.0.1", "IP:::1", f"IP:{own_address}")
+    return certificate_for(tmp_path_factory.mktemp("tls"), *names)
 
 
 @pytest.fixture(scope="module", params=["http", "https"])
-def doors(
+def site(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     own_address: str,
     certificate: tuple[Path, Path],
-) -> Iterator[Doors]:
+) -> Iterator[Site]:
     listen = ["--listen", "127.0.0.1:0", "--listen", f"{own_address}:0", "--listen", "[::1]:0"]
     tls = ["--tls-cert", str(certificate[0]), "--tls-key", str(certificate[1])] if request.param == "https" else []
-    data = tmp_path_factory.mktemp("doors") / "data"
+    data = tmp_path_factory.mktemp("site") / "data"
     # Root reads files for callers without a token only where somebody said which.
     chosen = ["--cors-origin", APP_ORIGIN, "--files-root", str(data.parent)]
     with serving(data, *listen, *tls, *chosen) as running:
@@ -160,8 +90,10 @@ def doors(
 def routes() -> list[tuple[str, str]]:
     """Method and path of every call that the application has."""
     nothing: dict[str, Any] = {attribute.name: None for attribute in fields(Services)}
-    app = create_api(Services(**{**nothing, "settings": Settings(), "promoted": frozenset()}))
-    found = {("POST", path) for path in Receiver.PATHS} | Ranges.CALLS
+    ingest = [route for endpoint in (Logs, Ranges, RootIngest, LogsIngest) for route in endpoint.routes]
+    services = Services(**{**nothing, "settings": Settings(), "ingest": ingest, "promoted": frozenset()})
+    app = create_api(services, compat.router(*[None] * 4))  # type: ignore[arg-type]
+    found = {(route.method, route.path) for route in ingest}
     for route in api_routes(app.routes):
         path = route.path.replace("/ui/{name:path}", "/ui/app.js")
         # A WebSocket begins as a GET; tests/ship/test_channel.py opens it from all places.
@@ -206,8 +138,8 @@ def tried_with(headers: Headers, first: Headers) -> Routes:
     return CLOSED if headers == first else CLOSED[::8]
 
 
-def session_at(doors: Doors, url: str) -> Headers:
-    with httpx.Client(base_url=url, verify=doors.verify) as client:
+def session_at(site: Site, url: str) -> Headers:
+    with httpx.Client(base_url=url, verify=site.verify) as client:
         answer = client.post("/login", data={"token": TOKEN})
     assert answer.status_code == 303
     return {"Cookie": f"{COOKIE}={answer.cookies[COOKIE]}"}
@@ -218,40 +150,40 @@ def test_there_are_routes_and_the_open_ones_are_among_them() -> None:
     assert set(ROUTES) >= OPEN
 
 
-def test_what_is_open_is_open_to_all(doors: Doors) -> None:
-    for url in (doors.loopback, doors.outside, doors.loopback6):
-        client = doors.client(url)
+def test_what_is_open_is_open_to_all(site: Site) -> None:
+    for url in (site.loopback, site.outside, site.loopback6):
+        client = site.client(url)
         for headers in ({}, {"Host": "evil.example"}, *PROXIES):
             for method, path in OPEN - {("POST", "/login"), ("POST", "/logout")}:
                 assert client.request(method, path, headers=headers).status_code == 200, (url, path, headers)
 
 
-def test_this_machine_needs_no_token(doors: Doors) -> None:
-    port = doors.loopback.rpartition(":")[2]
-    for url in (doors.loopback, doors.loopback6):
-        assert refused(doors.client(url), {}) == {}
-    client = doors.client(doors.loopback)
+def test_this_machine_needs_no_token(site: Site) -> None:
+    port = site.loopback.rpartition(":")[2]
+    for url in (site.loopback, site.loopback6):
+        assert refused(site.client(url), {}) == {}
+    client = site.client(site.loopback)
     for name in ("localhost", f"LOCALHOST:{port}", "127.8.9.1", "[::1]:1"):
         assert client.get("/api/v1/status", headers={"Host": name}).status_code == 200, name
     assert client.get("/api/v1/status", headers=WRONG).status_code == 200
-    own_page = {"Origin": doors.loopback, "Sec-Fetch-Site": "same-origin"}
+    own_page = {"Origin": site.loopback, "Sec-Fetch-Site": "same-origin"}
     assert client.get("/api/v1/status", headers=own_page).status_code == 200
 
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
-def test_a_foreign_name_for_this_machine_is_refused(doors: Doors, host: str) -> None:
+def test_a_foreign_name_for_this_machine_is_refused(site: Site, host: str) -> None:
     # DNS rebinding: a page of evil.example whose name now points to 127.0.0.1 has its own origin as Host.
-    client, tried = doors.client(doors.loopback), tried_with({"Host": host}, {"Host": FOREIGN_HOSTS[0]})
+    client, tried = site.client(site.loopback), tried_with({"Host": host}, {"Host": FOREIGN_HOSTS[0]})
 
     assert refused(client, {"Host": host}, tried) == all_with(403, tried)
-    assert refused(client, {"Host": host, "Origin": f"{doors.scheme}://{host}"}, tried) == all_with(403, tried)
+    assert refused(client, {"Host": host, "Origin": f"{site.scheme}://{host}"}, tried) == all_with(403, tried)
     assert refused(client, {"Host": host, **BEARER}, tried) == {}
 
 
-def test_two_names_at_once_are_refused(doors: Doors) -> None:
-    host, _, port = doors.loopback.rpartition("/")[2].rpartition(":")
-    if isinstance(doors.verify, ssl.SSLContext):
-        connection: HTTPConnection = HTTPSConnection(host, int(port), context=doors.verify)
+def test_two_names_at_once_are_refused(site: Site) -> None:
+    host, _, port = site.loopback.rpartition("/")[2].rpartition(":")
+    if isinstance(site.verify, ssl.SSLContext):
+        connection: HTTPConnection = HTTPSConnection(host, int(port), context=site.verify)
     else:
         connection = HTTPConnection(host, int(port))
     with closing(connection):
@@ -263,50 +195,50 @@ def test_two_names_at_once_are_refused(doors: Doors) -> None:
 
 
 @pytest.mark.parametrize("page", FOREIGN_PAGES, ids=str)
-def test_pages_of_others_are_refused(doors: Doors, page: Headers) -> None:
-    client, tried = doors.client(doors.loopback), tried_with(page, FOREIGN_PAGES[0])
+def test_pages_of_others_are_refused(site: Site, page: Headers) -> None:
+    client, tried = site.client(site.loopback), tried_with(page, FOREIGN_PAGES[0])
 
     assert refused(client, page, tried) == all_with(403, tried)
-    assert refused(client, page | session_at(doors, doors.loopback), tried) == all_with(403, tried)
+    assert refused(client, page | session_at(site, site.loopback), tried) == all_with(403, tried)
     assert refused(client, page | BEARER, tried) == {}
     assert client.post("/login", headers=page, data={"token": TOKEN}).status_code == 403
     assert client.post("/logout", headers=page).status_code == 403
 
 
-def test_a_link_from_elsewhere_may_be_followed(doors: Doors) -> None:
+def test_a_link_from_elsewhere_may_be_followed(site: Site) -> None:
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-    client = doors.client(doors.loopback)
+    client = site.client(site.loopback)
 
     assert client.get("/docs", headers=link).status_code == 200
     assert client.post("/api/v1/logs", headers=link).status_code == 403
 
 
 @pytest.mark.parametrize("proxy", PROXIES, ids=str)
-def test_what_came_through_a_proxy_needs_the_token(doors: Doors, proxy: Headers) -> None:
-    client, tried = doors.client(doors.loopback), tried_with(proxy, PROXIES[0])
+def test_what_came_through_a_proxy_needs_the_token(site: Site, proxy: Headers) -> None:
+    client, tried = site.client(site.loopback), tried_with(proxy, PROXIES[0])
 
     assert refused(client, proxy, tried) == all_with(401, tried)
     assert refused(client, proxy | BEARER, tried) == {}
-    assert refused(client, proxy | session_at(doors, doors.loopback), tried) == {}
-    assert doors.from_fresh_address(doors.loopback, "GET", "/api/v1/status", proxy | WRONG).status_code == 401
+    assert refused(client, proxy | session_at(site, site.loopback), tried) == {}
+    assert site.from_fresh_address(site.loopback, "GET", "/api/v1/status", proxy | WRONG).status_code == 401
 
 
-def test_another_machine_needs_the_token(doors: Doors) -> None:
-    client = doors.client(doors.outside)
+def test_another_machine_needs_the_token(site: Site) -> None:
+    client = site.client(site.outside)
 
     assert refused(client, {}) == all_with(401)
     assert refused(client, {"Host": "localhost"}) == all_with(401)
     assert refused(client, BEARER) == {}
     assert refused(client, BEARER | {"Host": "logs.example"}) == {}
-    assert refused(client, session_at(doors, doors.outside)) == {}
-    assert refused(client, session_at(doors, doors.outside) | {"Origin": "https://evil.example"}) == all_with(403)
+    assert refused(client, session_at(site, site.outside)) == {}
+    assert refused(client, session_at(site, site.outside) | {"Origin": "https://evil.example"}) == all_with(403)
     assert "bearer" in client.get("/api/v1/status").headers["WWW-Authenticate"].lower()
 
 
-def test_a_wrong_token_opens_nothing(doors: Doors) -> None:
+def test_a_wrong_token_opens_nothing(site: Site) -> None:
     for route in CLOSED:
-        for url, headers in ((doors.outside, WRONG), (doors.loopback, WRONG | {"Host": "evil.example"})):
-            assert doors.from_fresh_address(url, *route, headers).status_code == 401, (route, url)
+        for url, headers in ((site.outside, WRONG), (site.loopback, WRONG | {"Host": "evil.example"})):
+            assert site.from_fresh_address(url, *route, headers).status_code == 401, (route, url)
 
 
 @pytest.mark.parametrize(
@@ -324,31 +256,41 @@ def test_a_wrong_token_opens_nothing(doors: Doors) -> None:
     ],
     ids=str,
 )
-def test_what_is_not_the_token_is_not(doors: Doors, given: Headers) -> None:
-    assert doors.from_fresh_address(doors.outside, "GET", "/api/v1/status", given).status_code == 401
-    assert doors.from_fresh_address(doors.outside, "GET", f"/api/v1/status?token={TOKEN}", given).status_code == 401
+def test_what_is_not_the_token_is_not(site: Site, given: Headers) -> None:
+    assert site.from_fresh_address(site.outside, "GET", "/api/v1/status", given).status_code == 401
+    assert site.from_fresh_address(site.outside, "GET", f"/api/v1/status?token={TOKEN}", given).status_code == 401
 
 
-def test_too_many_wrong_tokens_have_to_wait(doors: Doors) -> None:
-    guesser, session = doors.client(doors.outside, fresh_address()), session_at(doors, doors.outside)
+def test_only_wrong_tokens_are_slowed(site: Site) -> None:
+    guesser, session = site.client(site.outside, fresh_address()), session_at(site, site.outside)
     statuses = [
         guesser.get("/api/v1/status", headers={"Authorization": f"Bearer {number}"}).status_code
-        for number in range(MAX_FAILURES + 2)
+        for number in range(MAX_WRONG + 1)
     ]
-    late = guesser.get("/api/v1/status", headers=BEARER)
+    began = time.monotonic()
+    late = guesser.get("/api/v1/status", headers=WRONG)
+    wrong_login = guesser.post("/login", data={"token": "wrong"})
 
-    assert statuses == [401] * MAX_FAILURES + [429] * 2
-    assert late.status_code == 429
+    assert statuses == [401] * MAX_WRONG + [429]
+    assert (late.status_code, wrong_login.status_code) == (429, 429)
+    assert time.monotonic() - began >= 2 * DELAY_SECONDS
     assert 0 < int(late.headers["Retry-After"]) <= 60
-    assert guesser.post("/login", data={"token": TOKEN}).status_code == 429
+    assert late.headers["Connection"] == "close"
     assert guesser.get("/api/v1/status").status_code == 401
+
+    # Behind one proxy all have this address: whoever is right comes in, at once.
+    began = time.monotonic()
+    assert guesser.get("/api/v1/status", headers=BEARER).status_code == 200
     assert guesser.get("/api/v1/status", headers=session).status_code == 200
-    other = doors.from_fresh_address(doors.outside, "GET", "/api/v1/status", BEARER)
+    assert guesser.post("/login", data={"token": TOKEN}).status_code == 303
+    assert guesser.post("/api/v1/logs", headers=BEARER, json={"message": "let in"}).status_code == 200
+    assert time.monotonic() - began < DELAY_SECONDS
+    other = site.from_fresh_address(site.outside, "GET", "/api/v1/status", BEARER)
     assert other.status_code == 200
 
 
-def test_login_gives_a_browser_a_session(doors: Doors) -> None:
-    browser = doors.client(doors.outside, fresh_address(), Accept="text/html")
+def test_login_gives_a_browser_a_session(site: Site) -> None:
+    browser = site.client(site.outside, fresh_address(), Accept="text/html")
     led = browser.get("/docs?a=1&b=2")
     page = browser.get(led.headers["Location"])
     action = re.search(r'action="([^"]+)"', page.text)
@@ -364,13 +306,13 @@ def test_login_gives_a_browser_a_session(doors: Doors) -> None:
     assert cookies_of_wrong is None
     assert done.headers["Location"] == "/docs?a=1&b=2"
     assert {"HttpOnly", "SameSite=strict", "Path=/", f"Max-Age={LIFE_SECONDS}"} <= set(cookie.split("; "))
-    assert ("Secure" in cookie.split("; ")) == (doors.scheme == "https")
+    assert ("Secure" in cookie.split("; ")) == (site.scheme == "https")
     assert TOKEN not in cookie
     assert browser.get("/docs").status_code == 200
 
 
-def test_logout_takes_the_session_from_the_browser(doors: Doors) -> None:
-    browser = doors.client(doors.outside, Accept="text/html")
+def test_logout_takes_the_session_from_the_browser(site: Site) -> None:
+    browser = site.client(site.outside, Accept="text/html")
     browser.post("/login", data={"token": TOKEN})
     page = browser.get("/login")
     button = re.search(r'<form method="post" action="([^"]+)">\s*<button>Log out', page.text)
@@ -388,26 +330,26 @@ def test_logout_takes_the_session_from_the_browser(doors: Doors) -> None:
 @pytest.mark.parametrize(
     "wanted", ["https://evil.example/", "//evil.example", "/\\evil.example", "/\t/evil.example", "x"]
 )
-def test_login_leads_nowhere_else(doors: Doors, wanted: str) -> None:
-    client = doors.client(doors.loopback)
+def test_login_leads_nowhere_else(site: Site, wanted: str) -> None:
+    client = site.client(site.loopback)
     answer = client.post("/login", params={"next": wanted}, data={"token": TOKEN})
 
     assert answer.headers["Location"] == "/"
 
 
-def test_the_login_page_shows_nothing_that_it_was_told(doors: Doors) -> None:
-    client = doors.client(doors.loopback)
+def test_the_login_page_shows_nothing_that_it_was_told(site: Site) -> None:
+    client = site.client(site.loopback)
 
     assert "<script" not in client.get('/login?next="><script>alert(1)</script>').text
 
 
-def test_named_pages_of_others_may_ask(doors: Doors) -> None:
+def test_named_pages_of_others_may_ask(site: Site) -> None:
     asks = {"Origin": APP_ORIGIN, "Access-Control-Request-Method": "POST"}
-    client = doors.client(doors.outside)
+    client = site.client(site.outside)
     before = client.options("/api/v1/logs", headers=asks)
     told = client.get("/api/v1/status", headers=BEARER | {"Origin": APP_ORIGIN, "Sec-Fetch-Site": "cross-site"})
     not_let_in = client.get("/api/v1/status", headers={"Origin": APP_ORIGIN})
-    local = doors.client(doors.loopback).get("/api/v1/status", headers={"Origin": APP_ORIGIN})
+    local = site.client(site.loopback).get("/api/v1/status", headers={"Origin": APP_ORIGIN})
 
     assert before.status_code == 204
     assert "authorization" in before.headers["Access-Control-Allow-Headers"]
@@ -419,20 +361,20 @@ def test_named_pages_of_others_may_ask(doors: Doors) -> None:
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://app.example:8443", "https://app.example", "null"])
-def test_pages_that_are_nearly_named_may_not_ask(doors: Doors, origin: str) -> None:
+def test_pages_that_are_nearly_named_may_not_ask(site: Site, origin: str) -> None:
     asks = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    for url in (doors.loopback, doors.outside):
-        answer = doors.client(url).options("/api/v1/logs", headers=asks)
+    for url in (site.loopback, site.outside):
+        answer = site.client(url).options("/api/v1/logs", headers=asks)
 
         assert answer.status_code == 403
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_keys_of_different_senders_do_not_meet(doors: Doors) -> None:
+def test_keys_of_different_senders_do_not_meet(site: Site) -> None:
     key = {"Idempotency-Key": "one key"}
     record = {"message": "the same from both"}
-    local = doors.client(doors.loopback).post("/api/v1/logs", json=record, headers=key)
-    outside = doors.client(doors.outside)
+    local = site.client(site.loopback).post("/api/v1/logs", json=record, headers=key)
+    outside = site.client(site.outside)
     first, again = (outside.post("/api/v1/logs", json=record, headers=key | BEARER) for _ in range(2))
 
     assert [answer.json()["duplicate"] for answer in (local, first, again)] == [False, False, True]
@@ -449,16 +391,16 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_commands_show_the_token(doors: Doors, certificate: tuple[Path, Path]) -> None:
-    trust = {"SSL_CERT_FILE": str(certificate[0])} if doors.scheme == "https" else {}
-    place = ("--server", doors.outside)
+def test_commands_show_the_token(site: Site, certificate: tuple[Path, Path]) -> None:
+    trust = {"SSL_CERT_FILE": str(certificate[0])} if site.scheme == "https" else {}
+    place = ("--server", site.outside)
     without = command("send", *place, **trust)
     sent = command("send", *place, **trust, LOGRIVER_TOKEN=TOKEN)
     listed = command("dead-letters", "ls", *place, "--token", TOKEN, **trust)
 
     assert (without.returncode, sent.returncode, listed.returncode) == (1, 0, 0), listed.stderr
     assert "token is needed" in without.stderr
-    assert command("search", "x", "--server", doors.loopback, **trust).returncode in (0, 1)
+    assert command("search", "x", "--server", site.loopback, **trust).returncode in (0, 1)
 
 
 def test_a_token_is_made_once_and_shown_once(tmp_path: Path) -> None:

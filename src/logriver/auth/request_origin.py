@@ -1,10 +1,11 @@
-"""Where a request comes from: this machine or not, through a proxy or not, from whose page."""
+"""Where a request comes from: this machine or not, through a proxy or not, from a page of which origin."""
 
 import ipaddress
 import re
 from functools import lru_cache
 from typing import Any
 
+from logriver.auth.proxy_headers import is_proxy_header
 from logriver.errors import SettingsError
 
 Headers = list[tuple[bytes, bytes]]
@@ -13,16 +14,13 @@ _LOCAL_HOST = re.compile(rb"(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _REMEMBERED = 4096
 
-_OF_PROXIES = frozenset((b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip"))
-_OF_PROXIES_PREFIX = b"x-forwarded"
-_OF_PAGES = frozenset((b"origin", b"sec-fetch-site"))
+# What is looked at more closely: the pages that browsers ask for, and credentials.
+_EXAMINED = frozenset((b"origin", b"sec-fetch-site", b"authorization", b"cookie"))
 # What most requests have and what says nothing of where they come from: one look-up, and done.
-_SAYS_NOTHING = frozenset(
+_NEUTRAL = frozenset(
     (
         b"accept",
         b"accept-encoding",
-        b"authorization",
-        b"connection",
         b"content-encoding",
         b"content-length",
         b"content-type",
@@ -33,39 +31,52 @@ _SAYS_NOTHING = frozenset(
 )
 
 
-def is_plainly_local(scope: Any) -> bool:
-    """Whether this machine asks itself, under its own name, with nothing in between and no page behind it.
+def is_trusted_local(scope: Any) -> bool:
+    """Whether this machine asks itself, under its own name, with nothing in between, no page and no credentials.
 
-    The question of the hot path: each header is looked at once.
+    The question of the hot path: each header is looked at once. False says only that a closer look is needed.
     """
-    host = None
+    if scope["http_version"] != "1.1":
+        return False
+    host, previous = None, b""
     for name, value in scope["headers"]:
-        if name in _SAYS_NOTHING:
-            continue
         if name == b"host":
             if host is not None:
                 return False
             host = value
-        elif name in _OF_PAGES or _is_of_proxy(name):
+        elif name not in _NEUTRAL and (name in _EXAMINED or _is_proxy_sign(previous, name, value)):
             return False
+        previous = name
     return host is not None and is_local_host(host) and is_local(scope)
 
 
 def is_local(scope: Any) -> bool:
-    """Whether peer and own address are loopback."""
+    """Whether peer and own address are loopback. Who comes by a Unix socket has no address, and is not local."""
     peer, own = scope["client"], scope["server"]
-    return bool(peer) and bool(own) and _is_loopback(peer[0]) and _is_loopback(own[0])
+    return bool(peer) and bool(own) and is_loopback(peer[0]) and is_loopback(own[0])
 
 
-@lru_cache(_REMEMBERED)
 def is_local_host(host: bytes) -> bool:
     """Whether a Host header names this machine as itself: a name of another kind may be anybody's that points here."""
     return _LOCAL_HOST.fullmatch(host) is not None
 
 
-def came_through_proxy(headers: Headers) -> bool:
-    """Whether somebody says that it passes the request on."""
-    return any(_is_of_proxy(name) for name, _ in headers)
+def proxy_sign(scope: Any) -> str:
+    """What shows that a proxy passes the request on; empty if nothing does.
+
+    nginx speaks HTTP/1.0 to what is behind it, up to version 1.29.6 unless it is told otherwise; with
+    `proxy_http_version 1.1` it puts its own `Connection: close` right after its own `Host`. Not every proxy shows
+    itself: docs/security.md says which do not.
+    """
+    if scope["http_version"] != "1.1":
+        return f"HTTP/{scope['http_version']}"
+    previous = b""
+    for name, value in scope["headers"]:
+        if _is_proxy_sign(previous, name, value):
+            shown = name.decode("latin-1")[:60]
+            return "'Connection: close' right after 'Host'" if name == b"connection" else f"the header {shown!r}"
+        previous = name
+    return ""
 
 
 def is_cross_site(scope: Any) -> bool:
@@ -95,15 +106,18 @@ def checked_origins(texts: list[str]) -> frozenset[bytes]:
     return frozenset(origin.encode() for origin in origins)
 
 
-def _is_of_proxy(name: bytes) -> bool:
-    return name in _OF_PROXIES or name.startswith(_OF_PROXIES_PREFIX)
-
-
 @lru_cache(_REMEMBERED)
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether an address is one of those that only this machine has."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return (mapped or found).is_loopback
+
+
+def _is_proxy_sign(previous: bytes, name: bytes, value: bytes) -> bool:
+    if name == b"connection":
+        return previous == b"host" and value.lower() == b"close"
+    return is_proxy_header(name)

@@ -1,14 +1,13 @@
-"""What the doors are made of: the kept token, sessions, counted attempts, and what the settings may say."""
+"""What access control is made of: the kept token, sessions, and what the settings may say."""
 
 from pathlib import Path
 
 import pytest
 
-from logriver.auth.attempts import MAX_ADDRESSES, MAX_FAILURES, Attempts
-from logriver.auth.places import checked_origins
+from logriver.auth.request_origin import checked_origins
 from logriver.auth.sessions import Sessions
 from logriver.auth.token import kept_token
-from logriver.errors import Overloaded, SettingsError
+from logriver.errors import SettingsError
 from logriver.ingest.listen import listeners
 from logriver.settings import load
 
@@ -63,21 +62,3 @@ def test_a_session_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not sessions.valid(value.replace(str(ends), str(ends + 1)))
     monkeypatch.setattr("logriver.clock.now_ns", lambda: ends * 1_000_000_000)
     assert not sessions.valid(value)
-
-
-def test_wrong_tokens_are_forgotten_after_a_while_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1000.0
-    monkeypatch.setattr("logriver.clock.monotonic", lambda: now)
-    attempts = Attempts()
-    for _ in range(MAX_FAILURES):
-        attempts.check("2001:db8::1")
-        attempts.failed("2001:db8::1")
-
-    with pytest.raises(Overloaded):
-        attempts.check("2001:db8::2")  # a neighbour in its network, which may be the same machine
-    attempts.check("2001:db8:0:1::1")
-    now += 60
-    attempts.check("2001:db8::1")
-    for number in range(MAX_ADDRESSES + 100):
-        attempts.failed(f"10.{number // 65536}.{number // 256 % 256}.{number % 256}")
-    assert len(attempts._failures) == MAX_ADDRESSES
