@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 
 from logriver import __version__
 from logriver.allocator import give_back_blocks
-from logriver.errors import LogriverError, Overloaded
 from logriver.files.answers import FileAnswers
 from logriver.files.asked import AskedFiles
 from logriver.files.roots import Roots
@@ -24,11 +24,12 @@ from logriver.ship.channel import Agent, Channel
 from logriver.ship.frames import Source, text_of
 from logriver.ship.server_sink import ServerSink
 from logriver.telemetry.store_log import own_log_stored
+from logriver.threads import SupervisedTask, ending_executor
 
 # A chunk takes several megabytes while it is decoded and sent; more at once would be no faster.
 _FILES_AT_ONCE = 3
-_AGAIN_SECONDS = 2
-_INTERNAL_ERROR_SECONDS = 10
+_AGAIN_SECONDS = 2.0
+_CANCEL_SECONDS = 5.0
 
 _LARGE_BLOCK_BYTES = 400_000
 _ARENAS = 2
@@ -76,52 +77,36 @@ class _Agent:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         sys.stdout.write(f"logriver agent {self._follower.name} follows into {self._settings.server}\n")
         sys.stdout.flush()
-        tasks = [asyncio.create_task(work) for work in self._works()]
+        end_threads = ending_executor(asyncio.get_running_loop())
+        loops = [
+            _begun("follow", "following files has to wait", self._follow),
+            _begun("channel", "the channel to the server stopped", self._keep_channel),
+        ]
         try:
             async with self._own_log_stored():
                 log.info("following", extra={"fields": {"version": __version__, "server": self._settings.server}})
                 await stop.wait()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            stopped = await asyncio.gather(*(loop.stop(_CANCEL_SECONDS) for loop in loops))
             await self._sink.close()
+            if not end_threads(_CANCEL_SECONDS) or not all(stopped):
+                # The interpreter would wait for what does not end; nothing of an agent has to be kept.
+                os._exit(0)
 
     def _own_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
         if not self._settings.own_logs:
             return contextlib.nullcontext()
         return own_log_stored(self._sink.put_lines, self._follower.name)
 
-    def _works(self) -> list[Coroutine[None, None, None]]:
-        """What runs side by side for as long as the agent lives; none of it ends."""
-        return [self._follow(), self._keep_channel()]
+    async def _follow(self) -> float:
+        """Follow files for as long as the agent lives."""
+        await self._follower.run()
+        return _AGAIN_SECONDS
 
-    async def _follow(self) -> None:
-        """Follow files; whatever stops that is said once and tried again."""
-        said = ""
-        while True:
-            pause_seconds = _AGAIN_SECONDS
-            try:
-                await self._follower.run()
-            except LogriverError as error:
-                if error.message != said:
-                    log.warning("following files has to wait: %s", error, extra={"fields": {"hint": error.hint}})
-                said = error.message
-                if isinstance(error, Overloaded):
-                    pause_seconds = max(pause_seconds, error.retry_after_seconds)
-            except Exception:
-                log.exception("following files stopped, trying again")
-                pause_seconds = _INTERNAL_ERROR_SECONDS
-            await asyncio.sleep(pause_seconds)
-
-    async def _keep_channel(self) -> None:
-        """Answer the server's requests for files."""
-        while True:
-            try:
-                await self._channel.run()
-            except Exception:
-                log.exception("the channel to the server stopped, trying again")
-            await asyncio.sleep(_INTERNAL_ERROR_SECONDS)
+    async def _keep_channel(self) -> float:
+        """Answer the server's requests for files for as long as the agent lives."""
+        await self._channel.run()
+        return _AGAIN_SECONDS
 
     def _sources(self) -> list[Source]:
         return [
@@ -139,3 +124,12 @@ class _Agent:
             )
             for status in self._follower.sources()
         ]
+
+
+def _begun(name: str, trouble: str, turn: Callable[[], Awaitable[float]]) -> SupervisedTask:
+    """A loop that goes on for as long as the agent lives."""
+    loop = SupervisedTask(
+        name, trouble, first_backoff_seconds=_AGAIN_SECONDS, last_backoff_seconds=_AGAIN_SECONDS, late_seconds=None
+    )
+    loop.start(turn)
+    return loop

@@ -24,9 +24,10 @@ def _histogram(name: str, meaning: str, *buckets: float) -> Histogram:
     return Histogram(f"logriver_{name}", meaning, buckets=buckets, registry=REGISTRY)
 
 
-accepted = _counter("records_accepted", "records on disk and acknowledged", "way")
-rejected = _counter("records_rejected", "records refused; the sender was told, or they became dead letters", "way")
+accepted = _counter("records_accepted", "records on disk and acknowledged", "protocol")
+rejected = _counter("records_rejected", "records refused; the sender was told, or they became dead letters", "protocol")
 duplicate_batches = _counter("duplicate_batches", "batches recognised as sent before and not stored again")
+connections_ended = _counter("connections_ended", "connections that the server ended for a reason of its own", "reason")
 turned_away = _counter("requests_turned_away", "requests answered 429 or 503", "reason")
 wrong_tokens = _counter("wrong_tokens", "requests and logins with a wrong token")
 
@@ -57,6 +58,7 @@ disk_own_bytes = _gauge("disk_own_bytes", "disk that store, log and state have, 
 disk_limit_bytes = _gauge("disk_limit_bytes", "disk that they may have")
 disk_free_bytes = _gauge("disk_free_bytes", "disk that is free")
 
+loop_failures = _counter("loop_failures", "turns of the process's own loops that failed and are tried again", "loop")
 own_log_lost = _counter("own_log_lost", "lines of the own log that are not in the store: too many, or refused")
 queries = _counter("queries", "queries answered", "call")
 queries_cancelled = _counter("queries_cancelled", "queries ended because nobody waits for their answer any more")

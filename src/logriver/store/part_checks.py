@@ -5,13 +5,10 @@ merged soon, and what was just written is still in memory. Where room is short n
 is being read keeps the table from being attached again (`parts.py`).
 """
 
-import logging
-import threading
 from collections.abc import Callable
 
 from logriver import clock
 from logriver.store.damage import OF_TABLE, Damage
-from logriver.store.disk import Disk
 
 BYTES_PER_SECOND = 5_000_000
 """On average; a part is read as fast as the disk lets it."""
@@ -21,9 +18,6 @@ _YOUNG_SECONDS = 3_600
 _PAUSE_SECONDS = 1.0
 _IDLE_SECONDS = 30.0
 _PARTS = f"SELECT name, bytes_on_disk FROM system.parts WHERE {OF_TABLE} AND active AND rows > 0"
-
-
-log = logging.getLogger(__name__)
 
 
 class PartChecks:
@@ -69,31 +63,3 @@ class PartChecks:
     def _parts(self, condition: str) -> dict[str, int]:
         rows = (line.split("\t") for line in self._ask(f"{_PARTS} {condition}").decode().splitlines())
         return {name: int(size) for name, size in rows}
-
-
-class PartCheckLoop:
-    """Calls `turn` on a thread of its own while the data directory can be used."""
-
-    def __init__(self, turn: Callable[[], float], disk: Disk) -> None:
-        self._turn = turn
-        self._disk = disk
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="part-checks", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End; what is being read is not waited for."""
-        self._stopped.set()
-
-    def _work(self) -> None:
-        pause = _PAUSE_SECONDS
-        while not self._stopped.wait(pause):
-            try:
-                pause = self._turn() if self._disk.is_usable else _IDLE_SECONDS
-            except Exception as error:
-                # Whatever it is: the parts are checked later.
-                pause = _IDLE_SECONDS
-                log.warning("a part could not be checked, trying again", exc_info=error)
