@@ -50,6 +50,7 @@ disk_own_bytes = _gauge("disk_own_bytes", "disk that store, log and state have, 
 disk_limit_bytes = _gauge("disk_limit_bytes", "disk that they may have")
 disk_free_bytes = _gauge("disk_free_bytes", "disk that is free")
 
+loop_failures = _counter("loop_failures", "turns of the process's own loops that failed and are tried again", "loop")
 own_log_lost = _counter("own_log_lost", "lines of the own log that are not in the store: too many, or refused")
 queries = _counter("queries", "queries answered", "call")
 queries_cancelled = _counter("queries_cancelled", "queries ended because nobody waits for their answer any more")
