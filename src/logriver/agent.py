@@ -10,25 +10,25 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Coroutine
 
 from logriver import __version__
 from logriver.allocator import give_back_blocks
-from logriver.errors import LogriverError, Overloaded
 from logriver.files.answers import FileAnswers
 from logriver.files.asked import AskedFiles
 from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
 from logriver.settings import AgentSettings
 from logriver.ship.channel import Agent, Channel
-from logriver.ship.frames import Source, text_of
+from logriver.ship.frames import Source
 from logriver.ship.server_sink import ServerSink
 from logriver.telemetry.store_log import own_log_stored
+from logriver.threads import SupervisedTask
 
 # A chunk takes several megabytes while it is decoded and sent; more at once would be no faster.
 _FILES_AT_ONCE = 3
-_AGAIN_SECONDS = 2
-_INTERNAL_ERROR_SECONDS = 10
+_FOLLOW_AGAIN_SECONDS = 2.0
+_CHANNEL_AGAIN_SECONDS = 10.0
+_STOP_SECONDS = 10.0
 
 _LARGE_BLOCK_BYTES = 400_000
 _ARENAS = 2
@@ -76,15 +76,29 @@ class _Agent:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         sys.stdout.write(f"logriver agent {self._follower.name} follows into {self._settings.server}\n")
         sys.stdout.flush()
-        tasks = [asyncio.create_task(work) for work in self._works()]
+        loops = {
+            SupervisedTask(
+                "follower",
+                "files are not followed",
+                first_backoff_seconds=_FOLLOW_AGAIN_SECONDS,
+                last_backoff_seconds=_FOLLOW_AGAIN_SECONDS,
+                late_seconds=None,
+            ): self._follower.run,
+            SupervisedTask(
+                "channel",
+                "the channel to the server stopped",
+                first_backoff_seconds=_CHANNEL_AGAIN_SECONDS,
+                late_seconds=None,
+            ): self._channel.run,
+        }
+        for loop, turn in loops.items():
+            loop.start(turn)
         try:
             async with self._own_log_stored():
                 log.info("following", extra={"fields": {"version": __version__, "server": self._settings.server}})
                 await stop.wait()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(loop.stop(_STOP_SECONDS) for loop in loops))
             await self._sink.close()
 
     def _own_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
@@ -92,48 +106,17 @@ class _Agent:
             return contextlib.nullcontext()
         return own_log_stored(self._sink.put_lines, self._follower.name)
 
-    def _works(self) -> list[Coroutine[None, None, None]]:
-        """What runs side by side for as long as the agent lives; none of it ends."""
-        return [self._follow(), self._keep_channel()]
-
-    async def _follow(self) -> None:
-        """Follow files; whatever stops that is said once and tried again."""
-        said = ""
-        while True:
-            pause_seconds = _AGAIN_SECONDS
-            try:
-                await self._follower.run()
-            except LogriverError as error:
-                if error.message != said:
-                    log.warning("following files has to wait: %s", error, extra={"fields": {"hint": error.hint}})
-                said = error.message
-                if isinstance(error, Overloaded):
-                    pause_seconds = max(pause_seconds, error.retry_after_seconds)
-            except Exception:
-                log.exception("following files stopped, trying again")
-                pause_seconds = _INTERNAL_ERROR_SECONDS
-            await asyncio.sleep(pause_seconds)
-
-    async def _keep_channel(self) -> None:
-        """Answer the server's requests for files."""
-        while True:
-            try:
-                await self._channel.run()
-            except Exception:
-                log.exception("the channel to the server stopped, trying again")
-            await asyncio.sleep(_INTERNAL_ERROR_SECONDS)
-
     def _sources(self) -> list[Source]:
         return [
             Source(
-                text_of(status.path),
+                status.path,
                 status.format,
                 status.held_bytes,
                 status.size_bytes,
                 status.last_event_ns,
-                text_of(status.error),
+                status.error,
                 len(status.gaps),
-                text_of(status.file),
+                status.file,
                 status.generation,
                 status.lag_seconds,
             )

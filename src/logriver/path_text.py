@@ -44,4 +44,7 @@ def printable(text: str) -> str:
 def _printable_letter(letter: str) -> str:
     if letter.isprintable():
         return letter
+    if "\ud800" <= letter < "\udc80":
+        # In no path: half of a letter, as JSON can have it.
+        return f"\\u{ord(letter):04x}"
     return "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", "surrogateescape"))

@@ -54,6 +54,7 @@ from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
 from logriver.telemetry.store_log import into, own_log_stored
+from logriver.threads import SupervisedTask
 from logriver.write.writer import Writer
 
 _DRAIN_SECONDS = 60.0
@@ -65,7 +66,8 @@ _LARGE_BLOCK_BYTES = 1_000_000
 # How long a thread may keep the interpreter from the others: the event loop waits for whoever decodes a large body.
 _SWITCH_SECONDS = 0.001
 _QUIET_SECONDS = 5
-_FOLLOW_AGAIN_SECONDS = 10
+_FOLLOWER_LATE_SECONDS = 120.0
+_FOLLOWER_STOP_SECONDS = 10.0
 # Beyond this a stall is a problem that people are told about.
 _STALLED_SECONDS = 30.0
 
@@ -131,6 +133,7 @@ class _Server:
             removed_slice=self._state.mark("removing_slice"),
         )
         self._follower = Follower(self._queue, settings)
+        self._following = SupervisedTask("follower", "files are not followed", late_seconds=_FOLLOWER_LATE_SECONDS)
         self._agents = Agents()
         self._web: _Web | None = None
         self._ended = False
@@ -144,7 +147,8 @@ class _Server:
         self._retention.start(self._writer)
         self._promotion.start(self._store)
         self._web = _Web(self._app(), self._settings)
-        tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._sample())]
+        self._following.start(self._follower.run)
+        tasks = [asyncio.create_task(self._sample())]
         # Before the line that says so: whoever connects from then on waits for the first accept and is not refused.
         for listener in sockets:
             listener.listen(_CONNECTIONS_WAITING)
@@ -161,21 +165,13 @@ class _Server:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._following.stop(_FOLLOWER_STOP_SECONDS)
             await asyncio.to_thread(self._drain)
 
     def _own_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
         if not self._settings.own_logs:
             return contextlib.nullcontext()
         return own_log_stored(into(self._queue), self._settings.follower_name)
-
-    async def _follow(self) -> None:
-        """Follow files for as long as the server lives; whatever stops that is shown and tried again."""
-        while True:
-            try:
-                await self._follower.run()
-            except Exception:
-                log.exception("following files stopped, trying again")
-            await asyncio.sleep(_FOLLOW_AGAIN_SECONDS)
 
     def _drain(self) -> None:
         self._queue.stop_receiving()
@@ -234,7 +230,13 @@ class _Server:
             "removed_by_retention": self._retention.removed,
             "accepted_per_second": self._accepting.per_second(),
             "stored_per_second": self._storing.per_second(),
-            "problems": [*self._problems(), *self._queue.problems, *self._follower.problems, *self._agents.problems()],
+            "problems": [
+                *self._problems(),
+                *self._queue.problems,
+                *self._following.problems,
+                *self._follower.problems,
+                *self._agents.problems(),
+            ],
         }
 
     def _problems(self) -> list[str]:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import zstandard
 
+from logriver.follow.file_calls import progressed
 from logriver.follow.growing_file import CHUNK_BYTES, GrowingFile
 
 # So little, because a few bytes can stand for many: 4 kB of empty blocks are 128 MB.
@@ -58,6 +59,7 @@ class Archive(GrowingFile):
             if not piece:
                 self._size = end
                 break
+            progressed()
             parts.append(piece[max(0, start - end) :])
             end += len(piece)
             window_start = min(start, end)

@@ -13,6 +13,7 @@ from threading import Lock
 
 import google_crc32c
 
+from logriver.follow.file_calls import progressed
 from logriver.protocols.lines import MAX_REFUSED_BYTES, too_long
 from logriver.record import Held, Refused
 
@@ -234,7 +235,9 @@ class GrowingFile:
 
     def _read(self, start: int, length: int) -> bytes:
         with self._in_use:
-            return os.pread(self._file.fileno(), length, start)
+            data = os.pread(self._file.fileno(), length, start)
+        progressed()
+        return data
 
 
 def head_hash(head: bytes) -> str:
