@@ -263,7 +263,8 @@ class FileReader:
                 found = await self._hand_over_and_read(file, self.generation, found, is_last)
                 if found is None:
                     break
-            return True
+            # What comes from now on wakes it again: a file that was read to its end is not asked for more at once.
+            return self._is_archive or self.mark.end < self._size
 
     async def _open(self) -> GrowingFile:
         kind = Archive if self._is_archive else GrowingFile
