@@ -409,6 +409,7 @@ class Follower:
 
 def _wake_if_changed(reader: FileReader, file: FoundFile) -> None:
     seen, reader.seen = reader.seen, file.status
+    reader.note_size(file.status.st_size)
     reader.unheld.look(file.status.st_size, reader.mark.end)
     same = (seen.st_size, seen.st_mtime_ns) == (file.status.st_size, file.status.st_mtime_ns)
     if not same or reader.unfinished:

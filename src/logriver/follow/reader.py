@@ -103,6 +103,7 @@ class FileReader:
         self._in_use = asyncio.Lock()
         self._held_back = ""
         self._size = found.status.st_size
+        self._has_shrunk = False
         self._links = 0
         self._changed = (0, 0)
         self._changed_at = clock.monotonic()
@@ -113,6 +114,13 @@ class FileReader:
     def wake(self) -> None:
         """The file may have changed."""
         self._wake.set()
+
+    def note_size(self, size: int) -> None:
+        """The file was seen with so many bytes. Of what was truncated the largest is kept, until it is settled."""
+        if self._has_shrunk and self.mark.end < self._size:
+            return
+        self._has_shrunk = size < self._size
+        self._size = max(self._size, size)
 
     @property
     def problem(self) -> str:
@@ -235,12 +243,13 @@ class FileReader:
         held = self._generations.get(self.generation.id) if self.generation else None
         if held and held.place == self.place:
             # A size from which it shrank was the old content's; one that it has now may be the new one's.
-            shrank = self._file is not None and (await self._run(self._file.stat)).st_size < self._size
-            await self._settings.truncated(held, self._size if shrank else held.end)
+            if self._file is not None:
+                self.note_size((await self._run(self._file.stat)).st_size)
+            await self._settings.truncated(held, self._size if self._has_shrunk else held.end)
         elif self.generation and not held:
             self._generations.release(self.generation)
         # What is held and elsewhere was taken over by a copy before this could be settled.
-        self.generation, self._old_bytes, self._size = None, 0, 0
+        self.generation, self._old_bytes, self._size, self._has_shrunk = None, 0, 0, False
         self.format.forget()
         self._move_to(Mark())
 
@@ -281,7 +290,8 @@ class FileReader:
         now, change = clock.monotonic(), (status.st_size, status.st_mtime_ns)
         if change != self._changed:
             self._changed, self._changed_at = change, now
-        self._size, self._links = max(self._size, status.st_size), status.st_nlink
+        self._links = status.st_nlink
+        self.note_size(status.st_size)
         return now - self._changed_at >= (ENDED_QUIET_SECONDS if self.rotated else QUIET_SECONDS)
 
     async def _attach(self, file: GrowingFile, head: bytes, take_rest: bool) -> Generation | None:

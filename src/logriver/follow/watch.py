@@ -14,7 +14,7 @@ from pathlib import Path
 
 from watchfiles._rust_notify import RustNotify
 
-from logriver.follow.file_calls import FileCalls
+from logriver.follow.file_calls import FileCalls, progressed
 from logriver.follow.found_files import Directories
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ async def _events(watched: list[str], calls: FileCalls) -> AsyncGenerator[set[st
     """
     said = ""
     while True:
-        stop = threading.Event()
+        stop = _Stop()
         try:
             # It goes through the paths, which may hang. When the last step has let go of it, it closes itself.
             notify = await calls.run("watch", partial(RustNotify, watched, False, False, 0, False, True))
@@ -65,7 +65,16 @@ async def _events(watched: list[str], calls: FileCalls) -> AsyncGenerator[set[st
         yield set()
 
 
-def _changes(notify: RustNotify, stop: threading.Event) -> set[str]:
+class _Stop(threading.Event):
+    """Asked by the watching all the time, which shows that it goes on."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        progressed()
+        return super().is_set()
+
+
+def _changes(notify: RustNotify, stop: _Stop) -> set[str]:
     """Wait for events, for a second at most."""
     changes = notify.watch(_GATHER_MS, _STEP_MS, int(POLL_SECONDS * 1000), stop)
     return set() if isinstance(changes, str) else {path for _, path in changes}
