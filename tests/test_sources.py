@@ -1,8 +1,8 @@
 """`GET /api/v1/sources`, `logriver sources` and the metrics of followed files, on real servers and files."""
 
 import csv
-import io
 import gzip
+import io
 import json
 import os
 import re
