@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.data import Piece, cut
 from logriver.clock import from_text
 from logriver.columns import TABLE
-from logriver.protocols.json_lines import JsonLines
+from logriver.decode.json.lines import JsonLines
 from logriver.settings import load
 from logriver.store.base import Block
 from logriver.store.embedded import Embedded

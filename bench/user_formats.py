@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.figures import Figure, Measurement, Values, Workload
-from logriver.protocols.line_rules import reader, rules_of, user_formats
+from logriver.decode.line_rules import reader, rules_of, user_formats
 from logriver.settings import SourceTable
 
 _COUNT = 10_000

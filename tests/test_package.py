@@ -36,7 +36,7 @@ BASE = (
     "cli",
     "follow",
     "generate",
-    "protocols",
+    "decode",
     "ship",
     "telemetry",
 )

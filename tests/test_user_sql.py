@@ -1,4 +1,4 @@
-"""SQL for users through the HTTP door and the command: what it answers, and that it means what the engine means."""
+"""SQL for users over HTTP and the command: what it answers, and that it means what the engine means."""
 
 import json
 import os
@@ -14,12 +14,13 @@ import httpx
 import pytest
 import sqlglot
 
-from logriver.query import engine_tree, escaping
+from logriver.query import engine_tree
+from logriver.query.sql import escaping
 from logriver.query.user_dialect import UserDialect
 from logriver.query.user_functions import AGGREGATES, FUNCTIONS, is_allowed
 from logriver.store.embedded import Embedded
 from tests.conftest import RunningServer
-from tests.test_attribute_sql import MISLEADING
+from tests.query.test_attribute_sql import MISLEADING
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "sql.md").read_text()
 

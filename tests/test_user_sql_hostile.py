@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logriver.errors import BadQuery, LogriverError
-from logriver.query import engine_tree, escaping, user_sql
+from logriver.query import engine_tree, user_sql
+from logriver.query.sql import escaping
 from logriver.store.embedded import Embedded
 from tests.conftest import RunningServer
 

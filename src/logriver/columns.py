@@ -1,7 +1,8 @@
 """The log table, declared once: its columns, the names they come under, and what levels mean.
 
-`store/ddl.py` makes the table from it, `query/sql.py` writes conditions on it, the decoders in `protocols/` fill it.
-How a field without a column is read out of `attributes` is declared here too: promoted columns hold just that.
+`store/ddl.py` makes the table from it, `query/sql/conditions.py` writes conditions on it, the decoders in
+`decode/` fill it. How a field without a column is read out of `attributes` is declared here too: promoted columns hold
+just that.
 """
 
 import functools

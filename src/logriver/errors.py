@@ -22,7 +22,7 @@
     +-- DataDirectoryError         locked, too new, unreadable: the process ends   -
     +-- SettingsError              a setting that cannot be used: the process ends -
 
-`api/errors.py` and, on the hot path, `receive/http.py` turn them into answers. A message is lower case, without a full
+`api/errors.py` and, on the hot path, `ingest/http.py` turn them into answers. A message is lower case, without a full
 stop, with the offending value quoted and cut short.
 """
 
@@ -64,7 +64,7 @@ class BadBody(BadRequest):
 
 
 class Unauthenticated(LogriverError):
-    """The token that the door asks for is missing or wrong."""
+    """The token is missing or wrong."""
 
     status = 401
     code = "unauthenticated"

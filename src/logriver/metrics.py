@@ -28,6 +28,7 @@ accepted = _counter("records_accepted", "records on disk and acknowledged", "way
 rejected = _counter("records_rejected", "records refused; the sender was told, or they became dead letters", "way")
 duplicate_batches = _counter("duplicate_batches", "batches recognised as sent before and not stored again")
 turned_away = _counter("requests_turned_away", "requests answered 429 or 503", "reason")
+wrong_tokens = _counter("wrong_tokens", "requests and logins with a wrong token")
 
 log_bytes = _counter("queue_written_bytes", "bytes written to the log")
 log_syncs = _counter("queue_syncs", "fdatasync calls on the log")

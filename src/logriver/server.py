@@ -22,28 +22,29 @@ from starlette.types import ASGIApp
 
 from logriver import __version__
 from logriver.allocator import give_back_blocks, give_back_freed
-from logriver.api.agent_registry import Agents
 from logriver.api.app import create_api
 from logriver.api.services import Services
 from logriver.api.source_list import Statuses
 from logriver.api.tracing import Tracing, join_trace
-from logriver.auth.door import Door
-from logriver.auth.places import checked_origins
+from logriver.auth.access_control import AccessControl
+from logriver.auth.request_origin import checked_origins
 from logriver.auth.token import TOKEN_FILE, Token, kept_token
 from logriver.columns import TABLE
+from logriver.federated.agent_registry import Agents
 from logriver.files.answers import FileAnswers
 from logriver.files.asked import AskedFiles
 from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
-from logriver.query.binding import Promoted
+from logriver.ingest.body import BodyLimits
+from logriver.ingest.fast_path import Remembered, ShortWayProtocol
+from logriver.ingest.http import Receiver
+from logriver.ingest.listen import check_certificate, listeners, trusts_loopback, url
+from logriver.ingest.memory_budget import Inflight
+from logriver.ingest.ranges import Ranges
+from logriver.ingest.unix_socket import removed_at_end
+from logriver.query.sql.binding import Promoted
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
-from logriver.receive.body import BodyLimits
-from logriver.receive.http import Receiver
-from logriver.receive.inflight import Inflight
-from logriver.receive.listen import check_certificate, listeners, url
-from logriver.receive.ranges import Ranges
-from logriver.receive.short_way import ShortWayProtocol, Take
 from logriver.settings import Settings
 from logriver.ship.frames import MAX_FRAME_BYTES
 from logriver.store.directory import DataDirectory, open_directory
@@ -84,14 +85,15 @@ def run(settings: Settings) -> None:
     directory = open_directory(settings.data)
     try:
         sockets = listeners(settings.listen)
-        token, made_now = settings.token.get_secret_value(), False
-        if not token:
-            token, made_now = kept_token(directory.path / TOKEN_FILE)
-        door = Door(Token(token), cors_origins)
-        _prepare_process()
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            server = _Server(settings, directory, door)
-            runner.run(server.serve(sockets, token if made_now else ""))
+        with removed_at_end(sockets):
+            token, made_now = settings.token.get_secret_value(), False
+            if not token:
+                token, made_now = kept_token(directory.path / TOKEN_FILE)
+            access = AccessControl(Token(token), cors_origins, trust_loopback=trusts_loopback(settings))
+            _prepare_process()
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                server = _Server(settings, directory, access)
+                runner.run(server.serve(sockets, token if made_now else ""))
     finally:
         directory.close()
     if not server.ended:
@@ -101,9 +103,9 @@ def run(settings: Settings) -> None:
 
 
 class _Server:
-    def __init__(self, settings: Settings, directory: DataDirectory, door: Door) -> None:
+    def __init__(self, settings: Settings, directory: DataDirectory, access: AccessControl) -> None:
         self._settings = settings
-        self._door = door
+        self._access = access
         path, node = directory.path, directory.node
         sizes = plan(settings, directory_bytes(path) + free_bytes(path))
         memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
@@ -159,7 +161,8 @@ class _Server:
         sys.stdout.flush()
         try:
             async with self._own_log_stored():
-                log.info("listening", extra={"fields": {"version": __version__}})
+                fields = {"version": __version__, "trust_loopback": trusts_loopback(self._settings)}
+                log.info("listening", extra={"fields": fields})
                 await self._web.serve(sockets)
         finally:
             for task in tasks:
@@ -213,14 +216,14 @@ class _Server:
                 chosen="files_root" in settings.model_fields_set,
             ),
             self._agents,
-            self._door,
+            self._access,
             self._queue.letters,
             self._queue,
             self._format_of,
             self._store.refusal,
             lambda: self._web is not None and self._web.should_exit,
         )
-        return _App(self._door, receiver, ranges, Tracing(create_api(services)))
+        return _App(self._access, receiver, ranges, Tracing(create_api(services)))
 
     def _status(self) -> Mapping[str, object]:
         return {
@@ -276,21 +279,28 @@ class _Server:
 
 
 class _App:
-    """One address for everything, behind one door: the ways in as plain ASGI, all else through FastAPI."""
+    """One address for everything, behind access control: the ways in as plain ASGI, all else through FastAPI."""
 
-    def __init__(self, door: Door, receiver: Receiver, ranges: Ranges, api: ASGIApp) -> None:
-        self._door = door
+    def __init__(self, access: AccessControl, receiver: Receiver, ranges: Ranges, api: ASGIApp) -> None:
+        self._access = access
         self._receiver = receiver
         self._ranges = ranges
         self._api = api
 
-    def short_way(self, scope: Any) -> Take | None:
-        """See `receive/short_way.py`."""
-        return self._receiver.short_way(scope) if self._door.is_open(scope) else None
+    @property
+    def generation(self) -> int:
+        """See `ingest/fast_path.py`."""
+        return self._access.generation
+
+    def short_way(self, scope: Any) -> Remembered | None:
+        """See `ingest/fast_path.py`."""
+        take = self._receiver.short_way(scope)
+        principal = self._access.recognised(scope) if take else None
+        return Remembered(take, principal, self._access.generation) if take and principal else None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if not self._door.is_open(scope):
-            send = await self._door.examine(scope, send)
+        if not self._access.admits(scope):
+            send = await self._access.examine(scope, send)
             if send is None:
                 return
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in Receiver.PATHS:
@@ -325,6 +335,17 @@ class _Web(uvicorn.Server):
                 backlog=_CONNECTIONS_WAITING,
             )
         )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Unix sockets beside the ports: uvicorn knows one or the other. They speak no TLS, which is for networks."""
+        given = sockets or []
+        await super().startup([listener for listener in given if listener.family != socket.AF_UNIX])
+        open_unix = asyncio.get_running_loop().create_unix_server
+        for listener in (listener for listener in given if listener.family == socket.AF_UNIX):
+            self.servers.append(await open_unix(self._protocol, sock=listener, backlog=_CONNECTIONS_WAITING))
+
+    def _protocol(self) -> ShortWayProtocol:
+        return ShortWayProtocol(self.config, self.server_state, self.lifespan.state)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -135,10 +135,17 @@ class FollowSettings(BaseSettings):
 class Settings(FollowSettings):
     """The server's settings. Sizes are bytes, times are seconds."""
 
-    listen: OneOrMore = Field(["127.0.0.1:3000"], description="address and port for everything; several are possible")
-    token: SecretStr = Field(SecretStr(""), description="what opens the doors; made at the first start when empty")
+    listen: OneOrMore = Field(
+        ["127.0.0.1:3000"], description="address and port for everything, or `unix:/path`; several are possible"
+    )
+    token: SecretStr = Field(SecretStr(""), description="what callers have to show; made at the first start when empty")
+    trust_loopback: bool | None = Field(
+        None,
+        description="callers on this machine need no token; by default where every listener is loopback or a Unix "
+        "socket and no token was set",
+    )
     cors_origin: OneOrMore = Field([], description="origin whose pages may use this server, such as https://a.example")
-    tls_cert: Path | None = Field(None, description="certificate chain (PEM); with it all listeners speak TLS")
+    tls_cert: Path | None = Field(None, description="certificate chain (PEM); with it all ports speak TLS")
     tls_key: Path | None = Field(None, description="private key of the certificate (PEM)")
     data: Path = Field(default_factory=default_data, description="data directory")
     log_file: Path | None = Field(None, description="write the own log here instead of stderr")

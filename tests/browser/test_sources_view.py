@@ -10,8 +10,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.api.test_sources import wait_until_held
 from tests.conftest import RunningServer
-from tests.test_sources import wait_until_held
 
 Open = Callable[..., Page]
 

@@ -180,19 +180,19 @@ def test_the_first_visit_takes_a_file(
 def test_a_token_is_asked_for_and_then_all_works(
     new_server: Callable[..., RunningServer], open_page: Open, tmp_path: Path
 ) -> None:
-    server = new_server(LOGRIVER_TOKEN="the right one")
-    send(server, [{"message": "behind the door"}])
+    server = new_server(LOGRIVER_TOKEN="the right one", LOGRIVER_TRUST_LOOPBACK="true")
+    send(server, [{"message": "behind the token"}])
     # Another name of this machine: not the one that needs no token.
     address = server.url.replace("127.0.0.1", "machine.localhost")
     open_page.allowed = "status of 40[13]"  # type: ignore[attr-defined]
-    page = open_page(f"{address}/?q=door")
+    page = open_page(f"{address}/?q=behind")
     page.get_by_label("Token").fill("the wrong one")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_text("wrong token")).to_be_visible()
     page.get_by_label("Token").fill("the right one")
     page.get_by_role("button", name="Log in").click()
     expect(page.locator(".lines > .line")).to_have_count(1)
-    assert "q=door" in page.url
+    assert "q=behind" in page.url
 
 
 def test_sources_show_what_is_held(new_server: Callable[..., RunningServer], open_page: Open, tmp_path: Path) -> None:

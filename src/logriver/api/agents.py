@@ -8,8 +8,8 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
 from logriver.api import answers
-from logriver.api.agent_registry import Agents
 from logriver.errors import BadRequest, BodyTimeout, LogriverError, NameTaken
+from logriver.federated.agent_registry import Agents
 from logriver.ship import frames
 from logriver.ship.frames import CHANNEL_PATH, Hello
 

@@ -1,4 +1,4 @@
-"""The application that answers: every route but the ways in, which are plain ASGI in `receive/`."""
+"""The application that answers: every route but the ways in, which are plain ASGI in `ingest/`."""
 
 from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
@@ -33,11 +33,11 @@ from logriver.api import (
     tail,
     ways_in,
 )
-from logriver.api.departure import Departure
-from logriver.api.hosts import Hosts
+from logriver.api.cancel_on_disconnect import Departure
 from logriver.api.replay import Replay
 from logriver.api.services import Services
 from logriver.api.source_list import SourceList
+from logriver.federated.hosts import Hosts
 from logriver.search.context import Context
 from logriver.search.customers import CustomerStatistics
 from logriver.search.desk import Bounds, Desk
@@ -105,12 +105,12 @@ def create_api(services: Services) -> FastAPI:
     _include_sources(app, services, desk)
     app.include_router(agents.router(services.agents))
     hosts = Hosts(services.settings.follower_name, services.files, services.agents)
-    app.include_router(files.router(hosts, services.door, services.settings.export_idle))
-    app.include_router(file_search.router(hosts, services.door, services.settings.export_idle))
+    app.include_router(files.router(hosts, services.settings.export_idle))
+    app.include_router(file_search.router(hosts, services.settings.export_idle))
     max_record_bytes = services.settings.max_record_bytes
     replay = Replay(services.letters, services.sink, services.format_of, services.refusal, max_record_bytes)
     app.include_router(dead_letters.router(services.letters, replay, max_record_bytes))
-    app.include_router(login.router(services.door))
+    app.include_router(login.router(services.access))
     app.include_router(docs.router(app))
     app.include_router(page.router())
     app.include_router(ways_in.router())

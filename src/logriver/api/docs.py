@@ -7,9 +7,9 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import FileResponse, Response
 
 from logriver.api import answers, errors, pages
-from logriver.auth.door import LOGIN_PATH
-from logriver.protocols.formats import FORMATS
-from logriver.protocols.ranges import CONTENT_TYPE
+from logriver.auth.refusal import LOGIN_PATH
+from logriver.decode.formats import FORMATS
+from logriver.decode.wire.ranges import CONTENT_TYPE
 
 _ASSETS = Path(__file__).parent / "docs_assets"
 _SCRIPT, _STYLE, _START = "swagger-ui-bundle.js", "swagger-ui.css", "start.js"

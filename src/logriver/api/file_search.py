@@ -10,14 +10,14 @@ from starlette.responses import Response
 from logriver.api import parameters
 from logriver.api.described import From, Text, To
 from logriver.api.export import StreamAnswer
-from logriver.api.hosts import ALL, Hosts
-from logriver.auth.door import Door
 from logriver.errors import BadQuery, BadRequest
+from logriver.federated.hosts import ALL, Hosts
 from logriver.files.request import SearchRequest
-from logriver.query.parser import parse
-from logriver.query.row_match import holds
-from logriver.query.text import to_text
-from logriver.query.tree import Sort
+from logriver.identity import principal_of
+from logriver.query.language.parser import parse
+from logriver.query.language.text import to_text
+from logriver.query.language.tree import Sort
+from logriver.query.match.row_match import holds
 from logriver.search.export import NDJSON
 from logriver.search.search import MAX_LIMIT
 from logriver.search.shape import shape_of
@@ -30,7 +30,7 @@ _DEFAULT_BYTES = 1_000_000_000
 MaxBytes = Annotated[str, Query(description="so much is read at most, of all machines together")]
 
 
-def router(hosts: Hosts, door: Door, idle_seconds: float) -> APIRouter:
+def router(hosts: Hosts, idle_seconds: float) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["files"])
 
@@ -49,7 +49,7 @@ def router(hosts: Hosts, door: Door, idle_seconds: float) -> APIRouter:
         max_bytes: MaxBytes = str(_DEFAULT_BYTES),
         agent: Annotated[str, Query(description="one machine; all when absent")] = ALL,
     ) -> Response:
-        found = hosts.search(agent, _wanted(dict(request.query_params)), door.has_token(request.scope))
+        found = hosts.search(agent, _wanted(dict(request.query_params)), principal_of(request.scope).has_credentials)
         return StreamAnswer(found, NDJSON, idle_seconds, _HEADERS)
 
     return routes

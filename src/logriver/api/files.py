@@ -10,10 +10,10 @@ from starlette.responses import Response
 from logriver.api import answers, parameters
 from logriver.api.described import From, To
 from logriver.api.export import StreamAnswer
-from logriver.api.hosts import Hosts
-from logriver.auth.door import Door
 from logriver.errors import BadRequest, Unprocessable
+from logriver.federated.hosts import Hosts
 from logriver.files.request import ListRequest, LogRequest
+from logriver.identity import principal_of
 
 # Never taken for a page, whatever a line holds.
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -23,7 +23,7 @@ _MOST_LINES = 10**18
 Flag = Annotated[str, Query(description="true or false")]
 
 
-def router(hosts: Hosts, door: Door, idle_seconds: float) -> APIRouter:
+def router(hosts: Hosts, idle_seconds: float) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["files"])
 
@@ -46,7 +46,7 @@ def router(hosts: Hosts, door: Door, idle_seconds: float) -> APIRouter:
         hostname: Annotated[str, Query(description="this server when absent; an agent; or * for all at once")] = "",
     ) -> Response:
         asked = _asked(dict(request.query_params))
-        lines = hosts.lines(hostname, asked, door.has_token(request.scope))
+        lines = hosts.lines(hostname, asked, principal_of(request.scope).has_credentials)
         return StreamAnswer(lines, "text/plain", idle_seconds, _HEADERS)
 
     @routes.get("/api/v1/files", summary="The files of a directory, with sizes and times")
@@ -55,7 +55,7 @@ def router(hosts: Hosts, door: Door, idle_seconds: float) -> APIRouter:
         path: Annotated[str, Query(description="as `filename` of `/logs`; all allowed directories when empty")] = "",
         agent: Annotated[str, Query(description="this server when absent")] = "",
     ) -> Response:
-        return answers.json(await hosts.listing(agent, ListRequest(path), door.has_token(request.scope)))
+        return answers.json(await hosts.listing(agent, ListRequest(path), principal_of(request.scope).has_credentials))
 
     return routes
 

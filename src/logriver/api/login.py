@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from logriver.api import pages, parameters
-from logriver.auth.door import LOGIN_PATH, LOGOUT_PATH, Door
+from logriver.auth.access_control import LOGOUT_PATH, AccessControl
+from logriver.auth.refusal import LOGIN_PATH
 from logriver.auth.sessions import COOKIE, LIFE_SECONDS
 from logriver.errors import LogriverError, Overloaded
 
@@ -41,13 +42,13 @@ _LOGOUT_FORM = f"""<form method="post" action="{LOGOUT_PATH}">
 </form>"""
 
 
-def router(door: Door) -> APIRouter:
-    """The routes; `door` makes the sessions."""
-    routes = APIRouter(tags=["doors"])
+def router(access: AccessControl) -> APIRouter:
+    """The routes; `access` makes the sessions."""
+    routes = APIRouter(tags=["login"])
 
     @routes.get(LOGIN_PATH, summary="A page to give the token to, or to log out", response_class=HTMLResponse)
     async def get_login(request: Request) -> Response:
-        if door.has_session(request.scope["headers"]):
+        if access.has_session(request.scope["headers"]):
             return _page("You are logged in.", _LOGOUT_FORM, 200)
         return _page("This server needs its token.", _login_form(request), 200)
 
@@ -72,7 +73,7 @@ def router(door: Door) -> APIRouter:
         given = await parameters.body(request)
         address = request.client.host if request.client else ""
         try:
-            session = door.log_in(address, given.get("token", "").strip())
+            session = await access.log_in(address, given.get("token", "").strip())
         except LogriverError as refusal:
             return _refused(request, refusal)
         return _lead(request, _next(request), session, LIFE_SECONDS)

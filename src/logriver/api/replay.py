@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from logriver import clock, metrics
 from logriver.columns import ROW_COLUMNS
+from logriver.decode.formats import decoder, recognise
+from logriver.decode.lines.whole_lines import MAX_REFUSED_BYTES
 from logriver.errors import NotFound, Unprocessable
-from logriver.protocols.formats import decoder, recognise
-from logriver.protocols.lines import MAX_REFUSED_BYTES
 from logriver.queue.base import DeadLetter
 from logriver.queue.dead_letters import DeadLetters
 from logriver.record import Batch, Decoded, Receipt, Sink

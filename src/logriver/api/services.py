@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from logriver.api.agent_registry import Agents
 from logriver.api.source_list import Statuses
-from logriver.auth.door import Door
+from logriver.auth.access_control import AccessControl
+from logriver.federated.agent_registry import Agents
 from logriver.files.asked import AskedFiles
 from logriver.queue.dead_letters import DeadLetters
 from logriver.record import Held, SearchedSink
@@ -40,7 +40,7 @@ class Services:
     followed: Callable[[], Statuses]
     files: AskedFiles
     agents: Agents
-    door: Door
+    access: AccessControl
     letters: DeadLetters
     sink: SearchedSink
     format_of: Callable[[str], str | None]

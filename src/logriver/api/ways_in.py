@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from logriver.errors import LogriverError
-from logriver.receive.http import Receiver
-from logriver.receive.ranges import Ranges
+from logriver.ingest.http import Receiver
+from logriver.ingest.ranges import Ranges
 
 _CALLS = {("POST", path) for path in Receiver.PATHS} | Ranges.CALLS
 

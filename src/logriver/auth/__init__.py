@@ -1,5 +1,5 @@
-"""The doors: who may come in, asked once for every request before anything of it is read.
+"""Access control: who asks, and whether they may come in, decided for every request before its body is read.
 
-`server.py` asks the door before it hands a request to `receive/` or `api/`. It never reads a body and never knows what
-a call does.
+`server.py` asks `AccessControl` before it hands a request to `ingest/` or `api/`. It never reads a body and never
+knows what a call does.
 """

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from logriver.auth.places import Headers, header
+from logriver.auth.request_origin import Headers, header
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 

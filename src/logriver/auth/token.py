@@ -1,4 +1,4 @@
-"""The token that opens the doors: from the settings, or made at the first start and kept in the data directory.
+"""The token: from the settings, or made at the first start and kept in the data directory.
 
 It is compared by its hash, so that neither its length nor its beginning shows in how long that takes.
 """
@@ -19,11 +19,10 @@ _OTHERS = 0o077
 
 
 class Token:
-    """A secret text that never shows itself. `caller` stands for whoever has it, as bytes that do not give it away."""
+    """A secret text that never shows itself."""
 
     def __init__(self, text: str) -> None:
         self._digest = _digest(text.encode())
-        self.caller = self.key(b"caller")
 
     def equals(self, given: bytes) -> bool:
         """Whether `given` is the token, in constant time."""

@@ -71,7 +71,11 @@ def _command_line(arguments: list[str]) -> typer.Typer:
     # A shell that completes words names no command in the arguments and needs the options of all.
     wanted = list(COMMANDS) if "_LOGRIVER_COMPLETE" in os.environ else arguments[:1]
     for name, summary in COMMANDS.items():
-        run = importlib.import_module(f"logriver.cli.{name.replace('-', '_')}").run if name in wanted else _only_listed
+        run = (
+            importlib.import_module(f"logriver.cli.commands.{name.replace('-', '_')}").run
+            if name in wanted
+            else _only_listed
+        )
         app.command(name, help=summary, cls=_Searching if name in _WITH_SEARCH_TEXT else None)(run)
     return app
 

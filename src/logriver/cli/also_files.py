@@ -10,13 +10,13 @@ import msgspec
 import typer
 
 from logriver import clock
-from logriver.cli import output, records, table
 from logriver.cli.client import ErrorDetail, ask, stream, whole_lines
-from logriver.cli.document_table import table_of
 from logriver.cli.filter import ERROR, NOTHING_FOUND
 from logriver.cli.pipes import BACKTICKED, pipes_of
-from logriver.cli.progress import size
-from logriver.cli.records import DEFAULT_COUNT, Page, Wanted
+from logriver.cli.render import output, records, table
+from logriver.cli.render.document_table import table_of
+from logriver.cli.render.progress import size
+from logriver.cli.render.records import DEFAULT_COUNT, Page, Wanted
 from logriver.errors import BadRequest, Unavailable
 
 MOST = 10_000

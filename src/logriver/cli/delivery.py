@@ -10,8 +10,8 @@ import httpx
 import msgspec
 
 from logriver import clock
-from logriver.cli import output
 from logriver.cli.client import TRY_AGAIN, connect, error_of, retry_after_seconds
+from logriver.cli.render import output
 from logriver.errors import Unavailable
 
 MAX_REASONS = 20

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import typer
 
-from logriver.cli import output
+from logriver.cli.render import output
 from logriver.errors import LogriverError
 
 NOTHING_FOUND = 1

@@ -12,8 +12,8 @@ from logriver import clock
 from logriver.cli.pipe import MAX_LINE_BYTES
 from logriver.clock import Zone
 from logriver.columns import ALIASES, DECODED_COLUMNS, level_of
-from logriver.protocols.formats import CONTAINERS, SAMPLE_LINES, Decode, decoder, recognise
-from logriver.protocols.rows import values
+from logriver.decode.formats import CONTAINERS, SAMPLE_LINES, Decode, decoder, recognise
+from logriver.decode.row_builder import values
 from logriver.record import Decoded
 
 _SAMPLE_BYTES = 65_536

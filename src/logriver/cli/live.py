@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import httpx
 import msgspec
 
-from logriver.cli import output
 from logriver.cli.client import ErrorDetail, stream, whole_lines
+from logriver.cli.render import output
 from logriver.errors import LogriverError, Unavailable
 
 # A server that has nothing to tell says so every 15 s.

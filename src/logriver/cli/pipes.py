@@ -2,7 +2,7 @@
 
 import re
 
-from logriver.query.tree import PIPE_NAMES
+from logriver.query.language.tree import PIPE_NAMES
 
 QUOTED = r'"(?:[^"\\]|\\.)*"'
 BACKTICKED = r"`(?:[^`]|``)*`"

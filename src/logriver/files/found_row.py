@@ -6,9 +6,9 @@ import msgspec
 
 from logriver import clock
 from logriver.columns import DECODED_COLUMNS
-from logriver.protocols.rows import values
-from logriver.query.chosen_fields import chosen
-from logriver.query.row import Row
+from logriver.decode.row_builder import values
+from logriver.query.match.chosen_fields import chosen
+from logriver.query.match.row import Row
 from logriver.record import Decoded, given_name
 
 _NAMES = [column.name for column in DECODED_COLUMNS]

@@ -7,8 +7,8 @@ import msgspec
 from logriver import clock
 from logriver.clock import Zone
 from logriver.columns import ALIASES
-from logriver.protocols import document
-from logriver.protocols.timestamps import Stamps, time_of
+from logriver.decode.json import document
+from logriver.decode.time.timestamps import Stamps, time_of
 
 HEAD_BYTES = 1_024
 """So much of a line is looked at for the time that it begins with."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from logriver import clock
+from logriver.decode.formats import CONTAINERS, decoder, recognise
 from logriver.errors import Unprocessable
 from logriver.files.backwards import Backwards
 from logriver.files.found_row import rows_of
@@ -16,9 +17,8 @@ from logriver.files.matcher import Matcher, Span, matcher
 from logriver.files.opened import Opened
 from logriver.files.request import LogRequest
 from logriver.files.time_range import TimeRange
-from logriver.protocols.formats import CONTAINERS, decoder, recognise
-from logriver.query.needed_words import Choices
-from logriver.query.row import Row
+from logriver.query.match.needed_words import Choices
+from logriver.query.match.row import Row
 
 MAX_LINE_BYTES = 1_000_000
 """A longer line is passed over."""
@@ -38,7 +38,7 @@ class Piece:
 
 
 class RecordLines:
-    """Of a file that is no text there are none. `words` as in `query/needed_words.py`."""
+    """Of a file that is no text there are none. `words` as in `query/match/needed_words.py`."""
 
     def __init__(self, opened: Opened, file: LogFile, words: Choices) -> None:
         self._opened = opened

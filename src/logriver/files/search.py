@@ -24,10 +24,10 @@ from logriver.files.opened import Opened
 from logriver.files.record_lines import RecordLines
 from logriver.files.request import SearchRequest
 from logriver.files.roots import Roots
-from logriver.query.needed_words import needed_words
-from logriver.query.parser import parse
-from logriver.query.row import Row
-from logriver.query.row_match import holds
+from logriver.query.language.parser import parse
+from logriver.query.match.needed_words import needed_words
+from logriver.query.match.row import Row
+from logriver.query.match.row_match import holds
 
 _PROGRESS_SECONDS = 0.2
 _NOTHING_YET = b""

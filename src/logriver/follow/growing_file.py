@@ -13,8 +13,8 @@ from threading import Lock
 
 import google_crc32c
 
+from logriver.decode.lines.whole_lines import MAX_REFUSED_BYTES, too_long
 from logriver.follow.file_calls import progressed
-from logriver.protocols.lines import MAX_REFUSED_BYTES, too_long
 from logriver.record import Held, Refused
 
 HEAD_BYTES = 1024

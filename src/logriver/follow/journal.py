@@ -11,12 +11,12 @@ from asyncio import StreamReader
 from asyncio.subprocess import DEVNULL, PIPE, Process
 
 from logriver import clock, metrics
+from logriver.decode.labels import Labels
+from logriver.decode.wire.journal import cursor_of, decode
 from logriver.errors import LogriverError, SettingsError
 from logriver.follow.growing_file import CHUNK_BYTES, head_hash
 from logriver.follow.paths import JOURNAL
 from logriver.follow.sources import SourceStatus
-from logriver.protocols.journal import cursor_of, decode
-from logriver.protocols.labels import Labels
 from logriver.record import Batch, FileRange, Generation, Held, Sink
 from logriver.settings import FollowSettings
 from logriver.threads import SupervisedTask

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from logriver.clock import Zone
+from logriver.decode.formats import SAMPLE_LINES, recognise
+from logriver.decode.line_rules import LineReader, LineRules, reader
 from logriver.follow.growing_file import GrowingFile
 from logriver.path_text import text_of
-from logriver.protocols.formats import SAMPLE_LINES, recognise
-from logriver.protocols.line_rules import LineReader, LineRules, reader
 
 _SAMPLE_BYTES = 64 * 1024
 

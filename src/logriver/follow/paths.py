@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from logriver.decode.formats import FORMATS, split_source
+from logriver.decode.line_rules import LineRules, rules_of, user_formats
 from logriver.errors import SettingsError
 from logriver.follow.file_calls import progressed
 from logriver.path_text import path_of
-from logriver.protocols.formats import FORMATS, split_source
-from logriver.protocols.line_rules import LineRules, rules_of, user_formats
 from logriver.settings import FollowSettings
 
 JOURNAL = "journal:"

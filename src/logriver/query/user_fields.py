@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from logriver.columns import ALIASES, COLUMNS, TABLE, attribute_text, literal, promoted_columns
 from logriver.errors import BadQuery
-from logriver.query import attribute_sql
+from logriver.query.sql import attribute_sql
 
 TABLE_NAME = "logs"
 SOURCE = "_visible"

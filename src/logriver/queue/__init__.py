@@ -1,5 +1,5 @@
 """The queue between receiving and storing: a write-ahead log, what it remembers of batches, and dead letters.
 
-`receive/` and `follow/` put batches in through `record.Sink`; `write/` takes them out and acknowledges. It never
+`ingest/` and `follow/` put batches in through `record.Sink`; `write/` takes them out and acknowledges. It never
 knows a protocol, the engine or a query.
 """

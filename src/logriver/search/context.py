@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from logriver.columns import TABLE
 from logriver.errors import NotFound
-from logriver.query import escaping, ids
+from logriver.query import ids
+from logriver.query.sql import escaping
 from logriver.search import documents
 from logriver.search.desk import Desk
 from logriver.store.base import Param

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from logriver import clock
 from logriver.columns import TABLE
 from logriver.errors import NotFound, Unprocessable
-from logriver.query import escaping
-from logriver.query.binding import Condition
+from logriver.query.sql import escaping
+from logriver.query.sql.binding import Condition
 from logriver.search.desk import Desk
 from logriver.store.base import Param
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import anyio
 
 from logriver.columns import TABLE
-from logriver.query.sql import Condition
-from logriver.query.tree import Everything
+from logriver.query.language.tree import Everything
+from logriver.query.sql.conditions import Condition
 from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, where
 

@@ -10,7 +10,7 @@ import msgspec
 
 from logriver import clock
 from logriver.query import ids
-from logriver.query.chosen_fields import chosen
+from logriver.query.match.chosen_fields import chosen
 from logriver.record import given_name
 
 COLUMNS = (

@@ -6,8 +6,8 @@ import msgspec
 
 from logriver import clock
 from logriver.columns import TABLE
-from logriver.query.field_sql import value
-from logriver.query.sql import Condition
+from logriver.query.sql.conditions import Condition
+from logriver.query.sql.field_sql import value
 from logriver.record import MAX_SEQ, given_name
 from logriver.search.desk import Desk
 from logriver.search.rules import Wanted

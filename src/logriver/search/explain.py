@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from logriver.columns import TABLE
-from logriver.query import parser, text
-from logriver.query.binding import Condition
-from logriver.query.tree import Search, Stats, Top
+from logriver.query.language import parser, text
+from logriver.query.language.tree import Search, Stats, Top
+from logriver.query.sql.binding import Condition
 from logriver.search import zone
 from logriver.search.desk import Desk
 from logriver.search.estimate import Estimate, estimate

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import msgspec
 
 from logriver.columns import TABLE
-from logriver.query import escaping, parser
-from logriver.query.field_sql import value
-from logriver.query.sql import Condition
+from logriver.query.language import parser
+from logriver.query.sql import escaping
+from logriver.query.sql.conditions import Condition
+from logriver.query.sql.field_sql import value
 from logriver.search import documents
 from logriver.search.cursor import Order
 from logriver.search.desk import Desk

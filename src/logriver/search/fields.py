@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import msgspec
 
 from logriver.columns import GIVEN_BACK, TABLE, attribute_key
-from logriver.query import parser
-from logriver.query.binding import Condition
+from logriver.query.language import parser
+from logriver.query.sql.binding import Condition
 from logriver.record import given_name
 from logriver.search.cost import Cost
 from logriver.search.desk import Desk

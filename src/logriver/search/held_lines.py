@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from logriver import clock
 from logriver.columns import HASHED_COLUMNS, TABLE
-from logriver.query import escaping
+from logriver.query.sql import escaping
 from logriver.search.desk import Desk
 from logriver.store.base import Param
 

@@ -15,9 +15,7 @@ from anyio.lowlevel import checkpoint
 from logriver import clock
 from logriver.columns import ALIASES, RESERVED, TABLE, attribute_key
 from logriver.errors import LogriverError
-from logriver.query import parser, text
-from logriver.query.field_conditions import kind_of
-from logriver.query.hints import (
+from logriver.query.hints.hints import (
     as_field,
     in_any_case,
     name_of,
@@ -31,7 +29,8 @@ from logriver.query.hints import (
     whole_day,
     written_elsewhere,
 )
-from logriver.query.tree import (
+from logriver.query.language import parser, text
+from logriver.query.language.tree import (
     PIPE_NAMES,
     And,
     Anywhere,
@@ -46,6 +45,7 @@ from logriver.query.tree import (
     conjunction,
     disjunction,
 )
+from logriver.query.sql.field_conditions import kind_of
 from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
 from logriver.search.scope import ANY_TIME, Times, where

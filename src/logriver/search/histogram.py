@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 from logriver import clock
 from logriver.columns import ALIASES, TABLE
 from logriver.errors import BadQuery
-from logriver.query import field_sql, parser
-from logriver.query.binding import Condition
-from logriver.query.field_sql import Value
-from logriver.query.pipes_sql import as_time, rounded_down
-from logriver.query.tree import Everything, Query
+from logriver.query.language import parser
+from logriver.query.language.tree import Everything, Query
+from logriver.query.sql import field_sql
+from logriver.query.sql.binding import Condition
+from logriver.query.sql.field_sql import Value
+from logriver.query.sql.pipes_sql import as_time, rounded_down
 from logriver.search import buckets, minutes, values, zone
 from logriver.search.buckets import DAY, Buckets
 from logriver.search.cost import Cost

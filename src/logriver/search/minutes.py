@@ -5,7 +5,7 @@ records above the visible mark, which are taken off. It is one query, so all of 
 """
 
 from logriver.columns import TABLE
-from logriver.query.binding import Condition
+from logriver.query.sql.binding import Condition
 from logriver.search.scope import Times, time
 from logriver.store.ddl import MINUTE, MINUTE_NS
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from logriver.columns import TABLE
 from logriver.errors import BadQuery
-from logriver.query import parser, templates, text
-from logriver.query.tree import Everything, Limit, Patterns, Query, Search, conjunction
+from logriver.query.language import parser, text
+from logriver.query.language.tree import Everything, Limit, Patterns, Query, Search, conjunction
+from logriver.query.sql import templates
 from logriver.search.cost import Cost
 from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, Times, where

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from logriver.query.sql import Condition, condition
-from logriver.query.tree import Query
+from logriver.query.language.tree import Query
+from logriver.query.sql.conditions import Condition, condition
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ import msgspec
 from logriver import clock
 from logriver.columns import TABLE
 from logriver.errors import BadRequest
-from logriver.query import parser
-from logriver.query.sql import Condition
-from logriver.query.text import search_text
-from logriver.query.tree import Query
+from logriver.query.language import parser
+from logriver.query.language.text import search_text
+from logriver.query.language.tree import Query
+from logriver.query.sql.conditions import Condition
 from logriver.search import cursor as cursors
 from logriver.search import documents
 from logriver.search.cursor import Cursor, Order

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from logriver.errors import BadQuery
-from logriver.query.field_sql import value
-from logriver.query.sql import Condition
-from logriver.query.tree import Fields, Limit, Pipe, Search, Sort, Where
+from logriver.query.language.tree import Fields, Limit, Pipe, Search, Sort, Where
+from logriver.query.sql.conditions import Condition
+from logriver.query.sql.field_sql import value
 
 _DIRECTIONS = {False: "ASC", True: "DESC"}
 

@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from logriver.columns import NUMBER
 from logriver.errors import BadQuery, QueryTooExpensive, StoreError
-from logriver.query import escaping
+from logriver.query.sql import escaping
 from logriver.search.desk import Desk
 from logriver.search.unknown_fields import UnknownFields
 from logriver.store.base import Answer

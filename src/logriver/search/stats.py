@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 from logriver import clock
 from logriver.columns import TABLE
 from logriver.errors import QueryTooExpensive
-from logriver.query import parser
-from logriver.query.binding import Condition
-from logriver.query.pipes_sql import MAX_GROUPS, Statistic, exact_bytes, statistic
-from logriver.query.tree import Search
+from logriver.query.language import parser
+from logriver.query.language.tree import Search
+from logriver.query.sql.binding import Condition
+from logriver.query.sql.pipes_sql import MAX_GROUPS, Statistic, exact_bytes, statistic
 from logriver.search import zone
 from logriver.search.cost import Cost
 from logriver.search.desk import Desk

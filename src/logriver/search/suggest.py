@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from logriver.columns import ALIASES, LEVELS, TABLE
-from logriver.query import field_sql
-from logriver.query.suggest import Place, complete
-from logriver.query.text import column_name, field_name, value_text
-from logriver.query.tree import Everything
-from logriver.query.words import FUNCTION_EXAMPLES, PIPE_EXAMPLES
+from logriver.query.hints.suggest import Place, complete
+from logriver.query.language.text import column_name, field_name, value_text
+from logriver.query.language.tree import Everything
+from logriver.query.language.words import FUNCTION_EXAMPLES, PIPE_EXAMPLES
+from logriver.query.sql import field_sql
 from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
 from logriver.search.scope import ANY_TIME, where

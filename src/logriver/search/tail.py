@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from logriver import clock, metrics
 from logriver.columns import TABLE
 from logriver.errors import Overloaded
-from logriver.query import parser
-from logriver.query.tree import Search as Parsed
+from logriver.query.language import parser
+from logriver.query.language.tree import Search as Parsed
 from logriver.search import documents
 from logriver.search.cursor import TailCursor
 from logriver.search.desk import Desk

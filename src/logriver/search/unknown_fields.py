@@ -9,8 +9,9 @@ import msgspec
 
 from logriver.columns import ALIASES, RESERVED, TABLE, attribute_key, ways
 from logriver.errors import LogriverError
-from logriver.query import escaping, parser
-from logriver.query.tree import Fields, Pipe, Stats, Top
+from logriver.query.language import parser
+from logriver.query.language.tree import Fields, Pipe, Stats, Top
+from logriver.query.sql import escaping
 from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from logriver.columns import TABLE
 from logriver.errors import BadQuery
-from logriver.query import field_sql, parser
+from logriver.query.language import parser
+from logriver.query.sql import field_sql
 from logriver.search.cost import Cost
 from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, Times, where

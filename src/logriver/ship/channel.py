@@ -158,7 +158,7 @@ class Channel:
 
 
 def _refusal(answer: Response) -> str:
-    """What the server's door, or whatever else is there, says instead of opening the channel."""
+    """What the server's access control, or whatever else is there, says instead of opening the channel."""
     body = bytes(answer.body or b"")
     try:
         return f"the server says: {msgspec.json.decode(body, type=_ErrorAnswer).error.message}"

@@ -13,8 +13,8 @@ import msgspec
 import zstandard
 
 from logriver import clock
+from logriver.decode.wire import ranges
 from logriver.errors import BadBody, LogriverError, Overloaded, RangeConflict, Unavailable
-from logriver.protocols import ranges
 from logriver.record import Batch, Held, Receipt
 from logriver.ship.address import address, bearer
 

@@ -2,7 +2,7 @@
 
 FORMAT      the version of the data format; a newer one is refused and nothing is touched
 LOCK        held (flock) as long as the process lives
-TOKEN       what opens the doors, readable by the owner alone (`auth/token.py`)
+TOKEN       the token, readable by the owner alone (`auth/token.py`)
 NODE        the node's short random name, made at the first start
 log/        the write-ahead log (`queue/wal.py`)
 state.db    what the queue remembers (`queue/state.py`)

@@ -18,8 +18,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from logriver import clock, metrics
+from logriver.decode.json.lines import JsonLines
 from logriver.errors import Overloaded
-from logriver.protocols.json_lines import JsonLines
 from logriver.record import Batch, Sink
 from logriver.telemetry.own_log import encode, line_of
 

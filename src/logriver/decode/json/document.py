@@ -1,0 +1,122 @@
+"""One JSON object to one row: which fields become columns, and what stays an attribute.
+
+This is the definition; `json_lines.py` does the same to whole slices and comes here with every record that is not
+plain. Aliases are tried in the order of `columns.py`; only a string maps (for time and level also a number); a dotted
+alias is the literal key, else the nested value, which is copied and not removed.
+"""
+
+from typing import Any
+
+import msgspec
+
+from logriver import clock
+from logriver.columns import ALIASES, DECODED_COLUMNS, LEVELS, level_of, level_of_number
+from logriver.decode.row_builder import line
+from logriver.decode.time.cache import TimeCache
+
+Fields = dict[str, msgspec.Raw]
+Scalar = str | int | float
+
+_decode_fields = msgspec.json.Decoder(Fields).decode
+_encode = msgspec.json.Encoder().encode
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_text_or_number = msgspec.json.Decoder(Scalar).decode
+
+# A row's values are a list in the order of `DECODED_COLUMNS`, None where the record has none.
+_PLACES = {column.name: place for place, column in enumerate(DECODED_COLUMNS)}
+_TIME, _LEVEL, _ATTRIBUTES = _PLACES["timestamp"], _PLACES["level"], _PLACES["attributes"]
+_SENT_LEVEL, _OFFSET = _PLACES["_level"], _PLACES["_offset"]
+_NOTHING: list[Any] = [None] * len(_PLACES)
+
+# Each alias with the place of its value and what reads it, or raises `ValidationError` where it does not map.
+_ALIASES = {
+    alias: (_PLACES[column], _decode_text_or_number if column in ("timestamp", "level") else _decode_text)
+    for alias, column in ALIASES.items()
+}
+_RANK = {alias: rank for rank, alias in enumerate(_ALIASES)}.__getitem__
+# The aliases that may be nested values; in `columns.py` they are the last of their column.
+_DOTTED = tuple((alias, *alias.partition(".")[::2]) for alias in _ALIASES if "." in alias)
+_OUTER = frozenset(outer for _, outer, _ in _DOTTED)
+
+
+def fields_of(record: bytes) -> Fields:
+    """The top-level fields of a record, their values as they came; the last of equal keys.
+
+    Raises `ValueError` with the reason if it is not a JSON object.
+    """
+    try:
+        return _decode_fields(record)
+    except msgspec.ValidationError:
+        raise ValueError("not a JSON object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = str(error).removeprefix("JSON is malformed: ")
+        raise ValueError(f"not JSON: {reason[:1].lower()}{reason[1:]}") from None
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def row_of(fields: Fields, times: TimeCache, now_ns: int, *, offset: int = 0, followed: bool = False) -> str:
+    """The row of a record; `fields` loses what became columns.
+
+    A record without a time gets `now_ns`. A time that cannot be stored raises `ValueError`, except in followed files,
+    where nobody could be told: there it becomes the time of reading and the original stays a field.
+    """
+    values = _NOTHING.copy()
+    time_alias = _take(fields, values)
+    time = values[_TIME]
+    try:
+        values[_TIME] = times.digits_of(time) if isinstance(time, str) else _digits(time, now_ns)
+    except ValueError:
+        if not followed:
+            raise
+        values[_TIME] = str(now_ns)
+        fields[time_alias] = msgspec.Raw(_encode(time))
+    if values[_LEVEL] is not None:
+        values[_LEVEL], values[_SENT_LEVEL] = levels(values[_LEVEL])
+    values[_ATTRIBUTES] = _encode(fields).decode()
+    values[_OFFSET] = str(offset)
+    return line([value or "" for value in values])
+
+
+def _take(fields: Fields, values: list[Any]) -> str:
+    """Move values from `fields` to their places, copy those that were nested; the alias of the time, if there is one.
+
+    The first alias that has a value for a column wins.
+    """
+    time_alias = ""
+    for alias in sorted([name for name in fields if name in _ALIASES], key=_RANK):
+        place, decode = _ALIASES[alias]
+        if values[place] is None:
+            try:
+                values[place] = decode(fields[alias])
+            except msgspec.ValidationError:
+                continue
+            del fields[alias]
+            if place == _TIME:
+                time_alias = alias
+    if not _OUTER.isdisjoint(fields):
+        _copy_nested(fields, values)
+    return time_alias
+
+
+def _copy_nested(fields: Fields, values: list[Any]) -> None:
+    for alias, outer, inner in _DOTTED:
+        place, decode = _ALIASES[alias]
+        if values[place] is None and alias not in fields and outer in fields:
+            try:
+                nested = _decode_fields(fields[outer])
+                values[place] = decode(nested[inner]) if inner in nested else None
+            except msgspec.ValidationError:
+                continue
+
+
+def _digits(number: int | float | None, now_ns: int) -> str:
+    return str(now_ns if number is None else clock.from_number(number))
+
+
+def levels(sent: Scalar) -> tuple[str, str]:
+    """What a sent level means, and its spelling where that is something else (the columns `level` and `_level`)."""
+    if sent in LEVELS:
+        return str(sent), ""
+    level = level_of(sent) if isinstance(sent, str) else level_of_number(sent)
+    return level, "" if level == sent else str(sent)

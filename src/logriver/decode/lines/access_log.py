@@ -1,0 +1,99 @@
+"""Access logs of web servers, in Apache's common and combined formats (nginx and others write them too).
+
+`[VHOST] CLIENT IDENT USER [TIME] "REQUEST" STATUS BYTES ["REFERER" "USER AGENT"]`; what follows is only in the
+message, which is the line. A field that is `-` is left out. A line that is not so is read as text.
+"""
+
+import re
+
+import msgspec
+
+from logriver.clock import Zone
+from logriver.decode.lines.text import Values, encoded, values_of
+from logriver.decode.lines.whole_lines import Line, split
+from logriver.decode.time.shapes import ACCESS_LOG
+from logriver.decode.time.timestamps import Stamps
+from logriver.record import Decoded
+
+_QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_LINE = re.compile(
+    r"(?:\S{1,255} (?=\S{1,255} - \S{1,255} \[))?+(?P<client>\S{1,255}) \S{1,255} (?P<user>[^\[\"]{1,255}?) "
+    r"\[[^\]]{20,40}\] "
+    rf"{_QUOTED} (\d{{3}}|-) (\d{{1,18}}|-)(?: {_QUOTED} {_QUOTED})?(?=\s|$)",
+    re.ASCII,
+)
+_METHOD = re.compile(r"[A-Za-z_-]{1,40}")
+_PROTOCOL = re.compile(r"HTTP/[\d.]+")
+_COMMON_METHODS = frozenset(("GET", "POST", "HEAD"))
+_COMMON_PROTOCOLS = frozenset(("HTTP/1.1", "HTTP/2.0"))
+_ESCAPED_QUOTE = re.compile(r'\\(["\\])')
+
+_BEFORE = ("client", "user", "method", "path", "protocol")
+_AFTER = ("referer", "user_agent")
+
+_to_json = msgspec.json.Encoder().encode
+
+
+class AccessLog:
+    """The decoder of such files. `zone` is for the lines that are read as text."""
+
+    def __init__(self, max_record_bytes: int, zone: Zone) -> None:
+        self._max_record_bytes = max_record_bytes
+        self._zone = zone
+
+    def decode(self, chunk: bytes, offset: int, now_ns: int) -> Decoded:
+        """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused."""
+        lines, refused = split(chunk, offset, self._max_record_bytes)
+        stamps = Stamps(self._zone, now_ns)
+        rows = [_values(line, stamps) or values_of([line], self._zone, now_ns)[0] for line in lines]
+        return Decoded(encoded(rows), len(rows), refused)
+
+
+def is_access_line(text: str) -> bool:
+    """Whether `text` is a line of an access log."""
+    return _LINE.match(text) is not None
+
+
+def _values(line: Line, stamps: Stamps) -> Values | None:
+    """The row of an access line; None for another."""
+    _, offset, text = line
+    found = _LINE.match(text)
+    stamped = ACCESS_LOG.pattern.search(text, 0, found.end("user") + 42) if found else None
+    if not found or not stamped:
+        return None
+    try:
+        time = str(stamps.time_ns(ACCESS_LOG, *ACCESS_LOG.parts(stamped.groups(""))[:4]))
+    except ValueError:
+        return None
+    attributes = _to_json(_fields(found)).decode()
+    return time, "", text, "", "", "", "", attributes, "", str(offset)
+
+
+def _fields(found: re.Match[str]) -> dict[str, str | int]:
+    client, user, request, status, size, referer, agent = found.groups("")
+    method, path, protocol = _request(request)
+    texts = zip(_BEFORE, (client, user, method, path, protocol), strict=True)
+    fields: dict[str, str | int] = {name: text for name, text in texts if text and text != "-"}
+    if status != "-":
+        fields["status"] = int(status)
+    if size != "-":
+        fields["bytes"] = int(size)
+    for name, text in zip(_AFTER, (referer, agent), strict=True):
+        if text and text != "-":
+            fields[name] = _plain(text)
+    return fields
+
+
+def _request(request: str) -> tuple[str, str, str]:
+    """Method, path and protocol; what is not a request (a TLS greeting on a plain port) is all path."""
+    method, space, rest = request.partition(" ")
+    if not space or not (method in _COMMON_METHODS or _METHOD.fullmatch(method)):
+        return "", _plain(request), ""
+    path, space, protocol = rest.rpartition(" ")
+    if space and (protocol in _COMMON_PROTOCOLS or _PROTOCOL.fullmatch(protocol)):
+        return method, _plain(path), protocol
+    return method, _plain(rest), ""
+
+
+def _plain(quoted: str) -> str:
+    return _ESCAPED_QUOTE.sub(r"\1", quoted) if "\\" in quoted else quoted
