@@ -14,6 +14,9 @@ import httpx
 import hypothesis
 import pytest
 
+# What belongs to one thread says so when another uses it, here and in the servers that tests start (`threads.Owner`).
+os.environ["LOGRIVER_CHECK_OWNERS"] = "1"
+
 # By the clock an example says more of what else the machine does; `within_cpu_time` bounds those that need no server.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
@@ -23,14 +26,23 @@ _STOP_SECONDS = 60
 
 
 class RunningServer:
-    """`logriver serve` on a free port. `url` is its address, `data` its directory, `log_path` its own log."""
+    """`logriver serve` on a free port. `url` is its address, `data` its directory, `log_path` its own log.
 
-    def __init__(self, data: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    `wrapper` is a command before it: a tracer that lets it be our child.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        wrapper: list[str] | None = None,
+    ) -> None:
         self.data = data
         self.log_path = data.with_name(f"{data.name}.log")
         self._arguments = arguments
         self._environment = environment or {}
-        self.wrapper: list[str] = []  # a command before it, for the next start: a tracer that lets it be our child
+        self.wrapper = wrapper or []
         self.start()
 
     def start(self) -> None:

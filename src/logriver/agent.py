@@ -8,8 +8,10 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 
 from logriver import __version__
 from logriver.allocator import give_back_blocks
@@ -22,13 +24,12 @@ from logriver.ship.channel import Agent, Channel
 from logriver.ship.frames import Source
 from logriver.ship.server_sink import ServerSink
 from logriver.telemetry.store_log import own_log_stored
-from logriver.threads import SupervisedTask
+from logriver.threads import SupervisedTask, ending_executor
 
 # A chunk takes several megabytes while it is decoded and sent; more at once would be no faster.
 _FILES_AT_ONCE = 3
-_FOLLOW_AGAIN_SECONDS = 2.0
-_CHANNEL_AGAIN_SECONDS = 10.0
-_STOP_SECONDS = 10.0
+_AGAIN_SECONDS = 2.0
+_CANCEL_SECONDS = 5.0
 
 _LARGE_BLOCK_BYTES = 400_000
 _ARENAS = 2
@@ -76,35 +77,36 @@ class _Agent:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         sys.stdout.write(f"logriver agent {self._follower.name} follows into {self._settings.server}\n")
         sys.stdout.flush()
-        loops = {
-            SupervisedTask(
-                "follower",
-                "files are not followed",
-                first_backoff_seconds=_FOLLOW_AGAIN_SECONDS,
-                last_backoff_seconds=_FOLLOW_AGAIN_SECONDS,
-                late_seconds=None,
-            ): self._follower.run,
-            SupervisedTask(
-                "channel",
-                "the channel to the server stopped",
-                first_backoff_seconds=_CHANNEL_AGAIN_SECONDS,
-                late_seconds=None,
-            ): self._channel.run,
-        }
-        for loop, turn in loops.items():
-            loop.start(turn)
+        end_threads = ending_executor(asyncio.get_running_loop())
+        loops = [
+            _begun("follow", "following files has to wait", self._follow),
+            _begun("channel", "the channel to the server stopped", self._keep_channel),
+        ]
         try:
             async with self._own_log_stored():
                 log.info("following", extra={"fields": {"version": __version__, "server": self._settings.server}})
                 await stop.wait()
         finally:
-            await asyncio.gather(*(loop.stop(_STOP_SECONDS) for loop in loops))
+            stopped = await asyncio.gather(*(loop.stop(_CANCEL_SECONDS) for loop in loops))
             await self._sink.close()
+            if not end_threads(_CANCEL_SECONDS) or not all(stopped):
+                # The interpreter would wait for what does not end; nothing of an agent has to be kept.
+                os._exit(0)
 
     def _own_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
         if not self._settings.own_logs:
             return contextlib.nullcontext()
         return own_log_stored(self._sink.put_lines, self._follower.name)
+
+    async def _follow(self) -> float:
+        """Follow files for as long as the agent lives."""
+        await self._follower.run()
+        return _AGAIN_SECONDS
+
+    async def _keep_channel(self) -> float:
+        """Answer the server's requests for files for as long as the agent lives."""
+        await self._channel.run()
+        return _AGAIN_SECONDS
 
     def _sources(self) -> list[Source]:
         return [
@@ -122,3 +124,12 @@ class _Agent:
             )
             for status in self._follower.sources()
         ]
+
+
+def _begun(name: str, trouble: str, turn: Callable[[], Awaitable[float]]) -> SupervisedTask:
+    """A loop that goes on for as long as the agent lives."""
+    loop = SupervisedTask(
+        name, trouble, first_backoff_seconds=_AGAIN_SECONDS, last_backoff_seconds=_AGAIN_SECONDS, late_seconds=None
+    )
+    loop.start(turn)
+    return loop

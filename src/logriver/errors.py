@@ -7,14 +7,17 @@
     +-- Unauthenticated            the token is missing or wrong                   401
     +-- Forbidden                  from a place that is not let in                 403
     +-- NotFound                                                                   404
+    +-- RequestTimeout             a head that came too slowly                     408
     +-- BodyTimeout                a body that came too slowly                     408
     +-- RangeConflict              a file range that does not continue what is held 409
     +-- NameTaken                  an agent's name that another agent has          409
     +-- TooLarge                                                                   413
+    +-- TargetTooLong              a request line over its limit                   414
     +-- UnknownEncoding                                                            415
     +-- Unprocessable              understood, and impossible                      422
     |   +-- KeyReused              an idempotency key with other content           422
     +-- Overloaded                 come back later; the limit is ours              429
+    +-- HeadersTooLarge            headers or trailers over their limit            431
     +-- QueryTooExpensive          a query met a limit                             422
     +-- Unavailable                the disk or the engine does not take it now     503
     +-- StoreError                 the engine refused or failed; carries its code  500
@@ -22,7 +25,7 @@
     +-- DataDirectoryError         locked, too new, unreadable: the process ends   -
     +-- SettingsError              a setting that cannot be used: the process ends -
 
-`api/errors.py` and, on the hot path, `ingest/http.py` turn them into answers. A message is lower case, without a full
+`api/errors.py` and the endpoints of `ingest/` turn them into answers. A message is lower case, without a full
 stop, with the offending value quoted and cut short.
 """
 
@@ -84,8 +87,15 @@ class NotFound(LogriverError):
     code = "not_found"
 
 
+class RequestTimeout(LogriverError):
+    """The head of a request did not arrive within its deadline."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class BodyTimeout(LogriverError):
-    """The body did not arrive within its deadline."""
+    """The body did not arrive, or came too slowly."""
 
     status = 408
     code = "body_timeout"
@@ -118,6 +128,13 @@ class TooLarge(LogriverError):
 
     status = 413
     code = "too_large"
+
+
+class TargetTooLong(LogriverError):
+    """A request line over its limit."""
+
+    status = 414
+    code = "target_too_long"
 
 
 class UnknownEncoding(LogriverError):
@@ -162,6 +179,13 @@ class Unavailable(Overloaded):
 
     status = 503
     code = "unavailable"
+
+
+class HeadersTooLarge(LogriverError):
+    """The headers or trailers of a request, or what frames its body, are over their limit."""
+
+    status = 431
+    code = "headers_too_large"
 
 
 class StoreError(LogriverError):

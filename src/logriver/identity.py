@@ -35,6 +35,11 @@ LOCAL = Principal("local", frozenset((ADMIN,)))
 """A caller on this machine, where that is enough."""
 
 
+def is_known(scope: Mapping[str, Any]) -> bool:
+    """Whether an ASGI request was let in as somebody, as far as it was looked at yet."""
+    return scope.get(SCOPE_KEY, ANONYMOUS) is not ANONYMOUS
+
+
 def principal_of(scope: Mapping[str, Any]) -> Principal:
     """Who an ASGI request is from."""
     principal = scope[SCOPE_KEY]

@@ -24,9 +24,10 @@ def _histogram(name: str, meaning: str, *buckets: float) -> Histogram:
     return Histogram(f"logriver_{name}", meaning, buckets=buckets, registry=REGISTRY)
 
 
-accepted = _counter("records_accepted", "records on disk and acknowledged", "way")
-rejected = _counter("records_rejected", "records refused; the sender was told, or they became dead letters", "way")
+accepted = _counter("records_accepted", "records on disk and acknowledged", "protocol")
+rejected = _counter("records_rejected", "records refused; the sender was told, or they became dead letters", "protocol")
 duplicate_batches = _counter("duplicate_batches", "batches recognised as sent before and not stored again")
+connections_ended = _counter("connections_ended", "connections that the server ended for a reason of its own", "reason")
 turned_away = _counter("requests_turned_away", "requests answered 429 or 503", "reason")
 wrong_tokens = _counter("wrong_tokens", "requests and logins with a wrong token")
 

@@ -10,18 +10,17 @@ import gc
 import logging
 import os
 import resource
-import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
 from logriver import __version__
 from logriver.allocator import give_back_blocks, give_back_freed
+from logriver.api import compat as compat_routes
 from logriver.api.app import create_api
 from logriver.api.services import Services
 from logriver.api.source_list import Statuses
@@ -30,21 +29,32 @@ from logriver.auth.access_control import AccessControl
 from logriver.auth.request_origin import checked_origins
 from logriver.auth.token import TOKEN_FILE, Token, kept_token
 from logriver.columns import TABLE
+from logriver.compat.customers import CustomerStatistics
+from logriver.compat.distinct import Distinct
+from logriver.compat.ingest import LogsIngest, RootIngest
+from logriver.compat.record_search import RecordSearch, resource_id, sent_level
 from logriver.federated.agent_registry import Agents
 from logriver.files.answers import FileAnswers
 from logriver.files.asked import AskedFiles
 from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
 from logriver.ingest.body import BodyLimits
-from logriver.ingest.fast_path import Remembered, ShortWayProtocol
-from logriver.ingest.http import Receiver
+from logriver.ingest.connections import Patience
+from logriver.ingest.endpoint import Endpoint
+from logriver.ingest.endpoints.logs import Logs
+from logriver.ingest.endpoints.ranges import Ranges
+from logriver.ingest.fast_path import Remembered
 from logriver.ingest.listen import check_certificate, listeners, trusts_loopback, url
-from logriver.ingest.memory_budget import Inflight
-from logriver.ingest.ranges import Ranges
+from logriver.ingest.memory_budget import MemoryBudget
+from logriver.ingest.pipeline import Pipeline
+from logriver.ingest.small_bodies import SmallBodies
 from logriver.ingest.unix_socket import removed_at_end
+from logriver.ingest.web_server import CONNECTIONS_WAITING, WebServer
 from logriver.query.sql.binding import Promoted
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
+from logriver.readiness import Readiness
+from logriver.search.desk import Bounds, Desk
 from logriver.settings import Settings
 from logriver.ship.frames import MAX_FRAME_BYTES
 from logriver.store.directory import DataDirectory, open_directory
@@ -55,22 +65,22 @@ from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
 from logriver.telemetry.store_log import into, own_log_stored
-from logriver.threads import SupervisedTask
+from logriver.threads import SupervisedTask, ending_executor, ends_within
 from logriver.write.writer import Writer
 
-_DRAIN_SECONDS = 60.0
-_KEEP_ALIVE_SECONDS = 75
-_CONNECTIONS_WAITING = 4096
+# One query may have this part of the engine's memory.
+_QUERY_SHARE = 4
+# Together, and with what uvicorn waits for its connections, less than the 90 s after which a service manager kills.
+_DRAIN_SECONDS = 40.0
+_CLOSE_SECONDS = 15.0
+_CANCEL_SECONDS = 5.0
 _GARBAGE_THRESHOLD = 50_000
 # Large bodies and blocks: a tenth less memory at peak. What it costs in time is less than runs differ by.
 _LARGE_BLOCK_BYTES = 1_000_000
 # How long a thread may keep the interpreter from the others: the event loop waits for whoever decodes a large body.
 _SWITCH_SECONDS = 0.001
 _QUIET_SECONDS = 5
-_FOLLOWER_LATE_SECONDS = 120.0
-_FOLLOWER_STOP_SECONDS = 10.0
-# Beyond this a stall is a problem that people are told about.
-_STALLED_SECONDS = 30.0
+_FOLLOW_AGAIN_SECONDS = 10
 
 log = logging.getLogger(__name__)
 
@@ -85,21 +95,21 @@ def run(settings: Settings) -> None:
     directory = open_directory(settings.data)
     try:
         sockets = listeners(settings.listen)
-        with removed_at_end(sockets):
-            token, made_now = settings.token.get_secret_value(), False
-            if not token:
-                token, made_now = kept_token(directory.path / TOKEN_FILE)
-            access = AccessControl(Token(token), cors_origins, trust_loopback=trusts_loopback(settings))
-            _prepare_process()
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            with removed_at_end(sockets):
+                token, made_now = settings.token.get_secret_value(), False
+                if not token:
+                    token, made_now = kept_token(directory.path / TOKEN_FILE)
+                access = AccessControl(Token(token), cors_origins, trust_loopback=trusts_loopback(settings))
+                _prepare_process()
                 server = _Server(settings, directory, access)
                 runner.run(server.serve(sockets, token if made_now else ""))
+            if not server.ended:
+                log.warning("a query or a thread does not end, the process ends with it")
+                # The interpreter would wait for its thread.
+                os._exit(0)
     finally:
         directory.close()
-    if not server.ended:
-        log.warning("a query does not end, the process ends with it")
-        # The interpreter would wait for its thread.
-        os._exit(0)
 
 
 class _Server:
@@ -135,25 +145,50 @@ class _Server:
             removed_slice=self._state.mark("removing_slice"),
         )
         self._follower = Follower(self._queue, settings)
-        self._following = SupervisedTask("follower", "files are not followed", late_seconds=_FOLLOWER_LATE_SECONDS)
         self._agents = Agents()
-        self._web: _Web | None = None
-        self._ended = False
+        self._web: WebServer | None = None
+        self._ended = self._store_ended = False
         self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
         self._storing = Rate(lambda: self._queue.mark)
+        self._quiet_seconds = 0
+        self._following = SupervisedTask(
+            "follow", "files cannot be followed", first_backoff_seconds=_FOLLOW_AGAIN_SECONDS, late_seconds=None
+        )
+        self._sampling = SupervisedTask("sample", "rates cannot be measured")
+        self._readiness = self._watched()
+
+    def _watched(self) -> Readiness:
+        """What must hold: here is the place for a further check."""
+        return Readiness(
+            self._queue,
+            needed=[
+                lambda: self._queue.problems,
+                lambda: self._writer.problems,
+                lambda: self._retention.problems,
+            ],
+            others=[
+                lambda: self._queue.damage,
+                lambda: self._promotion.problems,
+                lambda: self._following.problems,
+                lambda: self._sampling.problems,
+                lambda: self._follower.problems,
+                self._agents.problems,
+            ],
+        )
 
     async def serve(self, sockets: list[socket.socket], new_token: str) -> None:
         """Start everything, serve, stop everything. A token that was made for this start is shown, this once."""
+        end_threads = ending_executor(asyncio.get_running_loop())
         self._queue.start(asyncio.get_running_loop())
         self._writer.start(self._settings.workers)
         self._retention.start(self._writer)
         self._promotion.start(self._store)
-        self._web = _Web(self._app(), self._settings)
-        self._following.start(self._follower.run)
-        tasks = [asyncio.create_task(self._sample())]
+        self._web = self._web_server()
+        self._following.start(self._follow)
+        self._sampling.start(self._sample)
         # Before the line that says so: whoever connects from then on waits for the first accept and is not refused.
         for listener in sockets:
-            listener.listen(_CONNECTIONS_WAITING)
+            listener.listen(CONNECTIONS_WAITING)
         for listener in sockets:
             sys.stdout.write(f"logriver listens on {url(listener, self._settings.tls_cert is not None)}\n")
         if new_token:
@@ -165,49 +200,77 @@ class _Server:
                 log.info("listening", extra={"fields": fields})
                 await self._web.serve(sockets)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._following.stop(_FOLLOWER_STOP_SECONDS)
-            await asyncio.to_thread(self._drain)
+            loops = (self._following, self._sampling)
+            stopped = await asyncio.gather(*(loop.stop(_CANCEL_SECONDS) for loop in loops))
+            drained = await asyncio.to_thread(self._drain)
+            self._ended = end_threads(_CANCEL_SECONDS) and drained and all(stopped)
 
     def _own_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
         if not self._settings.own_logs:
             return contextlib.nullcontext()
         return own_log_stored(into(self._queue), self._settings.follower_name)
 
-    def _drain(self) -> None:
-        self._queue.stop_receiving()
+    async def _follow(self) -> float:
+        """Follow files for as long as the server lives."""
+        await self._follower.run()
+        return _FOLLOW_AGAIN_SECONDS
+
+    def _drain(self) -> bool:
+        """Store what was taken and close everything, each within its time. Whether all of it has ended."""
+        written = self._queue.stop_receiving()
         if not self._writer.join(_DRAIN_SECONDS):
             log.warning("stopping with a backlog, it is in the log and goes on at the next start")
-        self._retention.stop()
-        self._promotion.stop()
-        self._queue.close()
-        self._state.close()
-        self._ended = self._store.close()
+        stopped = [written, self._writer.has_ended, self._retention.stop(), self._promotion.stop()]
+        # What hangs may be in the state or the engine, and whoever closes them would hang too.
+        return ends_within(_CLOSE_SECONDS, "closing the store", self._close) and all(stopped) and self._store_ended
+
+    def _close(self) -> None:
+        if self._queue.close():
+            self._state.close()
+        self._store_ended = self._store.close()
 
     @property
     def ended(self) -> bool:
         """Whether nothing is left running in the engine."""
         return self._ended
 
-    def _app(self) -> "_App":
+    def _web_server(self) -> WebServer:
         settings = self._settings
+        # An export that is not read is ended by itself, and says so.
+        patience = Patience(body=settings.body_timeout, reader=2 * settings.export_idle)
+        return WebServer(self._app(), settings.tls_cert, settings.tls_key, patience, MAX_FRAME_BYTES)
+
+    def _app(self) -> "_App":
+        settings, sink = self._settings, self._queue
         limits = BodyLimits(
-            Inflight(settings.max_inflight_bytes),
+            MemoryBudget(settings.max_inflight_bytes),
             settings.max_body_bytes,
             settings.max_record_bytes,
-            settings.body_timeout,
         )
-        receiver, ranges = Receiver(self._queue, limits), Ranges(self._queue, limits)
+        pipeline = Pipeline(sink, limits, self._endpoints(limits))
+        return _App(self._access, pipeline, SmallBodies(sink, limits), Tracing(self._api(pipeline)))
+
+    def _endpoints(self, limits: BodyLimits) -> list[Endpoint]:
+        """Every protocol in which records arrive over HTTP."""
+        return [
+            Logs(limits, self._queue.wait_searchable),
+            Ranges(limits, self._queue.known),
+            RootIngest(limits),
+            LogsIngest(limits),
+        ]
+
+    def _api(self, pipeline: Pipeline) -> ASGIApp:
+        settings = self._settings
+        desk = Desk(self._store, _bounds(settings))
         services = Services(
             settings,
-            self._store,
+            desk,
+            pipeline.routes,
             lambda: Promoted(self._promotion.keys, self._promotion.uses.note),
             self._promotion,
             lambda: self._queue.mark,
             self._status,
-            self._problems,
+            self._readiness.not_ready,
             lambda: self._queue.mark + self._queue.waiting,
             self._queue.sources,
             self._followed,
@@ -223,7 +286,14 @@ class _Server:
             self._store.refusal,
             lambda: self._web is not None and self._web.should_exit,
         )
-        return _App(self._access, receiver, ranges, Tracing(create_api(services)))
+        asked = desk, services.mark, services.promoted
+        compat = compat_routes.router(
+            RecordSearch(*asked),
+            Distinct(*asked, sent_level),
+            Distinct(*asked, resource_id),
+            CustomerStatistics(*asked),
+        )
+        return create_api(services, compat)
 
     def _status(self) -> Mapping[str, object]:
         return {
@@ -233,21 +303,8 @@ class _Server:
             "removed_by_retention": self._retention.removed,
             "accepted_per_second": self._accepting.per_second(),
             "stored_per_second": self._storing.per_second(),
-            "problems": [
-                *self._problems(),
-                *self._queue.problems,
-                *self._following.problems,
-                *self._follower.problems,
-                *self._agents.problems(),
-            ],
+            "problems": self._readiness.problems(),
         }
-
-    def _problems(self) -> list[str]:
-        problems = [*self._writer.problems, *self._retention.problems]
-        stalled = self._queue.backlog.oldest_seconds()
-        if stalled > _STALLED_SECONDS and not problems:
-            problems.append(f"the oldest record has been waiting to be stored for {stalled:.0f} s")
-        return problems
 
     def _followed(self) -> Statuses:
         """What each connected follower says of its files."""
@@ -265,26 +322,24 @@ class _Server:
         self._store.give_back_memory()
         give_back_freed()
 
-    async def _sample(self) -> None:
+    async def _sample(self) -> float:
         """Once a second: note the rates, and after a busy time give memory back."""
-        quiet_seconds = 0
-        while True:
-            self._accepting.sample()
-            self._storing.sample()
-            busy = self._accepting.per_second() > 0 or self._queue.waiting > 0
-            quiet_seconds = 0 if busy else quiet_seconds + 1
-            if quiet_seconds == _QUIET_SECONDS:
-                await asyncio.to_thread(self._give_back_memory)
-            await asyncio.sleep(1)
+        self._accepting.sample()
+        self._storing.sample()
+        busy = self._accepting.per_second() > 0 or self._queue.waiting > 0
+        self._quiet_seconds = 0 if busy else self._quiet_seconds + 1
+        if self._quiet_seconds == _QUIET_SECONDS:
+            await asyncio.to_thread(self._give_back_memory)
+        return 1.0
 
 
 class _App:
-    """One address for everything, behind access control: the ways in as plain ASGI, all else through FastAPI."""
+    """One address for everything, behind access control: ingest endpoints as plain ASGI, all else through FastAPI."""
 
-    def __init__(self, access: AccessControl, receiver: Receiver, ranges: Ranges, api: ASGIApp) -> None:
+    def __init__(self, access: AccessControl, pipeline: Pipeline, small_bodies: SmallBodies, api: ASGIApp) -> None:
         self._access = access
-        self._receiver = receiver
-        self._ranges = ranges
+        self._pipeline = pipeline
+        self._small_bodies = small_bodies
         self._api = api
 
     @property
@@ -292,9 +347,9 @@ class _App:
         """See `ingest/fast_path.py`."""
         return self._access.generation
 
-    def short_way(self, scope: Any) -> Remembered | None:
+    def fast_path(self, scope: Any) -> Remembered | None:
         """See `ingest/fast_path.py`."""
-        take = self._receiver.short_way(scope)
+        take = self._small_bodies.fast_path(scope)
         principal = self._access.recognised(scope) if take else None
         return Remembered(take, principal, self._access.generation) if take and principal else None
 
@@ -303,56 +358,11 @@ class _App:
             send = await self._access.examine(scope, send)
             if send is None:
                 return
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in Receiver.PATHS:
+        if self._pipeline.handles(scope):
             join_trace(scope["headers"])
-            await self._receiver(scope, receive, send)
-        elif scope["type"] == "http" and (scope["method"], scope["path"]) in Ranges.CALLS:
-            await self._ranges(scope, receive, send)
+            await self._pipeline(scope, receive, send)
         else:
             await self._api(scope, receive, send)
-
-
-class _Web(uvicorn.Server):
-    """Uvicorn, stopped by SIGTERM and SIGINT without raising them again: the process ends by itself, with 0."""
-
-    def __init__(self, app: _App, settings: Settings) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                ssl_certfile=settings.tls_cert,
-                ssl_keyfile=settings.tls_key,
-                http=ShortWayProtocol,
-                ws="websockets-sansio",
-                ws_max_size=MAX_FRAME_BYTES,
-                ws_per_message_deflate=False,
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=10,
-                backlog=_CONNECTIONS_WAITING,
-            )
-        )
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Unix sockets beside the ports: uvicorn knows one or the other. They speak no TLS, which is for networks."""
-        given = sockets or []
-        await super().startup([listener for listener in given if listener.family != socket.AF_UNIX])
-        open_unix = asyncio.get_running_loop().create_unix_server
-        for listener in (listener for listener in given if listener.family == socket.AF_UNIX):
-            self.servers.append(await open_unix(self._protocol, sock=listener, backlog=_CONNECTIONS_WAITING))
-
-    def _protocol(self) -> ShortWayProtocol:
-        return ShortWayProtocol(self.config, self.server_state, self.lifespan.state)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
 
 
 def _prepare_process() -> None:
@@ -365,6 +375,12 @@ def _prepare_process() -> None:
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
     sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+def _bounds(settings: Settings) -> Bounds:
+    engine_bytes = engine_memory_bytes(settings.max_memory_bytes)
+    query_bytes = settings.max_query_memory_bytes or engine_bytes // _QUERY_SHARE
+    return Bounds(settings.max_queries, settings.max_exports, settings.query_timeout, query_bytes)
 
 
 def _stored_seq(store: Embedded, node: str) -> int:

@@ -161,7 +161,7 @@ class Settings(FollowSettings):
 
     max_body_bytes: int = Field(64 * MB, gt=0, description="largest body, inflated")
     max_inflight_bytes: int = Field(128 * MB, gt=0, description="bodies being received at one time")
-    body_timeout: float = Field(30.0, gt=0, description="time a body has to arrive")
+    body_timeout: float = Field(30.0, gt=0, description="a body of which nothing more comes for so long is refused")
     max_backlog_bytes: int = Field(2_000 * MB, gt=0, description="log waiting to be stored; beyond it answers are 429")
     max_dead_letter_bytes: int = Field(100 * MB, gt=0, description="dead letters kept; beyond it the oldest go")
     max_memory_bytes: int = Field(
@@ -264,7 +264,7 @@ def load_as(kind: type[_Kind], flags: dict[str, Any]) -> _Kind:
 
 
 # Variables with our prefix that are not settings of the server.
-_OTHER_VARIABLES = {"SERVER"}
+_OTHER_VARIABLES = {"SERVER", "CHECK_OWNERS"}
 # Never shown, not even where they are wrong.
 _SECRET = {"token"}
 

@@ -14,8 +14,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 
 from logriver import clock, metrics
@@ -24,9 +26,11 @@ from logriver.errors import LogriverError, Overloaded
 FIRST_BACKOFF_SECONDS = 0.2
 LAST_BACKOFF_SECONDS = 10.0
 LATE_SECONDS = 30.0
-"""A turn that has not ended, or said that it goes on, for so long is a problem."""
+_OVER_SECONDS = 10.0
 _SAID_AGAIN_SECONDS = 60.0
 _MOST_CHARACTERS = 200
+# Problems are shown to whoever asks, where the files are is told by the log alone.
+_PATH = re.compile(r"(?:/[^\s/'\",;()]+){2,}/?")
 
 OWNERS_ARE_CHECKED = bool(os.environ.get("LOGRIVER_CHECK_OWNERS"))
 """Whether `Owner.check` does anything: the tests set it, for the servers that they start too."""
@@ -38,7 +42,8 @@ class Loop:
     """What became of the last turn of a loop, and since when the present one runs. Read by any thread.
 
     `name` is the metric's label. `trouble` says in plain words what is not done while the loop fails. Errors that are
-    `foreseen` are logged without a traceback. `late_seconds` of None: it is never late.
+    `foreseen` are logged without a traceback. A turn that has not ended, or said that it goes on, for `late_seconds` is
+    a problem; None is for turns that do not end by themselves: what failed is over when one has gone on for a while.
     """
 
     def __init__(
@@ -66,9 +71,9 @@ class Loop:
     @property
     def problems(self) -> list[str]:
         """What the loop cannot do now, if there is anything."""
-        if self._failure:
-            return [f"{self._trouble}, trying again: {self._failure}"]
         late = clock.monotonic() - self._due_at
+        if self._failure and (self._late_seconds is not None or late < _OVER_SECONDS):
+            return [f"{self._trouble}, trying again: {self._failure}"]
         if self._late_seconds is None or self._is_idle or late < self._late_seconds:
             return []
         return [f"{self._trouble}: loop {self.name!r} has not gone on for {late:.0f} s"]
@@ -88,9 +93,9 @@ class Loop:
             self.beat()
             self._is_idle = False
 
-    def _begin(self) -> None:
+    def _begin(self, pause: float = 0.0) -> None:
         _current.set(self)
-        self.beat()
+        self._due_at = clock.monotonic() + pause
         self._is_idle = False
 
     def _end(self) -> None:
@@ -113,22 +118,23 @@ class Loop:
             pause = max(pause, float(error.retry_after_seconds))
         self._due_at = clock.monotonic() + pause
         self._failures += 1
-        self._failure = str(error)[:_MOST_CHARACTERS] or type(error).__name__
+        said = str(error)[:_MOST_CHARACTERS] or type(error).__name__
+        self._failure = _PATH.sub("(a path)", said)
         metrics.loop_failures.labels(loop=self.name).inc()
-        self._say(error)
+        self._say(error, said)
         return pause
 
-    def _say(self, error: BaseException) -> None:
-        said, at = self._said
+    def _say(self, error: BaseException, said: str) -> None:
+        before, at = self._said
         now = clock.monotonic()
-        if self._failure == said and now - at < _SAID_AGAIN_SECONDS:
+        if said == before and now - at < _SAID_AGAIN_SECONDS:
             return
-        self._said = (self._failure, now)
-        fields = {"loop": self.name, "error": self._failure}
-        if engine_code := getattr(error, "engine_code", 0):
-            fields["code"] = str(engine_code)
+        self._said = (said, now)
+        fields: dict[str, object] = {"loop": self.name}
+        more = {"hint": getattr(error, "hint", None), "code": getattr(error, "engine_code", None)}
+        fields |= {name: value for name, value in more.items() if value}
         traceback = None if isinstance(error, self._foreseen) else error
-        log.warning("%s, trying again", self._trouble, exc_info=traceback, extra={"fields": fields})
+        log.warning("%s, trying again: %s", self._trouble, said, exc_info=traceback, extra={"fields": fields})
 
 
 _current: ContextVar[Loop | None] = ContextVar("loop", default=None)
@@ -152,9 +158,9 @@ class SupervisedThread(Loop):
 
     _thread: threading.Thread | None = None
 
-    def start(self, turn: Callable[[], float | None]) -> None:
-        """Begin, with a turn at once. Turns may block."""
-        self._thread = threading.Thread(target=self._run, args=(turn,), name=self.name, daemon=True)
+    def start(self, turn: Callable[[], float | None], after_seconds: float = 0.0) -> None:
+        """Begin. Turns may block."""
+        self._thread = threading.Thread(target=self._run, args=(turn, after_seconds), name=self.name, daemon=True)
         self._thread.start()
 
     @property
@@ -177,9 +183,8 @@ class SupervisedThread(Loop):
         self._thread.join(max(0.0, timeout_seconds))
         return not self._thread.is_alive()
 
-    def _run(self, turn: Callable[[], float | None]) -> None:
-        self._begin()
-        pause: float | None = 0.0
+    def _run(self, turn: Callable[[], float | None], pause: float | None) -> None:
+        self._begin(pause or 0.0)
         while pause is not None:
             try:
                 if self._stopping.wait(pause):
@@ -212,15 +217,22 @@ class SupervisedTask(Loop):
         """Begin, with a turn as soon as the event loop comes to it."""
         self._task = asyncio.create_task(self._run(turn), name=self.name)
 
+    async def join(self, timeout_seconds: float) -> bool:
+        """Wait until it ends by itself. True if it has ended, or never began."""
+        if self._task is None:
+            return True
+        await asyncio.wait([self._task], timeout=timeout_seconds)
+        return self._task.done()
+
     async def stop(self, timeout_seconds: float) -> bool:
         """Cancel it. True if it has ended, or never began; else that is logged, and it goes on."""
         if self._task is None:
             return True
         self._task.cancel()
-        await asyncio.wait([self._task], timeout=timeout_seconds)
-        if not self._task.done():
-            log.warning("loop %r does not end, the process ends without it", self.name)
-        return self._task.done()
+        if await self.join(timeout_seconds):
+            return True
+        log.warning("loop %r does not end, the process ends without it", self.name)
+        return False
 
     async def _run(self, turn: Callable[[], Awaitable[float | None]]) -> None:
         self._begin()
@@ -268,6 +280,16 @@ def ends_within(timeout_seconds: float, name: str, work: Callable[[], object]) -
     for error in errors:
         log.error("%s failed", name, exc_info=error)
     return not thread.is_alive() and not errors
+
+
+def ending_executor(loop: asyncio.AbstractEventLoop) -> Callable[[float], bool]:
+    """Give the event loop threads for `to_thread`; what is given back ends them within so many seconds, or says False.
+
+    The interpreter waits for such threads without a bound, and one may hang in a file system that does not answer.
+    """
+    executor = ThreadPoolExecutor(thread_name_prefix="work")
+    loop.set_default_executor(executor)
+    return lambda timeout_seconds: ends_within(timeout_seconds, "ending the threads of calls", executor.shutdown)
 
 
 class Owner:

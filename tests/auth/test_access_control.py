@@ -18,14 +18,16 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
+from logriver.api import compat
 from logriver.api.app import create_api
 from logriver.api.services import Services
 from logriver.auth.sessions import COOKIE, LIFE_SECONDS
 from logriver.auth.throttle import DELAY_SECONDS, MAX_WRONG
+from logriver.compat.ingest import LogsIngest, RootIngest
 from logriver.errors import SettingsError
-from logriver.ingest.http import Receiver
+from logriver.ingest.endpoints.logs import Logs
+from logriver.ingest.endpoints.ranges import Ranges
 from logriver.ingest.listen import check_certificate
-from logriver.ingest.ranges import Ranges
 from logriver.settings import Settings
 from tests.auth.serving import TOKEN, Headers, Site, certificate_for, fresh_address, serving
 
@@ -88,8 +90,10 @@ def site(
 def routes() -> list[tuple[str, str]]:
     """Method and path of every call that the application has."""
     nothing: dict[str, Any] = {attribute.name: None for attribute in fields(Services)}
-    app = create_api(Services(**{**nothing, "settings": Settings(), "promoted": frozenset()}))
-    found = {("POST", path) for path in Receiver.PATHS} | Ranges.CALLS
+    ingest = [route for endpoint in (Logs, Ranges, RootIngest, LogsIngest) for route in endpoint.routes]
+    services = Services(**{**nothing, "settings": Settings(), "ingest": ingest, "promoted": frozenset()})
+    app = create_api(services, compat.router(*[None] * 4))  # type: ignore[arg-type]
+    found = {(route.method, route.path) for route in ingest}
     for route in api_routes(app.routes):
         path = route.path.replace("/ui/{name:path}", "/ui/app.js")
         # A WebSocket begins as a GET; tests/ship/test_channel.py opens it from all places.

@@ -241,7 +241,7 @@ class TraceReader:
 def send_marked(server: RunningServer, count: int) -> None:
     """One record a request on one connection; each says the connection's port and its place there.
 
-    Those without a key go the short way, but for the first.
+    Those without a key take the fast path, but for the first.
     """
     with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=60) as connection:
         port = connection.getsockname()[1]

@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 
 class Sender:
-    """One server's way in and out, for the records of one test: they carry `run`, a word of their own."""
+    """What goes into one server and comes out, for the records of one test: they carry `run`, a word of their own."""
 
     def __init__(self, server: Any) -> None:
         self.server = server

@@ -1,4 +1,4 @@
-"""The short way of small requests answers and keeps the same as the long way, and never hangs or answers twice.
+"""The fast path of small requests answers and keeps the same as the slow path, and never hangs or answers twice.
 
 A connection's first request teaches it the head, so what a test is about comes behind an accepted one.
 """
@@ -99,12 +99,12 @@ def run() -> str:
     return f"run{uuid.uuid4().hex}"
 
 
-def test_both_ways_answer_alike(server: Any, run: str) -> None:
-    short = server.client.post("/api/v1/logs", content=record(run, 1))
-    long = server.client.post("/api/v1/logs", content=record(run, 2), headers={"Idempotency-Key": run})
-    assert short.status_code == long.status_code == 200
-    assert short.json() == long.json() == {"accepted": 1, "rejected": 0, "errors": [], "duplicate": False}
-    assert short.headers.keys() == long.headers.keys()
+def test_both_paths_answer_alike(server: Any, run: str) -> None:
+    fast = server.client.post("/api/v1/logs", content=record(run, 1))
+    slow = server.client.post("/api/v1/logs", content=record(run, 2), headers={"Idempotency-Key": run})
+    assert fast.status_code == slow.status_code == 200
+    assert fast.json() == slow.json() == {"accepted": 1, "rejected": 0, "errors": [], "duplicate": False}
+    assert fast.headers.keys() == slow.headers.keys()
     assert numbers(server, run) == [1, 2]
 
 
@@ -118,7 +118,7 @@ def test_many_on_one_connection_one_after_the_other_and_at_once(server: Any, run
     assert numbers(server, run) == list(range(25))
 
 
-def test_a_body_in_pieces_takes_the_long_way(server: Any, run: str) -> None:
+def test_a_body_in_pieces_takes_the_slow_path(server: Any, run: str) -> None:
     with connect(server) as connection:
         request = post(run, 1)
         for at in range(0, len(request), 25):

@@ -1,4 +1,4 @@
-"""The short way of a connection, before a small application that says which requests came to it in which way."""
+"""The fast path of a connection, before a small application that says which requests came to it by which path."""
 
 import asyncio
 import contextlib
@@ -12,11 +12,11 @@ import pytest
 import uvicorn
 
 from logriver.identity import LOCAL
-from logriver.ingest.fast_path import ONE_ACCEPTED, Answer, Remembered, ShortWayProtocol
+from logriver.ingest.fast_path import ONE_ACCEPTED, Answer, FastPathProtocol, Remembered
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
 KEEP_ALIVE_SECONDS = 1
-LONG = b"the long way"
+SLOW = b"the slow path"
 
 
 class Application:
@@ -36,10 +36,10 @@ class Application:
             body += message["body"]
             more = message["more_body"]
         self.requests.append(body)
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(LONG))]})
-        await send({"type": "http.response.body", "body": LONG})
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(SLOW))]})
+        await send({"type": "http.response.body", "body": SLOW})
 
-    def short_way(self, scope: Any) -> Remembered | None:
+    def fast_path(self, scope: Any) -> Remembered | None:
         return Remembered(self._take, LOCAL, self.generation) if scope["method"] == "POST" else None
 
     def _take(self, body: bytes, answer: Answer) -> None:
@@ -58,7 +58,7 @@ class Serving:
         config = uvicorn.Config(
             self.application,
             port=0,
-            http=ShortWayProtocol,
+            http=FastPathProtocol,
             lifespan="off",
             log_config=None,
             proxy_headers=False,
@@ -78,7 +78,7 @@ class Serving:
         address = self.server.servers[0].sockets[0].getsockname()
         connection = socket.create_connection(address, timeout=10)
         connection.sendall(request(b"first"))
-        assert ends_with(connection, LONG)
+        assert ends_with(connection, SLOW)
         return connection
 
     def answer_held(self, kept: bool) -> None:
@@ -122,7 +122,7 @@ def serving() -> Iterator[Serving]:
     running.stop()
 
 
-def test_a_head_that_came_before_goes_the_short_way(serving: Serving) -> None:
+def test_a_head_that_came_before_takes_the_fast_path(serving: Serving) -> None:
     with serving.connect() as connection:
         for body in (b"second", b"third one"):
             connection.sendall(request(body))
@@ -145,27 +145,27 @@ def test_each_connection_learns_for_itself(serving: Serving) -> None:
         request(b"body").replace(b": 4", b": 04 "),
     ],
 )
-def test_another_head_goes_the_long_way(serving: Serving, other: bytes) -> None:
+def test_another_head_takes_the_slow_path(serving: Serving, other: bytes) -> None:
     with serving.connect() as connection:
         connection.sendall(other)
-        assert ends_with(connection, LONG)
+        assert ends_with(connection, SLOW)
     assert serving.application.requests == [b"first", b"body"]
 
 
-def test_a_head_of_another_generation_goes_the_long_way_and_is_learnt_anew(serving: Serving) -> None:
+def test_a_head_of_another_generation_takes_the_slow_path_and_is_learnt_anew(serving: Serving) -> None:
     with serving.connect() as connection:
         serving.application.generation += 1
         for body in (b"second", b"third"):
             connection.sendall(request(body))
-            assert ends_with(connection, LONG if body == b"second" else ONE_ACCEPTED)
+            assert ends_with(connection, SLOW if body == b"second" else ONE_ACCEPTED)
     assert serving.application.requests == [b"first", b"second"]
     assert serving.application.taken == [b"third"]
 
 
-def test_what_is_not_kept_goes_the_long_way_once(serving: Serving) -> None:
+def test_what_is_not_kept_takes_the_slow_path_once(serving: Serving) -> None:
     with serving.connect() as connection:
         connection.sendall(request(b"not me"))
-        assert ends_with(connection, LONG)
+        assert ends_with(connection, SLOW)
         connection.sendall(request(b"me"))
         assert ends_with(connection, ONE_ACCEPTED)
     assert serving.application.requests == [b"first", b"not me"]
@@ -183,7 +183,7 @@ def test_what_comes_behind_a_request_waits_for_its_answer(serving: Serving, kept
             connection.recv(1)
         connection.settimeout(10)
         serving.answer_held(kept)
-        assert ends_with(connection, ONE_ACCEPTED if kept else LONG, LONG, LONG)
+        assert ends_with(connection, ONE_ACCEPTED if kept else SLOW, SLOW, SLOW)
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -210,7 +210,7 @@ def test_a_server_that_stops_gives_the_answer_that_is_due(serving: Serving, kept
         with contextlib.suppress(ConnectionResetError):
             while piece := connection.recv(65536):
                 data += piece
-        assert (ONE_ACCEPTED if kept else LONG) in data
+        assert (ONE_ACCEPTED if kept else SLOW) in data
         assert b"\r\nconnection: close\r\n" in data
 
 

@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from logriver.errors import BadBody
-from logriver.ingest.decompress import inflate
+from logriver.ingest.decompress import decompress
 
 SOCKET_SECONDS = 20
 NewServer = Callable[..., Any]
@@ -266,14 +266,14 @@ def test_zstd_frames_of_every_kind_are_read_whole() -> None:
             for with_size in (False, True):
                 packer = zstandard.ZstdCompressor(level, write_checksum=checksum, write_content_size=with_size)
                 body = skippable + packer.compress(data) + packer.compress(b"") + skippable + packer.compress(b"x")
-                assert inflate(body, "zstd", len(data) + 1, no_reserve) == data + b"x"
+                assert decompress(body, "zstd", len(data) + 1, no_reserve) == data + b"x"
                 for cut in (1, 2, len(body) // 2, len(body) - 40):
                     with pytest.raises(BadBody):
-                        inflate(body[:-cut], "zstd", len(data) + 1, no_reserve)
+                        decompress(body[:-cut], "zstd", len(data) + 1, no_reserve)
 
 
 def test_memory_is_asked_for_step_by_step() -> None:
     asked: list[int] = []
-    inflate(gzip.compress(b" " * 3_500_000), "gzip", 10_000_000, asked.append)
+    decompress(gzip.compress(b" " * 3_500_000), "gzip", 10_000_000, asked.append)
     assert asked[-1] == 3_500_000
     assert max(after - before for before, after in zip([0, *asked], asked, strict=False)) <= 1_000_000

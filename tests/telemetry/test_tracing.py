@@ -122,7 +122,7 @@ def test_bytes_that_are_no_text_are_a_trace_of_their_own(server: RunningServer) 
         assert TRACE_ID not in answer.headers["traceparent"]
 
 
-def test_a_way_in_takes_a_trace_along(server: RunningServer) -> None:
+def test_an_ingest_endpoint_takes_a_trace_along(server: RunningServer) -> None:
     for header in (TRACEPARENT, "nonsense"):
         answer = server.client.post("/api/v1/logs", content=b'{"message":"m"}', headers={"traceparent": header})
         assert answer.json()["accepted"] == 1

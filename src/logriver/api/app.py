@@ -1,16 +1,14 @@
-"""The application that answers: every route but the ways in, which are plain ASGI in `ingest/`."""
+"""The application that answers: every route but those of ingest endpoints, which are plain ASGI in `ingest/`."""
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from logriver import __version__
 from logriver.api import (
     agents,
     context,
-    customers,
     dead_letters,
     docs,
-    earlier,
     errors,
     explain,
     fields,
@@ -18,6 +16,7 @@ from logriver.api import (
     files,
     health,
     histogram,
+    ingest_routes,
     login,
     metrics,
     page,
@@ -31,7 +30,6 @@ from logriver.api import (
     status,
     suggest,
     tail,
-    ways_in,
 )
 from logriver.api.cancel_on_disconnect import Departure
 from logriver.api.replay import Replay
@@ -39,10 +37,7 @@ from logriver.api.services import Services
 from logriver.api.source_list import SourceList
 from logriver.federated.hosts import Hosts
 from logriver.search.context import Context
-from logriver.search.customers import CustomerStatistics
-from logriver.search.desk import Bounds, Desk
-from logriver.search.distinct import Distinct
-from logriver.search.earlier import EarlierSearch, resource_id, sent_level
+from logriver.search.desk import Desk
 from logriver.search.explain import Explain
 from logriver.search.export import Export
 from logriver.search.fields import FieldList
@@ -58,17 +53,13 @@ from logriver.search.suggest import Suggestions
 from logriver.search.tail import Tail
 from logriver.search.unknown_fields import UnknownFields
 from logriver.search.values import FieldValues
-from logriver.settings import Settings
-from logriver.store.memory import engine_memory_bytes
 
 _COMPRESS_FROM_BYTES = 1_000
 _COMPRESS_LEVEL = 3
-# One query may have this part of the engine's memory.
-_SHARE = 4
 
 
-def create_api(services: Services) -> FastAPI:
-    """The API over a running server."""
+def create_api(services: Services, compat: APIRouter) -> FastAPI:
+    """The API over a running server, with the routes of `compat.py`."""
     app = FastAPI(
         title="Logriver",
         version=__version__,
@@ -81,7 +72,7 @@ def create_api(services: Services) -> FastAPI:
     errors.install(app)
     # Outermost: it sees what the client does, whatever is between.
     app.add_middleware(Departure)
-    desk = Desk(services.store, _bounds(services.settings))
+    desk = services.desk
     rows, export = Search(desk, services.mark, services.promoted), Export(desk, services.mark, services.promoted)
     hints = Hints(desk, services.mark, services.promoted)
     unknown = UnknownFields(desk, services.mark, services.promoted)
@@ -93,14 +84,7 @@ def create_api(services: Services) -> FastAPI:
     _include_counts(app, services, desk, hints, unknown)
     app.include_router(sql.router(Sql(desk, services.mark, services.promoted)))
     app.include_router(status.router(Status(desk, services.mark), services.status))
-    app.include_router(customers.router(CustomerStatistics(desk, services.mark, services.promoted)))
-    app.include_router(
-        earlier.router(
-            EarlierSearch(desk, services.mark, services.promoted),
-            levels=Distinct(desk, services.mark, services.promoted, sent_level),
-            resources=Distinct(desk, services.mark, services.promoted, resource_id),
-        )
-    )
+    app.include_router(compat)
     app.include_router(health.router(services.ready))
     _include_sources(app, services, desk)
     app.include_router(agents.router(services.agents))
@@ -111,9 +95,9 @@ def create_api(services: Services) -> FastAPI:
     replay = Replay(services.letters, services.sink, services.format_of, services.refusal, max_record_bytes)
     app.include_router(dead_letters.router(services.letters, replay, max_record_bytes))
     app.include_router(login.router(services.access))
-    app.include_router(docs.router(app))
+    app.include_router(docs.router(app, services.ingest))
     app.include_router(page.router())
-    app.include_router(ways_in.router())
+    app.include_router(ingest_routes.router(services.ingest))
     return app
 
 
@@ -136,8 +120,3 @@ def _include_counts(app: FastAPI, services: Services, desk: Desk, hints: Hints, 
     app.include_router(stats.router(Statistics(*asked), hints, unknown))
     app.include_router(patterns.router(PatternList(*asked)))
     app.include_router(explain.router(Explain(*asked)))
-
-
-def _bounds(settings: Settings) -> Bounds:
-    query_memory_bytes = settings.max_query_memory_bytes or engine_memory_bytes(settings.max_memory_bytes) // _SHARE
-    return Bounds(settings.max_queries, settings.max_exports, settings.query_timeout, query_memory_bytes)

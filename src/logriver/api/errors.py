@@ -1,6 +1,6 @@
 """The one place where an error becomes an answer: `{"error":{"code","message","position","hint"}}` with its status.
 
-The calls of the earlier systems answer in the shapes that these systems had.
+The calls of the earlier systems answer in the shapes that these systems had (`compat/error_shapes.py`).
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from logriver.api import answers
+from logriver.compat import error_shapes
 from logriver.errors import LogriverError, Overloaded
 
-_CUSTOMERS = "/customers/"
-_LOG_INGESTOR = ("/fetch_logs", "/levels", "/resources", "/init_filter")
-_FILTERS = "/logs/"
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -49,7 +47,7 @@ async def _wrong_parameter(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problem = error.errors()[0]
     name, value = problem["loc"][-1], str(problem.get("input"))[:60]
-    status = 422 if request.url.path.startswith(_CUSTOMERS) else 400
+    status = 422 if error_shapes.is_customers(request.url.path) else 400
     said = " is missing" if problem["type"] == "missing" else f": {problem['msg'].lower()}, got {value!r}"
     return _answer(request, status, "bad_request", f"parameter {name!r}{said}")
 
@@ -75,14 +73,7 @@ def _answer(
 
 
 def _shaped(path: str, error: dict[str, object]) -> dict[str, object]:
-    message = error["message"]
-    if path.startswith(_CUSTOMERS):
-        return {"detail": message}
-    if path.startswith(_LOG_INGESTOR):
-        return {"message": message}
-    if path.startswith(_FILTERS):
-        return {"status": False, "message": message}
-    return {"error": error}
+    return error_shapes.shaped(path, error["message"]) or {"error": error}
 
 
 def schema(path: str) -> dict[str, object]:

@@ -23,7 +23,7 @@ from logriver.search.search import MAX_LIMIT
 from logriver.search.shape import shape_of
 
 # Events come when they come, not when there is enough to be compressed.
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Content-Encoding": "identity"}
+_HEADERS = {"Cache-Control": "no-store", "Content-Encoding": "identity"}
 _DEFAULT_ROWS = 100
 _DEFAULT_BYTES = 1_000_000_000
 

@@ -15,8 +15,7 @@ from logriver.federated.hosts import Hosts
 from logriver.files.request import ListRequest, LogRequest
 from logriver.identity import principal_of
 
-# Never taken for a page, whatever a line holds.
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_HEADERS = {"Cache-Control": "no-store"}
 _FLAG = {"": False, "false": False, "0": False, "no": False, "true": True, "1": True, "yes": True}
 _MOST_LINES = 10**18
 

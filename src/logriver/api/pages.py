@@ -14,7 +14,6 @@ def headers(policy: str) -> dict[str, str]:
         "Content-Security-Policy": f"default-src 'none'; {policy}; {_FOR_ALL}",
         "Cache-Control": "no-store",
         "Referrer-Policy": "same-origin",
-        "X-Content-Type-Options": "nosniff",
     }
 
 

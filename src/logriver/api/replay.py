@@ -15,12 +15,13 @@ from logriver.errors import NotFound, Unprocessable
 from logriver.queue.base import DeadLetter
 from logriver.queue.dead_letters import DeadLetters
 from logriver.record import Batch, Decoded, Receipt, Sink
+from logriver.threads import Owner
 
 _GIVE_RECORD = "send the corrected record as the body"
 # What the queue adds to a row (`columns.py`), here only so that the row is whole.
 _ROW_END = b"\t\t0\n"
 
-_accepted = metrics.accepted.labels(way="replay")
+_accepted = metrics.accepted.labels(protocol="replay")
 
 
 class Replay:
@@ -44,12 +45,14 @@ class Replay:
         self._refusal = refusal
         self._max_record_bytes = max_record_bytes
         self._running: dict[int, asyncio.Task[Receipt]] = {}
+        self._event_loop = Owner("replaying dead letters")
 
     async def run(self, seq: int, corrected: bytes) -> Receipt:
         """Replay a letter as it is or, where that is not empty, as `corrected`; on return it is on disk.
 
         Raises `NotFound`, `Unprocessable` where it fails again and stays, and what `Sink.put` raises.
         """
+        self._event_loop.check()
         task = self._running.get(seq)
         if task is None:
             task = self._running[seq] = asyncio.create_task(self._replay(seq, corrected))

@@ -7,10 +7,11 @@ from logriver.api.source_list import Statuses
 from logriver.auth.access_control import AccessControl
 from logriver.federated.agent_registry import Agents
 from logriver.files.asked import AskedFiles
+from logriver.ingest.endpoint import Route
 from logriver.queue.dead_letters import DeadLetters
 from logriver.record import Held, SearchedSink
+from logriver.search.desk import Desk
 from logriver.settings import Settings
-from logriver.store.base import Store
 from logriver.store.promotion import Promotion
 
 
@@ -18,6 +19,7 @@ from logriver.store.promotion import Promotion
 class Services:
     """The running server, as far as an answer needs it. The callables are cheap and never block.
 
+    `desk` is where questions to the store wait their turn, `ingest` are the calls that bring records.
     `promoted` are the keys of fields that have columns in the store, `promotion` changes them, which blocks. `mark` is
     the visible mark. `status` gives every key of the status call but `stored`. `ready` gives the reasons why the server
     is not ready, empty when it is.
@@ -29,7 +31,8 @@ class Services:
     """
 
     settings: Settings
-    store: Store
+    desk: Desk
+    ingest: Sequence[Route]
     promoted: Callable[[], frozenset[str]]
     promotion: Promotion
     mark: Callable[[], int]

@@ -45,7 +45,7 @@ def note_rows(rows: Sequence[object]) -> None:
 
 
 def join_trace(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """For the ways in, which log nothing unless something fails: the caller's trace, if there is one."""
+    """For ingest endpoints, which log nothing unless something fails: the caller's trace, if there is one."""
     if traceparent := _traceparent(headers):
         begin_trace(traceparent)
 

@@ -1,6 +1,7 @@
 """The server's end of one agent's channel: what the agent says of itself, and the answers that it gives."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 
 from starlette.websockets import WebSocket
@@ -20,6 +21,8 @@ _MOST_WAITING = 2 * _MAX_WAITING
 # With what is around the sources.
 _MAX_BEAT_BYTES = frames.MAX_BEAT_BYTES + 1_000
 
+log = logging.getLogger(__name__)
+
 
 class AgentConnection:
     """One open channel. On the event loop; `run` reads it until it ends, `ask` is for any number of requests."""
@@ -33,7 +36,7 @@ class AgentConnection:
         self._heard_at = clock.monotonic()
         self._outgoing: asyncio.Queue[frames.FromServer] = asyncio.Queue()
         self._patience: asyncio.Timeout | None = None
-        self._is_displaced = False
+        self._is_displaced = self._is_deaf = False
         self._has_ended = False
         self._answers: dict[int, _Answer] = {}
         self._asked = 0
@@ -50,6 +53,7 @@ class AgentConnection:
         silent for too long.
         """
         sending = asyncio.create_task(self._send())
+        sending.add_done_callback(self._cannot_send)
         try:
             while (message := await self._next_message()) is not None:
                 self._heard_at, self.heard_ns = clock.monotonic(), clock.now_ns()
@@ -64,6 +68,17 @@ class AgentConnection:
     def displace(self) -> None:
         """End it, because another connection has its name now."""
         self._is_displaced = True
+        self._end_soon()
+
+    def _cannot_send(self, sending: asyncio.Task[None]) -> None:
+        """An agent that nothing can be sent to would wait for its answers for ever."""
+        if not sending.cancelled():
+            reason = repr(sending.exception())[:200]
+            log.warning("an agent cannot be sent to", extra={"fields": {"agent": self.hello.name, "error": reason}})
+            self._is_deaf = True
+            self._end_soon()
+
+    def _end_soon(self) -> None:
         if self._patience is not None and not self._patience.expired():
             self._patience.reschedule(0)
 
@@ -92,6 +107,8 @@ class AgentConnection:
             async with asyncio.timeout(SILENT_SECONDS) as self._patience:
                 message = await self._socket.receive()
         except TimeoutError:
+            if self._is_deaf:
+                return None
             if self._is_displaced:
                 raise NameTaken("another process of this machine has the name now") from None
             raise BodyTimeout(f"nothing was heard for {SILENT_SECONDS:.0f} s") from None

@@ -15,6 +15,7 @@ from logriver.errors import BadRequest, NameTaken, Overloaded, Unavailable
 from logriver.federated.agent_connection import AgentConnection
 from logriver.ship import frames
 from logriver.ship.frames import Hello, Source
+from logriver.threads import Owner
 
 MAX_CONNECTED = 500
 MAX_ANSWERS = 500
@@ -56,9 +57,11 @@ class Agents:
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
         self._answers = 0
+        self._event_loop = Owner("the registry of agents")
 
     async def serve(self, socket: WebSocket, hello: Hello) -> None:
         """Keep an agent's channel until the agent leaves. Raises `NameTaken`, `Overloaded`, as the connection does."""
+        self._event_loop.check()
         _check(hello)
         known = self._admitted(hello)
         connection = AgentConnection(hello, socket)
@@ -91,6 +94,7 @@ class Agents:
 
     async def ask(self, name: str, kind: str, request: bytes, has_token: bool) -> AsyncGenerator[bytes, None]:
         """What an agent answers. Raises its errors as they are, `BadRequest` for no such agent, and `Unavailable`."""
+        self._event_loop.check()
         known = self._known.get(name)
         if known is None:
             raise BadRequest(f"unknown host {name[:60]!r}", hint="GET /api/v1/agents names those there are")

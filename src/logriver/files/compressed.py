@@ -1,7 +1,8 @@
 """Compressed files: what they hold, in a temporary file, because they can only be read forwards.
 
 The temporary file has no name, so that nothing is left of it whatever happens. What inflates to more than
-`MAX_INFLATED_BYTES` is refused, and so is what the disk has no room for.
+`MAX_INFLATED_BYTES` is refused, and so is what the disk has no room for, what inflates as no log does, and what needs
+time or memory and gives nothing.
 """
 
 import bz2
@@ -9,10 +10,12 @@ import gzip
 import lzma
 import os
 import tempfile
+import threading
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import zstandard
 
@@ -20,11 +23,21 @@ from logriver.errors import Unavailable, Unprocessable
 from logriver.files.opened import Opened
 
 MAX_INFLATED_BYTES = 4 * 1024**3
+"""Of one file, and of all temporary files at one time."""
+
+_MB = 1024 * 1024
+# The most regular logs reach a hundred or two. Below the size given it does not matter.
+_MOST_RATIO = 500
+_RATIO_MATTERS_BYTES = 64 * _MB
+# Blocks, members and frames may be empty, any number of them.
+_MOST_FOR_NOTHING_BYTES = 4 * _MB
+# What `xz -9` and `zstd --long` need.
+_MOST_DECODER_BYTES = 128 * _MB
 _LEFT_FREE_BYTES = 1024**3
 _LARGE_FILES = "/var/tmp"
 _PIECE_BYTES = 262_144
-# So little, because a few bytes can stand for many: 4 kB of empty blocks are 128 MB.
-_ZSTD_BYTES = 4_096
+# So little, because a few bytes can stand for many: these may be 32 MB.
+_ZSTD_BYTES = 1_024
 _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
@@ -44,7 +57,8 @@ def inflated(source: BinaryIO, inflate: Callable[[BinaryIO], Iterator[bytes]], t
     Raises `Unprocessable` for what is damaged or too long, `Unavailable` where the disk has no room.
     """
     length = 0
-    pieces = inflate(source)
+    counted = _Counted(source)
+    pieces = inflate(cast(BinaryIO, counted))
     while True:
         try:
             piece = next(pieces, b"")
@@ -53,8 +67,13 @@ def inflated(source: BinaryIO, inflate: Callable[[BinaryIO], Iterator[bytes]], t
         if not piece:
             break
         length += len(piece)
+        counted.since_piece = 0
         if length > MAX_INFLATED_BYTES:
             raise Unprocessable(f"the file inflates to more than {MAX_INFLATED_BYTES} bytes", hint="use zcat and grep")
+        if length > max(_RATIO_MATTERS_BYTES, _MOST_RATIO * counted.bytes):
+            raise Unprocessable(
+                f"the file inflates to more than {_MOST_RATIO} times its size", hint="use zcat and grep"
+            )
         _write(target, piece)
         yield
     target.flush()
@@ -67,8 +86,43 @@ def temporary_file() -> BinaryIO:
     """
     for directory in (os.environ.get("TMPDIR", _LARGE_FILES), None):
         with suppress(OSError):
-            return tempfile.TemporaryFile(prefix="logriver-files-", dir=directory)
+            return _noted(tempfile.TemporaryFile(prefix="logriver-files-", dir=directory))
     raise Unavailable("no directory takes a temporary file, which compressed files need", retry_after_seconds=60)
+
+
+class _Counted:
+    """A source that counts what is read of it, in all and since the last piece came of that."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self.bytes = 0
+        self.since_piece = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Raises `Unprocessable` where much was read for nothing."""
+        data = self._source.read(size)
+        self.bytes += len(data)
+        self.since_piece += len(data)
+        if self.since_piece > _MOST_FOR_NOTHING_BYTES:
+            raise Unprocessable(f"more than {_MOST_FOR_NOTHING_BYTES} bytes of the file stand for nothing")
+        return data
+
+
+_temporary: "weakref.WeakSet[BinaryIO]" = weakref.WeakSet()
+_temporary_lock = threading.Lock()
+
+
+def _noted(file: BinaryIO) -> BinaryIO:
+    with _temporary_lock:
+        _temporary.add(file)
+    return file
+
+
+def _temporary_bytes() -> int:
+    """What all temporary files have together."""
+    with _temporary_lock:
+        files = list(_temporary)
+    return sum(os.fstat(file.fileno()).st_size for file in files if not file.closed)
 
 
 def _write(target: BinaryIO, piece: bytes) -> None:
@@ -76,6 +130,8 @@ def _write(target: BinaryIO, piece: bytes) -> None:
         room = os.fstatvfs(target.fileno())
         if room.f_bavail * room.f_frsize < _LEFT_FREE_BYTES:
             raise Unavailable("the disk has no room for what the file inflates to", retry_after_seconds=60)
+        if _temporary_bytes() + len(piece) > MAX_INFLATED_BYTES:
+            raise Unavailable("too many compressed files are being read", retry_after_seconds=60)
         target.write(piece)
     except OSError as error:
         raise Unavailable(f"the file cannot be inflated: {error.strerror}", retry_after_seconds=60) from None
@@ -94,14 +150,34 @@ def _bunzip2(source: BinaryIO) -> Iterator[bytes]:
 
 
 def _unxz(source: BinaryIO) -> Iterator[bytes]:
-    with lzma.LZMAFile(source) as content:
-        while piece := content.read(_PIECE_BYTES):
+    """The streams one after the other, with zeros between them. Raises `EOFError` if the last one is not whole."""
+    stream = _xz_stream()
+    data = source.read(_PIECE_BYTES)
+    while True:
+        if piece := stream.decompress(data, _PIECE_BYTES):
             yield piece
+        data = b""
+        if stream.eof:
+            data = stream.unused_data.lstrip(b"\0")
+            while not data:
+                data = source.read(_PIECE_BYTES)
+                if not data:
+                    return
+                data = data.lstrip(b"\0")
+            stream = _xz_stream()
+        elif stream.needs_input:
+            data = source.read(_PIECE_BYTES)
+            if not data:
+                raise EOFError("it is cut off")
+
+
+def _xz_stream() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MOST_DECODER_BYTES)
 
 
 def _unzstd(source: BinaryIO) -> Iterator[bytes]:
     """The frames one after the other; never an empty piece. Raises `EOFError` if the last one is not whole."""
-    decompressor = zstandard.ZstdDecompressor()
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_MOST_DECODER_BYTES)
     frame = decompressor.decompressobj()
     while data := source.read(_ZSTD_BYTES):
         while data:

@@ -25,6 +25,12 @@ def retry_after(error: LogriverError) -> Headers:
     return []
 
 
+def whole_answer(error: LogriverError) -> tuple[Headers, bytes]:
+    """All headers and the body of a refusal, for what answers without an application."""
+    _, body, headers = refusal(error)
+    return [(b"content-type", JSON), (b"content-length", b"%d" % len(body)), *headers], body
+
+
 async def send_answer(
     send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = (), content_type: bytes = JSON
 ) -> None:

@@ -1,29 +1,27 @@
-"""Reading a request's body: bounded in bytes and time, reserved before it is read."""
+"""Reading a request's body: bounded in bytes, reserved before it is read. `http_protocol.py` bounds the time."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from logriver.errors import BadBody, BodyTimeout, TooLarge
-from logriver.ingest.memory_budget import Inflight, Reservation
+from logriver.errors import BadBody, TooLarge
+from logriver.ingest.memory_budget import MemoryBudget, Reservation
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class ClientGone(Exception):
-    """The client left before its body was here: there is nobody to answer."""
+    """The client left before its body was here, or was refused meanwhile: there is nobody to answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """What bodies may be, and how long one may take to arrive. `inflight` is shared by all ways in."""
+    """What bodies may be. `budget` is shared by all protocols."""
 
-    inflight: Inflight
+    budget: MemoryBudget
     max_body_bytes: int
     max_record_bytes: int
-    body_timeout: float
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -37,7 +35,7 @@ def header(scope: Scope, name: bytes) -> str:
 async def read_body(scope: Scope, receive: Receive, reservation: Reservation, limits: BodyLimits) -> bytes:
     """The body as it was sent.
 
-    Raises `TooLarge`, `Overloaded` (no memory reserved for it), `BodyTimeout`, `BadBody`, `ClientGone`.
+    Raises `TooLarge`, `Overloaded` (no memory reserved for it), `BadBody`, `ClientGone`.
     """
     declared = header(scope, b"content-length")
     if declared:
@@ -45,31 +43,19 @@ async def read_body(scope: Scope, receive: Receive, reservation: Reservation, li
             raise BadBody(f"content-length {declared[:40]!r} is not a number")
         _check_size(int(declared), limits.max_body_bytes)
         reservation.grow_to(int(declared))
-    async with _Deadline(limits.body_timeout):
-        return await _read(receive, reservation, limits.max_body_bytes)
+    return await _read(receive, reservation, limits.max_body_bytes)
 
 
-class _Deadline:
-    """`asyncio.timeout` at a quarter of its price, which every small request pays. Raises `BodyTimeout`."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._passed = False
-
-    async def __aenter__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None, "a body is read inside of a task"
-        self._task = task
-        self._timer = task.get_loop().call_later(self._seconds, self._pass)
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._timer.cancel()
-        if self._passed and kind is asyncio.CancelledError and self._task.uncancel() == 0:
-            raise BodyTimeout(f"the body did not arrive within {self._seconds:g} s") from None
-
-    def _pass(self) -> None:
-        self._passed = True
-        self._task.cancel()
+async def read_pieces(receive: Receive) -> AsyncIterator[bytes]:
+    """The body as it arrives, without its empty pieces. Raises `ClientGone`."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if piece := message.get("body", b""):
+            yield piece
+        more = message.get("more_body", False)
 
 
 async def _read(receive: Receive, reservation: Reservation, max_bytes: int) -> bytes:

@@ -1,12 +1,12 @@
-"""The short way of one small record: a request whose head the connection has sent before is not parsed again.
+"""The fast path of one small record: a request whose head the connection has sent before is not parsed again.
 
 Who sends one record at a time is bound by the price of a request, and most of that is parsing its head and what ASGI
 asks for: a scope, a task, a receive, a send. A client sends the same head each time, but for the digits of its
-content-length. So each connection remembers the last head that came the long way, through the parser and access
+content-length. So each connection remembers the last head that came by the slow path, through the parser and access
 control, and belongs to a plain `POST /api/v1/logs`: with its principal, and the generation of authentication that let
 it in. A later chunk that is the same head and a whole body, of the same generation, goes to the sink as it is; anything
 else, and whatever goes wrong, is an ordinary ASGI request of uvicorn's protocol, whose version is pinned for this.
-`tests/ingest/test_fast_path.py` compares both ways.
+`tests/ingest/test_fast_path.py` compares both paths.
 """
 
 import hmac
@@ -14,9 +14,8 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from logriver.identity import Principal
+from logriver.ingest.http_protocol import HttpProtocol
 
 Answer = Callable[[bool], None]
 """To be called once: with True when the record is on disk, with False if nothing of it was kept."""
@@ -32,6 +31,10 @@ ONE_ACCEPTED = b'{"accepted":1,"rejected":0,"errors":[],"duplicate":false}'
 _ANSWER_END = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(ONE_ACCEPTED), ONE_ACCEPTED)
 
 
+_last_headers: list[tuple[bytes, bytes]] = []
+_last_lines = b""
+
+
 class Remembered(NamedTuple):
     """How requests with one head are taken, whose they are, and the generation of authentication that decided it."""
 
@@ -40,7 +43,7 @@ class Remembered(NamedTuple):
     generation: int
 
 
-class HasShortWay(Protocol):
+class HasFastPath(Protocol):
     """What the application must have beside being one."""
 
     @property
@@ -48,25 +51,23 @@ class HasShortWay(Protocol):
         """Changes when a token or what is trusted does: what was remembered before is void."""
         ...
 
-    def short_way(self, scope: Any) -> Remembered | None:
-        """How a request with this scope and all with the same head are taken; None if they must go the long way."""
+    def fast_path(self, scope: Any) -> Remembered | None:
+        """How a request with this scope and all with the same head are taken; None if they must take the slow path."""
         ...
 
 
-class ShortWayProtocol(HttpToolsProtocol):
-    """Uvicorn's HTTP protocol with the short way; its application is a `HasShortWay`."""
+class FastPathProtocol(HttpProtocol):
+    """The HTTP protocol with the fast path; its application is a `HasFastPath`."""
 
     # What stands around the digits of content-length in the head that is remembered, and how its bodies are taken.
     _before = b""
     _behind = b""
     _remembered: Remembered | None = None
-    # A request on the short way, and what came behind it.
+    # A request on the fast path.
     _request = b""
-    _later = b""
     _stopping = False
     _answered_at = 0.0
-    # Whether the parser stands between two requests, and what it was given there.
-    _between = True
+    # What came while nothing was under way.
     _chunk = b""
 
     def data_received(self, data: bytes) -> None:
@@ -76,7 +77,14 @@ class ShortWayProtocol(HttpToolsProtocol):
             self._later += data
             self.flow.pause_reading()
             return
-        if self._between and (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused:
+        cycle = self.cycle
+        if (
+            not self._in_body
+            and self._head is None
+            and (cycle is None or cycle.response_complete)
+            and not self.flow.write_paused
+            and not self._leaving
+        ):
             body = self._known_body(data)
             if body and self._remembered is not None:
                 self._request = data
@@ -106,17 +114,19 @@ class ShortWayProtocol(HttpToolsProtocol):
         if kept:
             self._accept()
         else:
-            # The long way tries again and words the error.
+            # The slow path tries again and words the error.
             super().data_received(request)
         if self._stopping:
             super().shutdown()
-        elif self._later:
+        elif kept and (self._later or self._half_closed):
             later, self._later = self._later, b""
             self.flow.resume_reading()
-            self.data_received(later)
+            if later:
+                self.data_received(later)
+            self._go_on()
 
     def _accept(self) -> None:
-        head = b"".join([b"%b: %b\r\n" % header for header in self.server_state.default_headers])
+        head = _lines(self.server_state.default_headers)
         if self._stopping:
             head += b"connection: close\r\n"
         self.transport.write(b"HTTP/1.1 200 OK\r\n%b%b" % (head, _ANSWER_END))
@@ -126,7 +136,7 @@ class ShortWayProtocol(HttpToolsProtocol):
             self._keep_alive(self.timeout_keep_alive)
 
     # Uvicorn starts its keep-alive timer anew with each request. One that looks, when it ends, whether there was
-    # something meanwhile costs the short way nothing.
+    # something meanwhile costs the fast path nothing.
 
     def timeout_keep_alive_handler(self) -> None:
         """The timer has ended."""
@@ -149,18 +159,16 @@ class ShortWayProtocol(HttpToolsProtocol):
         else:
             super().shutdown()
 
-    # The long way, watched for a head to remember.
+    # The slow path, watched for a head to remember.
 
-    def on_message_begin(self) -> None:
-        """The parser met the first byte of a request."""
-        self._between = False
-        super().on_message_begin()
+    def _answers(self) -> bool:
+        return bool(self._request) or super()._answers()
 
     def on_message_complete(self) -> None:
         """The parser has all of a request."""
+        is_request = self._in_body
         super().on_message_complete()
-        self._between = True
-        if self.parser.should_upgrade():
+        if not is_request:
             return
         head, _, _ = self._chunk[:_MOST_HEAD_BYTES].partition(b"\r\n\r\n")
         whole = len(head) + 4 + len(self.cycle.body) == len(self._chunk)
@@ -168,7 +176,15 @@ class ShortWayProtocol(HttpToolsProtocol):
             self._remember(head + b"\r\n\r\n")
 
     def _remember(self, head: bytes) -> None:
-        remembered, length = self.app.short_way(self.cycle.scope), _LENGTH.search(head)
+        remembered, length = self.app.fast_path(self.cycle.scope), _LENGTH.search(head)
         if remembered is not None and length is not None:
             self._before, self._behind = head[: length.start(1)], head[length.end(1) :]
             self._remembered = remembered
+
+
+def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Headers as they are sent. Uvicorn makes the list of those that all answers have anew each second."""
+    global _last_headers, _last_lines
+    if headers is not _last_headers:
+        _last_headers, _last_lines = headers, b"".join([b"%b: %b\r\n" % header for header in headers])
+    return _last_lines

@@ -1,4 +1,4 @@
-"""How much of what is being received may be in memory at one time."""
+"""How much of what is being received may be in memory at one time, whatever the protocol."""
 
 import threading
 
@@ -6,7 +6,7 @@ from logriver import metrics
 from logriver.errors import Overloaded
 
 
-class Inflight:
+class MemoryBudget:
     """A number of bytes to be shared by all requests. For any thread."""
 
     def __init__(self, max_bytes: int) -> None:
@@ -29,20 +29,29 @@ class Inflight:
 
 
 class Reservation:
-    """`with inflight: ..` for one request: what it took is given back at the end, however it ends."""
+    """`with Reservation(budget): ..` for one request: what it took is given back at the end, however it ends."""
 
-    def __init__(self, inflight: Inflight) -> None:
-        self._inflight = inflight
+    def __init__(self, budget: MemoryBudget) -> None:
+        self._budget = budget
         self._size = 0
 
     def __enter__(self) -> "Reservation":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._inflight.release(self._size)
+        self._budget.release(self._size)
 
     def grow_to(self, size: int) -> None:
         """Have at least `size` bytes. Raises `Overloaded`."""
         if size > self._size:
-            self._inflight.reserve(size - self._size)
+            self._budget.reserve(size - self._size)
             self._size = size
+
+    def grow_by(self, size: int) -> None:
+        """Have `size` bytes more. Raises `Overloaded`."""
+        self.grow_to(self._size + size)
+
+    def shrink_by(self, size: int) -> None:
+        """Give back `size` of the bytes."""
+        self._budget.release(size)
+        self._size -= size

@@ -1,7 +1,7 @@
 """Small bodies of many requests, taken together: all that come in one turn of the event loop.
 
 Decoding, the log and the answers cost much less for fifty records at a time than for fifty times one. Each body stays a
-request of its own: what is not one plain record is left to the long way, alone, and so is each when the sink refuses.
+request of its own: what is not one plain record is left to the slow path, alone, and so is each when the sink refuses.
 """
 
 import asyncio
@@ -12,27 +12,42 @@ from logriver import clock, metrics
 from logriver.decode.json.body import decode_body
 from logriver.decode.json.lines import JsonLines
 from logriver.errors import LogriverError
-from logriver.ingest.fast_path import Answer
+from logriver.ingest.body import BodyLimits, Scope
+from logriver.ingest.endpoints.logs import PATH, PROTOCOL
+from logriver.ingest.fast_path import Answer, Take
+from logriver.ingest.request_body import SMALL_BODY_BYTES
 from logriver.record import Batch, Decoded, Receipt, Sink
+from logriver.threads import Owner
 
 # What waits here is not counted against any limit yet, and the event loop must get on.
 _MOST_TOGETHER = 256
+# What says more of the body than that it is as it is.
+_SLOW_PATH_HEADERS = frozenset({b"content-encoding", b"transfer-encoding", b"idempotency-key", b"expect"})
 
-_accepted = metrics.accepted.labels(way="http")
+_accepted = metrics.accepted.labels(protocol=PROTOCOL)
 log = logging.getLogger(__name__)
 
 
 class SmallBodies:
-    """Takes bodies for `ShortWayProtocol`. On one event loop."""
+    """Takes bodies for `FastPathProtocol`. On one event loop."""
 
-    def __init__(self, sink: Sink, decoder: JsonLines, max_body_bytes: int) -> None:
+    def __init__(self, sink: Sink, limits: BodyLimits) -> None:
         self._sink = sink
-        self._decoder = decoder
-        self._max_body_bytes = max_body_bytes
+        self._decoder = JsonLines(limits.max_record_bytes)
+        self._max_body_bytes = min(SMALL_BODY_BYTES, limits.max_body_bytes)
         self._waiting: list[tuple[bytes, Answer]] = []
+        self._event_loop = Owner("taking small bodies")
+
+    def fast_path(self, scope: Scope) -> Take | None:
+        """How the bodies of plain `POST /api/v1/logs` are taken; None for other requests."""
+        if scope["path"] != PATH or scope["method"] != "POST" or scope["query_string"]:
+            return None
+        if any(name in _SLOW_PATH_HEADERS for name, _ in scope["headers"]):
+            return None
+        return self.take
 
     def take(self, body: bytes, answer: Answer) -> None:
-        """See `short_way.Take`."""
+        """See `fast_path.Take`."""
         if len(body) > self._max_body_bytes:
             answer(False)
             return
@@ -43,6 +58,7 @@ class SmallBodies:
             self._put()
 
     def _put(self) -> None:
+        self._event_loop.check()
         waiting, self._waiting = self._waiting, []
         try:
             rows = self._rows([body for body, _ in waiting])
@@ -52,7 +68,7 @@ class SmallBodies:
         answers = [answer for (_, answer), row in zip(waiting, rows, strict=True) if row]
         if answers:
             kept = [row for row in rows if row]
-            batch = Batch(Decoded(kept, len(kept)), "http", apart=True)
+            batch = Batch(Decoded(kept, len(kept)), PROTOCOL, apart=True)
             asyncio.ensure_future(self._sink.put(batch)).add_done_callback(partial(_answer_all, answers))
         for (_, answer), row in zip(waiting, rows, strict=True):
             if not row:

@@ -2,8 +2,12 @@
 
 Writers take runs in order and finish them out of order. The mark is the highest number below which every number is
 done; whoever waits for a number to be searchable waits for the mark. For any thread.
+
+Every call either does all of what it does or nothing, also where memory runs out in the middle of it, and `add`, `skip`
+and `acknowledge` may be repeated: what takes memory is done before anything is changed.
 """
 
+import logging
 import os
 import threading
 from collections import deque
@@ -11,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from logriver import clock, metrics
+from logriver import clock, metrics, threads
 from logriver.queue.base import DeadLetter, Piece, Run
 from logriver.queue.wal_segment import Letter, RecordHeader, Span, records
 
@@ -27,11 +31,23 @@ _GATHER_SHARE = 0.02
 # Rows that are kept in memory until they are taken; what is beyond is read from the log again.
 _READY_BYTES = 64_000_000
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(slots=True)
 class _Waiting:
     span: Span
     since: float
+
+
+@dataclass(slots=True)
+class _Claim:
+    """Spans that a writer has, or that are to be taken before all others because it gave them back."""
+
+    spans: list[Span]
+    since: float
+    taken_at: float
+    is_given_back: bool = False
 
 
 class Backlog:
@@ -45,9 +61,10 @@ class Backlog:
         self._untaken_records = 0
         self._untaken_bytes = 0
         self._done: dict[int, int] = {}
-        self._taken_since: dict[int, float] = {}
-        self._taken_at: dict[int, float] = {}
-        self._last_taken_at = clock.monotonic()
+        # By their first number.
+        self._claims: dict[int, _Claim] = {}
+        self._added_seq = mark
+        self._mark_moved_at = self._last_taken_at = clock.monotonic()
         self._block_seconds = 0.0
         self._changed = threading.Condition()
         self._closed = False
@@ -69,22 +86,30 @@ class Backlog:
         now = clock.monotonic()
         with self._changed:
             for span in spans:
-                self.bytes += span.end - span.start
-                self._untaken_bytes += span.end - span.start
-                self._untaken_records += span.last_seq - span.first_seq + 1
-                if self._untaken_bytes > _READY_BYTES:
-                    span.ready = None
-                if not (self._spans and self._spans[-1].span.extend(span, _JOIN_BYTES)):
-                    self._spans.append(_Waiting(span, now))
+                if span.last_seq > self._added_seq:
+                    self._add(span, now)
             self._changed.notify()
         metrics.backlog_bytes.set(self.bytes)
+
+    def _add(self, span: Span, now: float) -> None:
+        size, records = span.end - span.start, span.last_seq - span.first_seq + 1
+        if self._untaken_bytes + size > _READY_BYTES:
+            span.ready = None
+        if not (self._spans and self._spans[-1].span.extend(span, _JOIN_BYTES)):
+            self._spans.append(_Waiting(span, now))
+        if self._added_seq <= self.mark:
+            self._mark_moved_at = now
+        self._added_seq = span.last_seq
+        self.bytes += size
+        self._untaken_bytes += size
+        self._untaken_records += records
 
     def skip(self, first_seq: int, last_seq: int) -> None:
         """A hole: these numbers are done without a record."""
         self._finish(first_seq, last_seq, 0)
 
     def close(self) -> None:
-        """No more is added: `take` gives what is left at once, then None."""
+        """No more is added: `take` gives what is left at once, then nothing."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -92,38 +117,68 @@ class Backlog:
     def oldest_seconds(self) -> float:
         """How long the oldest durable and unfinished record has been waiting; 0 if there is none."""
         with self._changed:
-            waiting = [*self._taken_since.values(), *(w.since for w in list(self._spans)[:1])]
+            waiting = [*(claim.since for claim in self._claims.values()), *(w.since for w in list(self._spans)[:1])]
         return clock.monotonic() - min(waiting) if waiting else 0.0
+
+    def stalled_seconds(self) -> tuple[float, float]:
+        """For how long nothing was taken, and the mark has not moved, while something durable waits; else zeros."""
+        with self._changed:
+            if self._added_seq <= self.mark:
+                return 0.0, 0.0
+            now, moved_at = clock.monotonic(), self._mark_moved_at
+            return now - max(moved_at, self._last_taken_at), now - moved_at
 
     def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> list[Span]:
         """The next spans, in order and with contiguous numbers (see `Queue.take`); none once it is closed and empty."""
         with self._changed:
-            while not self._closed:
+            while not self._closed and self._given_back() is None:
                 full = max(self._untaken_records / max_records, self._untaken_bytes / max_bytes)
                 if self._spans and full >= 1:
                     break
                 rest = self._due_at(full, linger_seconds) - clock.monotonic() if self._spans else None
                 if rest is not None and rest <= 0:
                     break
-                self._changed.wait(rest)
-            taken: list[Span] = []
-            count = size = 0
-            while self._spans and count < max_records and size < max_bytes:
-                waiting = self._spans.popleft()
-                if not taken:
-                    self._taken_since[waiting.span.first_seq] = waiting.since
-                    self._last_taken_at = self._taken_at[waiting.span.first_seq] = clock.monotonic()
-                elif taken[-1].last_seq + 1 != waiting.span.first_seq:
-                    self._spans.appendleft(waiting)
-                    break
-                taken.append(waiting.span)
-                count += waiting.span.last_seq - waiting.span.first_seq + 1
-                size += waiting.span.end - waiting.span.start
-            self._untaken_records -= count
-            self._untaken_bytes -= size
+                with threads.idle():
+                    self._changed.wait(rest)
+            if free := self._given_back():
+                free.is_given_back = False
+                return free.spans
+            taken = self._claim(max_records, max_bytes)
             if self._spans:
                 self._changed.notify()
             return taken
+
+    def _given_back(self) -> _Claim | None:
+        return next((claim for claim in self._claims.values() if claim.is_given_back), None)
+
+    def _claim(self, max_records: int, max_bytes: int) -> list[Span]:
+        taken: list[Span] = []
+        count = size = 0
+        for waiting in self._spans:
+            span = waiting.span
+            if count >= max_records or size >= max_bytes or (taken and taken[-1].last_seq + 1 != span.first_seq):
+                break
+            taken.append(span)
+            count += span.last_seq - span.first_seq + 1
+            size += span.end - span.start
+        if not taken:
+            return taken
+        now = clock.monotonic()
+        self._claims[taken[0].first_seq] = _Claim(taken, self._spans[0].since, now)
+        self._last_taken_at = now
+        for _ in taken:
+            self._spans.popleft()
+        self._untaken_records -= count
+        self._untaken_bytes -= size
+        return taken
+
+    def give_back(self, spans: list[Span]) -> None:
+        """Taken spans that could not be read: they are the next to be taken."""
+        with self._changed:
+            claim = self._claims.get(spans[0].first_seq)
+            if claim is not None:
+                claim.is_given_back = True
+            self._changed.notify()
 
     def _due_at(self, full: float, linger_seconds: float) -> float:
         """When what waits is handed over, a block that is `full` to that share and gets no fuller."""
@@ -145,21 +200,29 @@ class Backlog:
 
     def _finish(self, first_seq: int, last_seq: int, size: int) -> None:
         with self._changed:
-            self.bytes -= size
-            self._taken_since.pop(first_seq, None)
-            taken_at = self._taken_at.pop(first_seq, None)
-            if taken_at is not None:
-                self._block_seconds = (self._block_seconds + clock.monotonic() - taken_at) / 2
+            if first_seq <= self.mark or first_seq in self._done:
+                return
             self._done[first_seq] = last_seq
+            self.bytes -= size
+            now = clock.monotonic()
+            claim = self._claims.pop(first_seq, None)
+            if claim is not None:
+                self._block_seconds = (self._block_seconds + now - claim.taken_at) / 2
             before = self.mark
             while self.mark + 1 in self._done:
                 self.mark = self._done.pop(self.mark + 1)
             mark = self.mark
+            if mark > before:
+                self._mark_moved_at = now
             listeners = list(self._listeners) if mark > before else []
             self._changed.notify()
         metrics.backlog_bytes.set(self.bytes)
         for listener in listeners:
-            listener(mark)
+            try:
+                listener(mark)
+            except Exception as error:
+                # Who waits looks at the mark again when its time is over.
+                log.warning("who waits for the visible mark could not be told", exc_info=error)
 
 
 class _Pieces:

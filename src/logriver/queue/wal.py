@@ -1,8 +1,9 @@
 """The queue on a write-ahead log: a sink for whoever receives, a queue for the writer.
 
-One thread writes. Batches that arrive while it syncs form the next group, which shares one `fdatasync`; their answers
-leave after it. What the log means byte by byte is in `wal_segment.py`, reading it at start in `recovery.py`, what is
-waiting in `backlog.py`, what outlives the segments in `state.py`.
+A batch is encoded before it takes its numbers: what cannot be encoded takes none. From then on its numbers are either
+durable or a hole (`group_commit.py`), so that the visible mark reaches the last one that was given out. What the log
+means byte by byte is in `wal_segment.py`, reading it at start in `recovery.py`, what is waiting in `backlog.py`, what
+outlives the segments in `state.py`.
 """
 
 import asyncio
@@ -11,60 +12,34 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from logriver import clock, metrics
 from logriver.errors import KeyReused, LogriverError, Overloaded, Unavailable
-from logriver.queue.backlog import Backlog, row_end
+from logriver.queue.backlog import Backlog
 from logriver.queue.base import DeadLetter, Run
 from logriver.queue.dead_letters import DeadLetters
+from logriver.queue.group_commit import Entry, Group, GroupCommit
 from logriver.queue.ledger import Ledger
-from logriver.queue.recovery import recover, segment_path
+from logriver.queue.recovery import recover
 from logriver.queue.state import KEY_LIFE_NS, Hole, KnownKey, Snapshot, State
-from logriver.queue.wal_segment import (
-    FILE_HEADER_BYTES,
-    NO_END,
-    Letter,
-    RecordHeader,
-    SegmentWriter,
-    Span,
-    encode_apart,
-    encode_record,
-)
+from logriver.queue.wal_segment import Letter, RecordHeader, encode_apart, encode_record
 from logriver.record import MAX_SEQ, Batch, Held, Receipt
+from logriver.threads import Owner, SupervisedThread
 
-_SPAN_BYTES = 8_000_000
 _SNAPSHOT_SECONDS = 5.0
 _TICK_SECONDS = 0.5
-_READ_AGAIN_SECONDS = 1.0
+_STOP_SECONDS = 10.0
+_FORESEEN = (LogriverError, OSError, sqlite3.Error)
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Entry:
-    """A batch on its way to the disk."""
-
-    batch: Batch
-    header: RecordHeader
-    buffers: list[bytes]
-    size: int
-    answer: asyncio.Future[Receipt]
-
-    def resolve(self, error: Exception | None) -> None:
-        """Give the answer, on the event loop."""
-        if self.answer.done():
-            return
-        if error is not None:
-            self.answer.set_exception(error)
-            return
-        accepted = self.header.rows + self.header.dead
-        self.answer.set_result(Receipt(self.header.rows, self.header.rejected, self.header.last_seq if accepted else 0))
-
-
 class Wal:
-    """See the module. `put` and `known` are called on one event loop, the rest on any thread."""
+    """See the module. `put` and `known` are called on one event loop, the rest on any thread.
+
+    One lock guards what is remembered; the writing thread's own is in `GroupCommit`.
+    """
 
     def __init__(
         self,
@@ -81,13 +56,14 @@ class Wal:
         `check_disk` is asked before each batch and raises `Overloaded` or `Unavailable` while there is no room.
         """
         directory.mkdir(exist_ok=True)
-        self._directory = directory
-        self._node = node
         self._state = state
-        self._segment_bytes, self._max_backlog_bytes = segment_bytes, max_backlog_bytes
+        self._max_backlog_bytes = max_backlog_bytes
         self._check_disk = check_disk
         found = recover(directory, state, stored_seq)
-        self.problems = found.problems
+        self.damage = found.problems
+        """What was lost to damage in the log."""
+        self.recovered_seq = found.last_seq
+        """The highest number that was given out before this start."""
         self.backlog = Backlog(found.mark, found.last_seq)
         self.letters = DeadLetters(state)
         self._ledger = Ledger(state.ledger())
@@ -98,24 +74,22 @@ class Wal:
         self._next_seq = found.last_seq + 1
         self._durable_seq = found.last_seq
         self._last_received_ns = 0
-        self._finished = found.segments
-        self._next_number = found.next_number
-        self._previous_end = NO_END
-        self._segment: SegmentWriter | None = None
+        work = threading.Condition(self._lock)
+        self._commit = GroupCommit(directory, node, segment_bytes, found.next_number, work, self)
+        self._commit.finished += found.segments
         for header in found.headers:
             self._remember(header)
         for hole in found.holes:
             self._record_hole(hole)
         self.backlog.add(found.spans)
-        self._gathered: list[_Entry] = []
-        self._pending: list[_Entry] = []
-        self._pending_bytes = 0
         self._attempts: dict[bytes, asyncio.Task[Receipt]] = {}
-        self._work = threading.Condition(self._lock)
         self._closing = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._threads: list[threading.Thread] = []
-        self._stopped = threading.Event()
+        self._putting = Owner("putting into the queue")
+        self._unreadable = ""
+        self._saved_at, self._is_saved = clock.monotonic(), True
+        self._keeping = SupervisedThread(
+            "queue-snapshot", "the queue cannot make its snapshot", last_backoff_seconds=5.0, foreseen=_FORESEEN
+        )
 
     @property
     def mark(self) -> int:
@@ -127,26 +101,34 @@ class Wal:
         """Numbers that are durable and not yet below the mark."""
         return max(0, self._durable_seq - self.backlog.mark)
 
+    def stalled_seconds(self) -> tuple[float, float]:
+        """For how long nothing was taken and the mark has not moved, and only the latter; zeros if nothing waits."""
+        return self.backlog.stalled_seconds()
+
+    @property
+    def problems(self) -> list[str]:
+        """What keeps records from being written, read back or forgotten now."""
+        unreadable = [self._unreadable] if self._unreadable else []
+        return [*self._commit.problems, *unreadable, *self._keeping.problems]
+
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to write. Answers are given on `loop`."""
-        self._loop = loop
-        for run in (self._write_forever, self._keep_forever):
-            thread = threading.Thread(target=run, name=f"queue{run.__name__}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._commit.start(loop)
+        self._keeping.start(self._keep, after_seconds=_TICK_SECONDS)
 
     # The sink.
 
     def put(self, batch: Batch) -> Awaitable[Receipt]:
-        """See `Sink.put`."""
+        """See `Sink.put`. On the event loop; never raises but when awaited."""
+        self._putting.check()
         if batch.key is not None:
             return self._once(batch.key.scope, batch)
+        answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         try:
-            return self._append(batch)
-        except LogriverError as error:
-            refused: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-            refused.set_exception(error)
-            return refused
+            self._append(batch, answer)
+        except Exception as error:  # noqa: BLE001  (given to who awaits)
+            answer.set_exception(error)
+        return answer
 
     async def known(self, follower: str) -> list[Held]:
         """See `Sink.known`."""
@@ -189,54 +171,47 @@ class Wal:
             known = self._keys.get(scope) or self._keys_being_saved.get(scope)
         known = known or await asyncio.to_thread(self._state.key, scope)
         if known is None or known.received_ns < clock.now_ns() - KEY_LIFE_NS:
-            return await self._append(batch)
+            answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+            self._append(batch, answer)
+            return await answer
         if batch.key is not None and known.content != batch.key.content:
             raise KeyReused("this idempotency key came before with other content", hint="use a new key for a new body")
         metrics.duplicate_batches.inc()
         # Which numbers the first one took is not remembered; none is above this.
         return Receipt(known.accepted, known.rejected, self._durable_seq, duplicate=True)
 
-    def _append(self, batch: Batch) -> "asyncio.Future[Receipt]":
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Receipt] = loop.create_future()
+    def _append(self, batch: Batch, answer: "asyncio.Future[Receipt]") -> None:
+        """Encode a batch, then give it its numbers and the writing thread. Whatever is raised, it took no number."""
         with self._lock:
             self._check_room()
-            if batch.range is not None:
-                self._ledger.begin(batch.range)
+            if self._commit.begins_a_turn:
+                # One time for what comes in one turn of the event loop, never earlier than the one before.
+                self._last_received_ns = max(self._last_received_ns, clock.now_ns())
             entry = self._entry(batch, answer)
-            self._pending_bytes += entry.size
-        self._gathered.append(entry)
-        if len(self._gathered) == 1:
-            loop.call_soon(self._hand_over)
-        return answer
-
-    def _hand_over(self) -> None:
-        """Give the writing thread, once in a turn of the event loop, all that this turn brought.
-
-        Waking it for each would have the two threads fight for the interpreter.
-        """
-        with self._work:
-            self._pending += self._gathered
-            self._gathered = []
-            self._work.notify_all()
+            next_seq = entry.header.last_seq + 1
+            if next_seq > MAX_SEQ:
+                raise Unavailable("the numbers of this node are used up")
+            self._commit.add(entry)
+            if batch.range is not None:
+                try:
+                    self._ledger.begin(batch.range)
+                except BaseException:
+                    self._commit.take_back(entry)
+                    raise
+            self._next_seq = next_seq
 
     def _check_room(self) -> None:
         if self._closing:
             raise Unavailable("the server is stopping", retry_after_seconds=5)
-        if self.backlog.bytes + self._pending_bytes > self._max_backlog_bytes:
+        if self.backlog.bytes + self._commit.pending_bytes > self._max_backlog_bytes:
             metrics.turned_away.labels(reason="backlog").inc()
             raise Overloaded(
                 f"{self.backlog.bytes} bytes are waiting to be stored", hint="send slower; nothing was kept"
             )
         self._check_disk()
-        if self._next_seq >= MAX_SEQ:
-            raise Unavailable("the numbers of this node are used up")
 
-    def _entry(self, batch: Batch, answer: "asyncio.Future[Receipt]") -> _Entry:
+    def _entry(self, batch: Batch, answer: "asyncio.Future[Receipt]") -> Entry:
         decoded = batch.decoded
-        if not self._gathered:
-            # One time for what comes in one turn of the event loop, never earlier than the one before.
-            self._last_received_ns = max(self._last_received_ns, clock.now_ns())
         header = RecordHeader(
             self._next_seq,
             decoded.count,
@@ -250,104 +225,32 @@ class Wal:
             batch.range,
             batch.replays,
         )
-        self._next_seq = header.last_seq + 1
         if batch.apart:
             buffers = encode_apart(header, decoded.rows)
         else:
             letters = [Letter(refused.reason, refused.raw) for refused in batch.dead]
             buffers = encode_record(header, decoded.rows, letters)
-        return _Entry(batch, header, buffers, sum(map(len, buffers)), answer)
+        return Entry(batch, header, buffers, sum(map(len, buffers)), answer)
 
-    # The writing thread.
+    # What became of a group, told by the writing thread.
 
-    def _write_forever(self) -> None:
-        while self._write_next():
-            pass
-
-    def _write_next(self) -> bool:
-        """Write one group, and let go of it before the next is waited for. False once the log is closed."""
-        with self._work:
-            while not self._pending and (self._gathered or not self._closing):
-                self._work.wait()
-            entries, self._pending = self._pending, []
-        if not entries:
-            return False
-        try:
-            self._write(entries)
-        except Exception as error:  # noqa: BLE001
-            # Whatever it is, the senders must hear of it and the thread must go on.
-            self._give_up(entries, error)
-        if self._segment is not None and self._segment.size >= self._segment_bytes:
-            self._rotate(self._segment)
-        return True
-
-    def _write(self, entries: list[_Entry]) -> None:
-        segment = self._segment or self._open_segment(entries[0].header.first_seq)
-        spans = _spans(segment, entries)
-        headers = [entry.header for entry in entries if entry.header.remembered]
-        started = clock.monotonic()
-        segment.append([buffer for entry in entries for buffer in entry.buffers], spans, headers)
-        metrics.sync_seconds.observe(clock.monotonic() - started)
-        metrics.log_syncs.inc()
-        metrics.log_bytes.inc(sum(entry.size for entry in entries))
+    def durable(self, group: Group) -> None:
+        """See `Outcome.durable`."""
         with self._lock:
-            for header in headers:
+            for header in group.headers:
                 self._remember(header)
-            self._durable_seq = entries[-1].header.last_seq
-            self._pending_bytes -= sum(entry.size for entry in entries)
-        self.backlog.add(spans)
-        self._answer(entries, None)
+            self._durable_seq = max(self._durable_seq, group.last_seq)
+        self.backlog.add(group.spans)
 
-    def _open_segment(self, first_seq: int) -> SegmentWriter:
-        path = segment_path(self._directory, self._next_number)
-        segment = SegmentWriter(path, self._node, self._next_number, first_seq, self._previous_end)
-        self._segment = segment
-        self._next_number += 1
-        self._previous_end = NO_END
-        return segment
-
-    def _rotate(self, segment: SegmentWriter) -> None:
-        self._segment = None
-        try:
-            segment.seal()
-        except OSError as error:
-            # All of its records are durable; without an index recovery reads them one by one.
-            self._previous_end = segment.size
-            log.warning(
-                "segment could not be sealed", extra={"fields": {"segment": str(segment.path), "error": str(error)}}
-            )
+    def failed(self, group: Group) -> None:
+        """See `Outcome.failed`. Neither ranges nor keys of the group count, its numbers become a hole."""
         with self._lock:
-            self._finished.append((segment.path, segment.last_seq))
-
-    def _give_up(self, entries: list[_Entry], error: Exception) -> None:
-        """A write or sync failed: nothing of the group counts, its numbers become a hole, its senders are told."""
-        metrics.sync_failures.inc()
-        first_seq, last_seq = entries[0].header.first_seq, entries[-1].header.last_seq
-        reason = f"the log could not be written: {error.strerror if isinstance(error, OSError) else error!r}"
-        log.error(reason, exc_info=error, extra={"fields": {"first_seq": first_seq, "last_seq": last_seq}})
-        segment, self._segment = self._segment, None
-        if segment is not None:
-            self._previous_end = segment.size
-            with contextlib.suppress(OSError):
-                segment.abandon()
-        # Before the answers leave, so that recovery cannot bring back what they say is lost.
-        with contextlib.suppress(OSError):
-            self._open_segment(last_seq + 1)
-        with self._lock:
-            if segment is not None:
-                self._finished.append((segment.path, segment.last_seq))
-            for entry in entries:
+            for entry in group.entries:
                 if entry.header.range is not None:
                     self._ledger.failed(entry.header.range)
-            if last_seq >= first_seq:
-                self._record_hole(Hole(first_seq, last_seq, reason))
-                self._durable_seq = max(self._durable_seq, last_seq)
-            self._pending_bytes -= sum(entry.size for entry in entries)
-        self._answer(entries, Unavailable(reason, retry_after_seconds=5))
-
-    def _answer(self, entries: list[_Entry], error: Exception | None) -> None:
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(_resolve_all, entries, error)
+            if group.last_seq >= group.first_seq:
+                self._record_hole(Hole(group.first_seq, group.last_seq, group.failure))
+            self._durable_seq = max(self._durable_seq, group.last_seq)
 
     def _remember(self, header: RecordHeader) -> None:
         if header.key_scope:
@@ -366,25 +269,30 @@ class Wal:
 
     def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
         """See `Queue.take`."""
-        run = self._take(max_records, max_bytes, linger_seconds)
-        for first_seq, last_seq in run.damaged if run else ():
+        spans = self.backlog.take(max_records, max_bytes, linger_seconds)
+        if not spans:
+            return None
+        try:
+            run = self.backlog.read(spans)
+            self._note_damage(run)
+        except BaseException as error:
+            self.backlog.give_back(spans)
+            if isinstance(error, OSError):
+                self._unreadable = (
+                    f"log segment {spans[0].path.name} cannot be read: {error.strerror or type(error).__name__}"
+                )
+            raise
+        self._unreadable = ""
+        return run
+
+    def _note_damage(self, run: Run) -> None:
+        for first_seq, last_seq in run.damaged:
             reason = "damaged in the log"
             log.error(reason, extra={"fields": {"first_seq": first_seq, "last_seq": last_seq}})
             metrics.damaged_records.inc(last_seq - first_seq + 1)
-            self.problems.append(f"{last_seq - first_seq + 1} records were damaged in the log and are lost")
+            self.damage.append(f"{last_seq - first_seq + 1} records were damaged in the log and are lost")
             with self._lock:
                 self._holes.append(Hole(first_seq, last_seq, reason))
-        return run
-
-    def _take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
-        spans = self.backlog.take(max_records, max_bytes, linger_seconds)
-        while spans and not self._stopped.is_set():
-            try:
-                return self.backlog.read(spans)
-            except OSError as error:
-                log.error("the log cannot be read, trying again", extra={"fields": {"error": str(error)}})
-                self._stopped.wait(_READ_AGAIN_SECONDS)
-        return None
 
     def acknowledge(self, run: Run) -> None:
         """See `Queue.acknowledge`."""
@@ -401,89 +309,58 @@ class Wal:
 
     # The keeping thread.
 
-    def _keep_forever(self) -> None:
-        last, saved = clock.monotonic(), True
-        while not self._stopped.wait(_TICK_SECONDS):
-            with self._lock:
-                removable = any(last_seq <= self.mark for _, last_seq in self._finished)
-            if (removable and saved) or clock.monotonic() - last >= _SNAPSHOT_SECONDS:
-                saved = self._snapshot()
-                last = clock.monotonic()
+    def _keep(self) -> float:
+        with self._lock:
+            removable = any(last_seq <= self.mark for _, last_seq in self._commit.finished)
+        if (removable and self._is_saved) or clock.monotonic() - self._saved_at >= _SNAPSHOT_SECONDS:
+            self._is_saved = False
+            self._snapshot()
+            self._saved_at, self._is_saved = clock.monotonic(), True
+        return _TICK_SECONDS
 
     def _snapshot(self) -> bool:
-        """Make a snapshot durable, then remove the segments that it covers. False if the disk did not let us."""
-        with self._lock:
-            self._keys_being_saved, self._keys = self._keys, {}
-            holes, self._holes = self._holes, []
-            forgotten = self._ledger.forget(clock.now_ns())
-            replays = self.letters.replays()
-            held = self._ledger.changed()
-            snapshot = Snapshot(self.mark, self._next_seq - 1, self._keys_being_saved, held, holes, forgotten, replays)
-            covered = [entry for entry in self._finished if entry[1] <= snapshot.mark]
+        """Make a snapshot durable, then remove the segments that it covers.
+
+        Whatever is raised, the segments stay and nothing is lost: the next snapshot takes it along.
+        """
+        held, forgotten = [], []
         try:
+            with self._lock:
+                # What a snapshot that failed has left is still there.
+                keys = self._keys_being_saved | self._keys if self._keys_being_saved else self._keys
+                self._keys, self._keys_being_saved = {}, keys
+                holes = self._holes.copy()
+                forgotten = self._ledger.forget(clock.now_ns())
+                replays = self.letters.replays()
+                held = self._ledger.changed()
+                snapshot = Snapshot(self.mark, self._next_seq - 1, keys, held, holes, forgotten, replays)
+                covered = [entry for entry in self._commit.finished if entry[1] <= snapshot.mark]
             self._state.save(snapshot, clock.now_ns())
             for path, _ in covered:
                 path.unlink(missing_ok=True)
-        except (sqlite3.Error, OSError) as error:
-            # The segments stay, so nothing is lost; the next snapshot takes it along.
-            log.error("snapshot failed, trying again", extra={"fields": {"error": str(error)}})
+        except BaseException:
             with self._lock:
-                self._keys = self._keys_being_saved | self._keys
-                self._holes = holes + self._holes
                 self._ledger.not_saved(held, forgotten)
-            return False
+            raise
         self.letters.saved(replays, snapshot.mark)
         with self._lock:
             self._keys_being_saved = {}
-            self._finished = [entry for entry in self._finished if entry not in covered]
+            del self._holes[: len(holes)]
+            self._commit.finished[:] = [entry for entry in self._commit.finished if entry not in covered]
         return True
 
-    def stop_receiving(self) -> None:
-        """Refuse new batches and wait until those that were taken are durable."""
-        with self._work:
+    def stop_receiving(self, timeout_seconds: float = _STOP_SECONDS) -> bool:
+        """Refuse new batches and wait until those that were taken are durable. False if that takes longer."""
+        with self._lock:
             self._closing = True
-            self._work.notify_all()
-        if self._threads:
-            self._threads[0].join()
+        stopped = self._commit.stop(timeout_seconds)
         self.backlog.close()
+        return stopped
 
-    def close(self) -> None:
-        """Make a last snapshot; to be called when the writers have finished."""
-        self._stopped.set()
-        if self._threads:
-            self._threads[1].join()
-        segment, self._segment = self._segment, None
-        if segment is not None and segment.size > FILE_HEADER_BYTES:
-            self._rotate(segment)
-        elif segment is not None:
-            self._finished.append((segment.path, segment.last_seq))
+    def close(self, timeout_seconds: float = _STOP_SECONDS) -> bool:
+        """Make a last snapshot; to be called when the writers have finished. False if a thread does not end."""
+        if not self._keeping.stop(timeout_seconds) or not self._commit.stop(0.0):
+            return False
+        self._commit.close()
         self._snapshot()
-
-
-def _spans(segment: SegmentWriter, entries: list[_Entry]) -> list[Span]:
-    """The records of a group as they will stand at the end of the segment, with their rows still in memory."""
-    spans: list[Span] = []
-    span = Span(segment.path, segment.size, segment.size, entries[0].header.first_seq, segment.last_seq, [])
-    end_of: tuple[str, int] | None = None
-    end = b""
-    for entry in entries:
-        header = entry.header
-        if span.end - span.start >= _SPAN_BYTES:
-            spans.append(span)
-            span = Span(segment.path, span.end, span.end, header.first_seq, header.first_seq - 1, [])
-        if end_of != (header.source, header.received_ns):
-            end_of = header.source, header.received_ns
-            end = row_end(*end_of)
-        span.end += entry.size
-        span.last_seq = header.last_seq
-        if header.dead:
-            span.ready = None
-        elif span.ready is not None:
-            span.ready += [rows.replace(b"\n", end) for rows in entry.batch.decoded.rows]
-    spans.append(span)
-    return [span for span in spans if span.last_seq >= span.first_seq]
-
-
-def _resolve_all(entries: list[_Entry], error: Exception | None) -> None:
-    for entry in entries:
-        entry.resolve(error)
+        return True

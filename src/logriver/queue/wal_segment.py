@@ -103,11 +103,12 @@ class Span:
             return False
         if other.end - self.start > max_bytes:
             return False
-        self.end, self.last_seq = other.end, other.last_seq
+        # First what may fail for want of memory: nothing is changed then.
         if self.ready is None or other.ready is None:
             self.ready = None
         else:
             self.ready += other.ready
+        self.end, self.last_seq = other.end, other.last_seq
         return True
 
 
@@ -221,29 +222,32 @@ class SegmentWriter:
                 os.fsync(directory)
             finally:
                 os.close(directory)
-        except OSError:
+        except BaseException:
             os.close(self._file)
             path.unlink(missing_ok=True)
             raise
 
     def append(self, buffers: list[bytes], spans: list[Span], headers: list[RecordHeader]) -> None:
-        """Write records and make them durable. After an `OSError` the segment must not be used any more."""
+        """Write records and make them durable: they are exactly if `size` has grown, whatever is raised.
+
+        After an error the segment must be abandoned.
+        """
         self._write(buffers)
         os.fdatasync(self._file)
-        self.size += sum(map(len, buffers))
-        if spans:
-            self.last_seq = spans[-1].last_seq
         for span in spans:
             if not (self._spans and self._spans[-1].extend(span, NO_END)):
                 self._spans.append(Span(span.path, span.start, span.end, span.first_seq, span.last_seq))
         self._headers += headers
+        if spans:
+            self.last_seq = spans[-1].last_seq
+        self.size += sum(map(len, buffers))
 
     def seal(self) -> None:
         """Write the index and close; recovery then need not read the records. Raises `OSError`."""
-        index = Index([(s.start, s.end, s.first_seq, s.last_seq) for s in self._spans], self._headers)
-        empty = RecordHeader(0, 0, 0, 0, 0)
-        buffers = encode_record(empty, [_encode(index)], [], _INDEX_MAGIC)
         try:
+            index = Index([(s.start, s.end, s.first_seq, s.last_seq) for s in self._spans], self._headers)
+            empty = RecordHeader(0, 0, 0, 0, 0)
+            buffers = encode_record(empty, [_encode(index)], [], _INDEX_MAGIC)
             self._write([*buffers, _TRAILER.pack(self.size, _TRAILER_MAGIC)])
             os.fdatasync(self._file)
         finally:

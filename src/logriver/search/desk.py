@@ -20,6 +20,7 @@ from logriver import clock, metrics
 from logriver.errors import Overloaded, QueryTooExpensive
 from logriver.store.base import Answer, Limits, Param, Pieces, Store
 from logriver.store.stop import Stop
+from logriver.threads import Owner
 
 WAITING_PER_SLOT = 4
 _KILL_AGAIN_SECONDS = 0.05
@@ -47,7 +48,7 @@ class Bounds:
 
 
 class Desk:
-    """Hands questions to `store`, a few at a time."""
+    """Hands questions to `store`, a few at a time. On one event loop."""
 
     def __init__(self, store: Store, bounds: Bounds) -> None:
         self._store = store
@@ -56,6 +57,7 @@ class Desk:
         self._statements = _Slots("statements", max(1, bounds.queries // 2), bounds.query_seconds, _queries_turned_away)
         self._queries = _Slots("queries", bounds.queries, bounds.query_seconds, _queries_turned_away)
         self._exports = _Slots("exports", bounds.exports, bounds.query_seconds, _exports_turned_away)
+        self._event_loop = Owner("the slots of queries")
         # Each may need a second thread, to be ended by.
         self._threads = ThreadPoolExecutor(2 * (bounds.queries + bounds.exports), "query")
 
@@ -72,6 +74,7 @@ class Desk:
         `is_statement`: a user wrote it. Raises `Overloaded` when too many wait, and what `Store.query` raises. A caller
         that is cancelled gives its place in the queue up or ends its query; it returns when its slot is free.
         """
+        self._event_loop.check()
         async with AsyncExitStack() as places:
             held = [await places.enter_async_context(self._statements.one())] if is_statement else []
             held.append(await places.enter_async_context(self._queries.one()))
@@ -91,6 +94,7 @@ class Desk:
 
         Raises as `ask` does, also midway. Close it: that ends the query.
         """
+        self._event_loop.check()
         async with self._exports.one():
             stop = Stop()
             limits = replace(Limits(memory_bytes=self._bounds.query_memory_bytes, stop=stop), seconds=0)

@@ -25,7 +25,7 @@ class OutputPipe:
         self._ends = threading.Lock()
         self._open = True
         self._is_cut = False
-        self._failures: list[Exception] = []
+        self._failures: list[BaseException] = []
         self._writer = threading.Thread(target=self._work, name="stream", daemon=True)
 
     def pieces(self) -> Iterator[bytes]:
@@ -65,7 +65,7 @@ class OutputPipe:
     def _work(self) -> None:
         try:
             self._write(f"/dev/fd/{self._writing}")
-        except Exception as error:  # noqa: BLE001  (raised again by the reader)
+        except BaseException as error:  # noqa: BLE001  (raised again by the reader)
             self._failures.append(error)
         finally:
             os.close(self._writing)

@@ -14,16 +14,20 @@ from pathlib import Path
 from typing import Protocol
 
 from logriver import clock
-from logriver.errors import BadRequest, LogriverError, Overloaded, Unavailable, Unprocessable
+from logriver.errors import BadRequest, Overloaded, Unavailable, Unprocessable
 from logriver.store import promote
 from logriver.store.field_uses import FieldUses
 from logriver.store.promote import MAX_PROMOTED
 from logriver.store.promoted_file import By, PromotedFile, Remembered
+from logriver.threads import SupervisedThread
 
 USES = 20
 """So many queries within an hour promote a field."""
 LOOK_SECONDS = 2.0
 _WRITE_SECONDS = 600.0
+# A column is added to every part, also to those that the disk is slow with.
+_LATE_SECONDS = 120.0
+_STOP_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +59,9 @@ class Promotion:
         self._remembered = _fitting(self._file.read(), self._settings)
         self._leaving: dict[str, float] = {}
         self._changing = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="promotion", daemon=True)
+        self._loop = SupervisedThread(
+            "promotion", "fields cannot be promoted", last_backoff_seconds=60.0, late_seconds=_LATE_SECONDS
+        )
         self._table: Table | None = None
         self._written = clock.monotonic()
 
@@ -75,12 +80,16 @@ class Promotion:
     def start(self, table: Table) -> None:
         """Begin to promote, in a thread of its own; `table` has the columns of `keys` and no others."""
         self._table = table
-        self._thread.start()
+        self._loop.start(self._turn, after_seconds=LOOK_SECONDS)
 
-    def stop(self) -> None:
-        """End the thread."""
-        self._stopped.set()
-        self._thread.join()
+    @property
+    def problems(self) -> list[str]:
+        """What keeps fields from being promoted."""
+        return self._loop.problems
+
+    def stop(self, timeout_seconds: float = _STOP_SECONDS) -> bool:
+        """End the thread. False if that takes longer."""
+        return self._loop.stop(timeout_seconds)
 
     def promote(self, name: str) -> By:
         """Promote a field for good. May block.
@@ -117,12 +126,9 @@ class Promotion:
             for key in wanted:
                 self._promote_by_use(key)
 
-    def _look(self) -> None:
-        while not self._stopped.wait(LOOK_SECONDS):
-            try:
-                self.look()
-            except LogriverError as error:
-                log.warning("fields could not be promoted, trying again", extra={"fields": {"error": error.message}})
+    def _turn(self) -> float:
+        self.look()
+        return LOOK_SECONDS
 
     def _promote_by_use(self, key: str) -> None:
         victim = self._victim(key, call=False)

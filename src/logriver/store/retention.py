@@ -10,7 +10,6 @@ steps the next start drops again what is still there, or has come back, and coun
 """
 
 import logging
-import threading
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,9 +18,13 @@ from logriver.columns import TABLE
 from logriver.errors import StoreError
 from logriver.store.base import SliceSize, Store
 from logriver.store.disk import Disk
+from logriver.threads import SupervisedThread, beat
 
 _LOOK_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.2
+# The engine may hold a drop or a check of parts back for long.
+_LATE_SECONDS = 120.0
+_STOP_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +86,13 @@ class Retention:
         self._disk = disk
         self._max_age_seconds = max_age_seconds
         self._contents: dict[int, _Content] = {}
-        self._trouble = ""
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._loop = SupervisedThread(
+            "retention",
+            "old records cannot be removed",
+            first_backoff_seconds=_LOOK_AGAIN_SECONDS,
+            last_backoff_seconds=_LOOK_SECONDS,
+            late_seconds=_LATE_SECONDS,
+        )
         self.removed = memory.mark("removed") + memory.mark("removing_rows")
         self._finish()
         disk.look(store.slices(), memory.mark("removing_slice"))
@@ -93,33 +100,25 @@ class Retention:
     @property
     def problems(self) -> list[str]:
         """What keeps records from being removed or received."""
-        return [problem for problem in (self._trouble, self._disk.problem()) if problem]
+        full = self._disk.problem()
+        return [*self._loop.problems, *([full] if full else [])]
 
     def start(self, writer: Openness) -> None:
         """Begin to watch."""
-        self._thread = threading.Thread(target=self._work, args=(writer,), name="retention", daemon=True)
-        self._thread.start()
+        self._loop.start(lambda: self._turn(writer))
 
-    def stop(self) -> None:
-        """Finish the drop that is under way and end."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
+    def stop(self, timeout_seconds: float = _STOP_SECONDS) -> bool:
+        """Finish the drop that is under way and end. False if that takes longer."""
+        return self._loop.stop(timeout_seconds)
 
-    def _work(self, writer: Openness) -> None:
-        pause = 0.0
-        while not self._stopped.wait(pause):
-            try:
-                self._store.mind_parts()
-                self.sweep(writer)
-                self._trouble = ""
-            except Exception as error:
-                # Whatever it is (the engine, the disk, a bug): the next sweep tries again, and people are told.
-                self._disk.exhausted = True
-                self._trouble = f"old records cannot be removed, trying again: {str(error)[:200]}"
-                log.warning("retention failed, trying again", exc_info=error)
-            busy = self._disk.leaving or self._disk.exhausted
-            pause = _LOOK_AGAIN_SECONDS if busy else _LOOK_SECONDS
+    def _turn(self, writer: Openness) -> float:
+        try:
+            self._store.mind_parts()
+            self.sweep(writer)
+        except BaseException:
+            self._disk.exhausted = True
+            raise
+        return _LOOK_AGAIN_SECONDS if self._disk.leaving or self._disk.exhausted else _LOOK_SECONDS
 
     def sweep(self, writer: Openness) -> None:
         """Drop what is too old and as much more as there is too little room for."""
@@ -139,9 +138,10 @@ class Retention:
         for size in closed:
             content = self._content(size)
             due = wanted_bytes > 0 or self._too_old(content)
-            if not due or content.last_seq > done or self._stopped.is_set():
+            if not due or content.last_seq > done or self._loop.is_stopping:
                 break
             self._drop(size, content)
+            beat()
             dropped += 1
             wanted_bytes -= size.bytes + size.old_bytes
         self._disk.exhausted = wanted_bytes > 0 and not dropped and not self._disk.leaving

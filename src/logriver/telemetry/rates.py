@@ -4,19 +4,22 @@ from collections import deque
 from collections.abc import Callable
 
 from logriver import clock
+from logriver.threads import Owner
 
 WINDOW_SECONDS = 5.0
 
 
 class Rate:
-    """The rate at which a number grows. `sample` is called about once a second."""
+    """The rate at which a number grows. `sample` is called about once a second. On the event loop."""
 
     def __init__(self, number: Callable[[], int]) -> None:
         self._number = number
         self._samples: deque[tuple[float, int]] = deque([(clock.monotonic(), number())])
+        self._event_loop = Owner("measuring a rate")
 
     def sample(self) -> None:
         """Note the number as it is now."""
+        self._event_loop.check()
         now = clock.monotonic()
         self._samples.append((now, self._number()))
         while len(self._samples) > 2 and now - self._samples[0][0] > WINDOW_SECONDS:

@@ -22,6 +22,7 @@ from logriver.decode.json.lines import JsonLines
 from logriver.errors import Overloaded
 from logriver.record import Batch, Sink
 from logriver.telemetry.own_log import encode, line_of
+from logriver.threads import SupervisedTask
 
 SOURCE = "logriver"
 """`service` of the lines, and their `_source` where they are put into a sink."""
@@ -37,7 +38,7 @@ _MOST_LINES_A_SECOND = 50
 _MOST_WAITING_BYTES = 1_000_000
 
 _is_storing: ContextVar[bool] = ContextVar("is_storing", default=False)
-_accepted = metrics.accepted.labels(way="own_log")
+_accepted = metrics.accepted.labels(protocol="own_log")
 
 
 def into(sink: Sink) -> Put:
@@ -59,13 +60,15 @@ async def own_log_stored(put: Put, host: str) -> AsyncIterator[None]:
     """Inside of the block the own log is `put` too, with `host` as its host; at the end, what still waits."""
     store_log = StoreLog(host)
     logging.getLogger().addHandler(store_log)
-    storing = asyncio.create_task(store_log.run(put))
+    storing = SupervisedTask("own-log", "the own log cannot be stored", late_seconds=None)
+    storing.start(lambda: store_log.turn(put))
     try:
         yield
     finally:
         logging.getLogger().removeHandler(store_log)
         store_log.stop()
-        await storing
+        if not await storing.join(2 * _LAST_FLUSH_SECONDS):
+            await storing.stop(_LAST_FLUSH_SECONDS)
 
 
 @dataclass(slots=True)
@@ -94,6 +97,7 @@ class StoreLog(logging.Handler):
         self._second = 0
         self._lines_in_second = 0
         self._untaken = b""
+        self._seconds = _FLUSH_SECONDS
         self._stopping = asyncio.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -128,21 +132,22 @@ class StoreLog(logging.Handler):
         self._lost += count
         metrics.own_log_lost.inc(count)
 
-    async def run(self, put: Put) -> None:
-        """Put what is logged until `stop`, then what is left."""
+    async def turn(self, put: Put) -> float | None:
+        """Put what was logged within the last second; when it was stopped, what is left, and then None."""
         _is_storing.set(True)
-        seconds = _FLUSH_SECONDS
-        while not await self._stopped_within(seconds):
+        if not await self._stopped_within(self._seconds):
             was_taken = await self._flush(put)
-            seconds = _FLUSH_SECONDS if was_taken else min(2 * seconds, _MOST_SECONDS_BETWEEN_TRIES)
+            self._seconds = _FLUSH_SECONDS if was_taken else min(2 * self._seconds, _MOST_SECONDS_BETWEEN_TRIES)
+            return 0.0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_FLUSH_SECONDS):
                 # What was not taken before, then what came since.
                 if await self._flush(put):
                     await self._flush(put)
+        return None
 
     def stop(self) -> None:
-        """Let `run` end."""
+        """Let the next `turn` be the last."""
         self._stopping.set()
 
     async def _stopped_within(self, seconds: float) -> bool:

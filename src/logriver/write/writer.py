@@ -9,19 +9,35 @@ Any other is tried again for as long as it takes.
 
 import logging
 import sqlite3
-import threading
+from dataclasses import dataclass, field
+from functools import partial
 
 from logriver import clock, metrics
 from logriver.columns import TABLE
 from logriver.errors import DataRefused, LogriverError, StoreError
 from logriver.queue.base import DeadLetter, Piece, Queue, Run
 from logriver.store.base import Block, Store
+from logriver.threads import SupervisedThread, beat
 from logriver.write.slices import Slices
 
 _FIRST_BACKOFF_SECONDS = 0.2
-_LAST_BACKOFF_SECONDS = 10.0
+# An insert that has begun is waited for so long after the time is over.
+_LAST_INSERT_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one thread has claimed and not acknowledged yet; `dead` are its dead letters.
+
+    They are kept here too, because the letters on disk are bounded and the oldest go.
+    """
+
+    run: Run | None = None
+    in_doubt: bool = False
+    is_stored: bool = False
+    dead: set[int] = field(default_factory=set)
 
 
 class Writer:
@@ -45,14 +61,12 @@ class Writer:
         self._node = node
         self._slices = Slices(store, slice_bytes, removed_slice)
         self._block = (block_records, block_bytes, block_seconds)
-        self._threads: list[threading.Thread] = []
-        self._give_up = threading.Event()
-        self._troubles: dict[str, str] = {}
+        self._loops: list[SupervisedThread] = []
 
     @property
     def problems(self) -> list[str]:
         """What keeps blocks from being stored now."""
-        return sorted(set(self._troubles.values()))
+        return sorted({problem for loop in self._loops for problem in loop.problems})
 
     def first_open_slice(self) -> int:
         """Nothing is inserted any more into slices below this."""
@@ -61,68 +75,63 @@ class Writer:
     def start(self, workers: int) -> None:
         """Begin to write, `workers` blocks at one time."""
         for number in range(workers):
-            thread = threading.Thread(target=self._work, name=f"writer-{number}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            loop = SupervisedThread(
+                f"writer-{number}",
+                "blocks cannot be stored",
+                first_backoff_seconds=_FIRST_BACKOFF_SECONDS,
+                foreseen=(LogriverError, OSError, sqlite3.Error),
+            )
+            self._loops.append(loop)
+            loop.start(partial(self._turn, _Work()))
 
     def join(self, timeout_seconds: float) -> bool:
-        """Wait until the closed queue is empty; after the timeout leave the rest in the log. True if it is empty."""
+        """Wait until the closed queue is empty; after the timeout leave the rest in the log. True if it is empty.
+
+        It takes at most some seconds longer than the timeout: see `has_ended`.
+        """
         deadline = clock.monotonic() + timeout_seconds
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - clock.monotonic()))
-        emptied = not any(thread.is_alive() for thread in self._threads)
-        self._give_up.set()
-        for thread in self._threads:
-            thread.join()
+        emptied = all(loop.join(deadline - clock.monotonic()) for loop in self._loops)
+        deadline = clock.monotonic() + _LAST_INSERT_SECONDS
+        for loop in self._loops:
+            loop.stop(deadline - clock.monotonic())
         return emptied
 
-    def _work(self) -> None:
-        while not self._give_up.is_set() and self._store_next():
-            pass
+    @property
+    def has_ended(self) -> bool:
+        """Whether every thread has ended: one whose insert never returns has not."""
+        return all(loop.join(0.0) for loop in self._loops)
 
-    def _store_next(self) -> bool:
-        """Take, store and acknowledge one run, and let go of it before the next is waited for. False to stop."""
-        run = self._queue.take(*self._block)
-        if run is None or not self._store_run(run):
-            return False
-        self._queue.acknowledge(run)
-        return True
+    def _turn(self, work: _Work) -> float | None:
+        """Store and acknowledge one run, and let go of it before the next is waited for. None once there is no more.
 
-    def _store_run(self, run: Run) -> bool:
-        """Store all of a run, however often it takes. False if the writer was told to give up."""
-        backoff = _FIRST_BACKOFF_SECONDS
-        name = threading.current_thread().name
-        in_doubt = run.in_doubt
-        # Kept here too, because the letters on disk are bounded and the oldest go.
-        dead: set[int] = set()
-        while not self._give_up.is_set():
-            try:
-                if run.letters:
-                    self._queue.bury(run.letters)
-                if in_doubt:
-                    dead |= self._queue.buried(run.first_seq, run.last_seq)
-                for piece in run.pieces:
-                    self._store_piece(piece, in_doubt, dead)
-                self._troubles.pop(name, None)
-                return True
-            except Exception as error:  # noqa: BLE001
-                # Whatever it is (a full disk, memory, a bug): the run stays in the log, and the thread must go on.
-                in_doubt = True
-                self._report(name, error)
-                self._give_up.wait(backoff)
-                backoff = min(backoff * 2, _LAST_BACKOFF_SECONDS)
-        return False
+        Whatever is raised, `work` keeps the run: it stays in the log and is stored by a later turn.
+        """
+        if work.run is None:
+            run = self._queue.take(*self._block)
+            if run is None:
+                return None
+            work.dead, work.in_doubt, work.is_stored, work.run = set(), run.in_doubt, False, run
+        try:
+            if not work.is_stored:
+                self._store_run(work.run, work)
+            work.is_stored = True
+        except BaseException as error:
+            work.in_doubt = True
+            code = error.engine_code if isinstance(error, StoreError) else 0
+            metrics.insert_failures.labels(code=str(code)).inc()
+            raise
+        self._queue.acknowledge(work.run)
+        work.run = None
+        return 0.0
 
-    def _report(self, name: str, error: Exception) -> None:
-        code = error.engine_code if isinstance(error, StoreError) else 0
-        metrics.insert_failures.labels(code=str(code)).inc()
-        self._troubles[name] = f"blocks cannot be stored, trying again: {str(error)[:200]}"
-        foreseen = isinstance(error, (LogriverError, OSError, sqlite3.Error))
-        log.warning(
-            "block could not be stored, trying again",
-            extra={"fields": {"code": code, "error": str(error)}},
-            exc_info=None if foreseen else error,
-        )
+    def _store_run(self, run: Run, work: _Work) -> None:
+        if run.letters:
+            self._queue.bury(run.letters)
+        if work.in_doubt:
+            work.dead |= self._queue.buried(run.first_seq, run.last_seq)
+        for piece in run.pieces:
+            self._store_piece(piece, work.in_doubt, work.dead)
+            beat()
 
     def _store_piece(self, piece: Piece, in_doubt: bool, dead: set[int]) -> None:
         """Insert what is missing of a piece and verify it; `dead` are the numbers of dead letters, more are added."""

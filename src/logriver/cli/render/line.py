@@ -86,7 +86,7 @@ def _origin(document: dict[str, msgspec.Raw]) -> str:
 
 
 def _file_name(source: str) -> str:
-    """The last part of a path; nothing for a way in, which has no slash."""
+    """The last part of a path; nothing for a protocol, which has no slash."""
     return source.rpartition("/")[2] if "/" in source else ""
 
 

@@ -16,7 +16,7 @@ export function idOf(record) {
 // Such a name means nothing to another page.
 export const isOwnId = (id) => id.startsWith(OWN);
 
-// The name of the file that a record is from; nothing for another way in, which has no slash.
+// The name of the file that a record is from; nothing for a protocol, which has no slash.
 export const fileName = (record) => (record._source?.includes("/") ? record._source.slice(record._source.lastIndexOf("/") + 1) : "");
 
 // All fields by their dotted paths, nested objects opened; lists stay whole.

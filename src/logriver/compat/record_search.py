@@ -6,11 +6,11 @@ import msgspec
 
 from logriver import clock
 from logriver.columns import TABLE
+from logriver.compat.rules import Wanted
 from logriver.query.sql.conditions import Condition
 from logriver.query.sql.field_sql import value
 from logriver.record import MAX_SEQ, given_name
 from logriver.search.desk import Desk
-from logriver.search.rules import Wanted
 from logriver.search.scope import where
 
 MAX_RESULTS = 10_000
@@ -35,8 +35,8 @@ Record = dict[str, object]
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-class EarlierSearch:
-    """Finds records for the earlier systems' calls; `promoted` are the keys of fields that have columns."""
+class RecordSearch:
+    """Finds records for the calls of the earlier systems; `promoted` are the keys of fields that have columns."""
 
     def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
@@ -53,7 +53,7 @@ class EarlierSearch:
         place = f"LIMIT {found.bind(limit, 'UInt64')} OFFSET {found.bind(min(offset, MAX_SEQ), 'UInt64')}"
         order = "ORDER BY timestamp DESC, _node DESC, _seq DESC"
         sql = f"SELECT {', '.join(_COLUMNS)} FROM {TABLE} WHERE {found.sql} {order} {place}"
-        answer = await self._desk.ask("earlier", sql, found.params)
+        answer = await self._desk.ask("compat", sql, found.params)
         return [_record(row) for row in answer.rows]
 
 

@@ -1,4 +1,4 @@
-"""What the users of two earlier systems send and are told (`docs/api.md`, calls of earlier systems)."""
+"""What the log ingestor said of records whose fields it did not take."""
 
 import msgspec
 
@@ -7,14 +7,11 @@ from logriver.decode.json.body import array_pieces
 from logriver.decode.json.document import Fields, fields_of
 from logriver.errors import BadBody
 
-ACCEPTED = b'{"message":"logs enqueued for ingestion"}'
-UPDATED = b'{"status":true,"message":"Data updated"}'
-
 Problems = dict[str, list[str]]
 
 
 def problems(body: bytes) -> Problems | list[Problems] | None:
-    """What the log ingestor says of a bad body: `{field: [reasons]}`, for an array one such object a record.
+    """What it said of a bad body: `{field: [reasons]}`, for an array one such object a record.
 
     None if every record has a text `message` and a `timestamp` that is one, where it has one. Raises `BadBody` for what
     is neither object nor array.

@@ -112,13 +112,13 @@ def holds(name: str, part: str) -> Test:
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A client of a server of its own that holds `RECORDS`, sent by all three ways in."""
+    """A client of a server of its own that holds `RECORDS`, sent by all three calls."""
     running = RunningServer(tmp_path_factory.mktemp("earlier") / "data")
-    ways = ("/logs/ingest/", "/api/v1/logs?wait=searchable", "/")
-    for start, way in zip(range(0, COUNT, 400), itertools.cycle(ways), strict=False):
-        answer = running.client.post(way, content=json.dumps(RECORDS[start : start + 400]))
+    calls = ("/logs/ingest/", "/api/v1/logs?wait=searchable", "/")
+    for start, call in zip(range(0, COUNT, 400), itertools.cycle(calls), strict=False):
+        answer = running.client.post(call, content=json.dumps(RECORDS[start : start + 400]))
         assert answer.status_code == 200, answer.text
-    assert answer.json()["searchable"], "the last way waits for all before it, too"
+    assert answer.json()["searchable"], "the last call waits for all before it, too"
     yield running.client
     assert running.stop() == 0
 

@@ -1,23 +1,13 @@
-"""The calls by which users of two earlier systems search: `/fetch_logs` and lists to choose from, `/logs/filter/`.
-
-Their errors have their own shapes, which `errors.py` knows by the paths.
-"""
+"""The bodies in which two earlier systems wrote rules: a page of the log ingestor, filters of LogIngestor."""
 
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter
-from starlette.requests import Request
-from starlette.responses import Response
 
-from logriver.api import answers, parameters
+from logriver.compat import rules
+from logriver.compat.record_search import MAX_RESULTS
+from logriver.compat.rules import Wanted
 from logriver.errors import BadRequest
-from logriver.search import rules
-from logriver.search.distinct import Distinct
-from logriver.search.earlier import MAX_RESULTS, EarlierSearch, ingestor_record
-from logriver.search.rules import Wanted
-
-PAGE_ROWS = 50
 
 _Scalar = str | int | float | bool
 _Size = Annotated[int, msgspec.Meta(ge=0, le=MAX_RESULTS)]
@@ -68,54 +58,7 @@ _decode_filters = msgspec.json.Decoder(_Filters).decode
 _decode_list = msgspec.json.Decoder(list[_Filter]).decode
 
 
-def router(search: EarlierSearch, levels: Distinct, resources: Distinct) -> APIRouter:
-    """The routes."""
-    routes = APIRouter(tags=["earlier systems"])
-
-    @routes.post("/fetch_logs", summary="The log ingestor's search: a page of 50", openapi_extra=_body(_FETCH_EXAMPLE))
-    async def post_fetch_logs(request: Request) -> Response:
-        wanted, page = _fetched(await parameters.read_body(request, parameters.MAX_BODY_BYTES))
-        records = await search.records(wanted, PAGE_ROWS, (page - 1) * PAGE_ROWS)
-        return answers.json([ingestor_record(record) for record in records])
-
-    @routes.get("/levels", summary="The levels that records have, as they were sent")
-    async def get_levels() -> Response:
-        return answers.json(_choices("level", await levels.values()))
-
-    @routes.get("/resources", summary="The resource ids that records have")
-    async def get_resources() -> Response:
-        return answers.json(_choices("resource", await resources.values()))
-
-    @routes.get("/init_filter", summary="Levels and resource ids")
-    async def get_init_filter() -> Response:
-        choices = {
-            "levels": _choices("level", await levels.values()),
-            "resources": _choices("resource", await resources.values()),
-        }
-        return answers.json(choices)
-
-    @routes.post("/logs/filter", include_in_schema=False)
-    @routes.post("/logs/filter/", summary="LogIngestor's search", openapi_extra=_body(_FILTER_EXAMPLE))
-    async def post_filter(request: Request) -> Response:
-        wanted, size = _filtered(await parameters.read_body(request, parameters.MAX_BODY_BYTES))
-        return answers.json({"status": True, "results": await search.records(wanted, size)})
-
-    return routes
-
-
-_FETCH_EXAMPLE = {"rules": [{"field": "level", "value": "error"}], "page": 1}
-_FILTER_EXAMPLE = {"key": "message", "value": "Failed to connect", "operation": "contains", "size": 100}
-
-
-def _body(example: dict[str, object]) -> dict[str, Any]:
-    return {"requestBody": {"content": {"application/json": {"schema": {}, "example": example}}}}
-
-
-def _choices(name: str, values: list[str]) -> list[dict[str, object]]:
-    return [{"id": number, name: value} for number, value in enumerate(values, start=1)]
-
-
-def _fetched(body: bytes) -> tuple[Wanted, int]:
+def page_of(body: bytes) -> tuple[Wanted, int]:
     """What a body of `/fetch_logs` asks for, and which page. Raises `BadRequest`."""
     try:
         asked = _decode_page(body)
@@ -135,7 +78,7 @@ def _rule(field: str, value: str) -> Wanted:
     return rules.between(field, *ends)
 
 
-def _filtered(body: bytes) -> tuple[Wanted, int]:
+def filtered(body: bytes) -> tuple[Wanted, int]:
     """What a body of `/logs/filter/` asks for, and how many records at most. Raises `BadRequest`."""
     try:
         asked = _filters(body)

@@ -1,6 +1,6 @@
 """What a rule of an earlier system asks for, as a query and times.
 
-Two systems name the same eight keys and mean the same by them. How each writes a rule is read in `api/`.
+Two systems name the same eight keys and mean the same by them. How each writes a rule is read in `rule_bodies.py`.
 """
 
 import re
