@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from logriver.follow.file_calls import FileCalls, progressed
+from logriver.follow.file_calls import FileCalls, answered, progressed
 from logriver.follow.follower import Follower
 from logriver.settings import FollowSettings
 from tests.follow.test_follow import Ledger, append, until
@@ -193,3 +193,16 @@ async def test_a_call_that_is_given_up_is_refused_until_it_comes_back_and_its_re
     assert await calls.run("key", lambda: "answer") == "answer"
     await calls.close()
     await until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("files-")])
+
+
+async def test_what_computes_is_no_file_system_that_hangs() -> None:
+    calls = FileCalls(0.1)
+
+    def read_and_decode() -> str:
+        answered()
+        time.sleep(1.2)
+        return "decoded"
+
+    assert await calls.run("key", read_and_decode) == "decoded"
+    assert not calls.hangs("key")
+    await calls.close()

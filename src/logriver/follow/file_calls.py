@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from logriver import clock
 
+_NEVER = float("inf")
 PATIENCE_SECONDS = 4.0
 """So long may a call make no progress; a key whose calls came back later gets twice as long, and so on."""
 _LONGEST_PATIENCE_SECONDS = 60.0
@@ -51,13 +52,23 @@ def progressed(key: Hashable = None) -> None:
         call.key = key
 
 
+def answered() -> None:
+    """The file system has answered: until the next `progressed` the call on this thread needs the processor alone."""
+    call: _Call[Any] | None = getattr(_here, "call", None)
+    if call is not None:
+        call.progressed_at = _NEVER
+
+
 @dataclass(slots=True, eq=False)
 class _Call(Generic[_Result]):
     key: Hashable
     function: Callable[[], _Result]
     late: Callable[[_Result], object] | None
     outcome: asyncio.Future[_Result]
-    progressed_at: float
+    asked_at: float
+    # Of one that has not begun, as of one that computes, nothing is expected.
+    progressed_at: float = _NEVER
+    has_begun: bool = False
     is_given_up: bool = False
     hanging_key: Hashable = None
 
@@ -134,7 +145,7 @@ class FileCalls:
             if call.is_given_up:
                 continue
             _here.call = call
-            call.progressed_at = clock.monotonic()
+            call.has_begun, call.progressed_at = True, clock.monotonic()
             result: Any = None
             failure: BaseException | None = None
             try:
@@ -169,10 +180,19 @@ class FileCalls:
         now = clock.monotonic()
         for call in list(self._under_way):
             patience = self._patience.get(call.key, self.patience_seconds)
-            if not call.is_given_up and now - call.progressed_at > patience:
+            if not call.has_begun and self._threads >= _MAX_THREADS and now - call.asked_at > patience:
+                self._turn_away(call)
+            elif not call.is_given_up and now - call.progressed_at > patience:
                 self._give_up(call, patience)
         if self._under_way:
             self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_after)
+
+    def _turn_away(self, call: _Call[Any]) -> None:
+        """No thread is left for it: all of them hang."""
+        call.is_given_up = True
+        del self._under_way[call]
+        if not call.outcome.done():
+            call.outcome.set_exception(TimeoutError(f"{_MAX_THREADS} calls on files do not come back"))
 
     def _give_up(self, call: _Call[Any], patience: float) -> None:
         call.is_given_up, call.hanging_key = True, call.key
