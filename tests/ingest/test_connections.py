@@ -191,7 +191,7 @@ def test_a_process_without_descriptors_waits_for_some_instead_of_spinning(new_se
 @pytest.mark.soak
 def test_slow_heads_of_strangers_for_a_minute(new_server: Any, own_address: str) -> None:
     """1500 connections that send a byte of a head now and then, and come again when they are ended."""
-    server = new_server("--listen", f"{own_address}:0")
+    server = new_server("--listen", f"{own_address}:0", LOGRIVER_TRUST_LOOPBACK="true")
     line = server.process.stdout.readline()
     outside = line.split()[-1]
     alone = p50_ms(lambda: health(server.url), 100)
