@@ -8,6 +8,7 @@ from logriver.auth.access_control import AccessControl
 from logriver.federated.agent_registry import Agents
 from logriver.files.asked import AskedFiles
 from logriver.ingest.endpoint import Route
+from logriver.queue.damage import Damages
 from logriver.queue.dead_letters import DeadLetters
 from logriver.record import Held, SearchedSink
 from logriver.search.desk import Desk
@@ -46,6 +47,7 @@ class Services:
     agents: Agents
     access: AccessControl
     letters: DeadLetters
+    damage: Damages
     sink: SearchedSink
     format_of: Callable[[str], str | None]
     refusal: Callable[[bytes], str | None]
