@@ -83,7 +83,7 @@ def _format_problem(data: Path, empty: bool) -> Finding | None:
 
 def _does_not_belong(data: Path) -> Finding | None:
     """Parts of the directory are missing, or of another one."""
-    from logriver.queue.recovery import nodes_of
+    from logriver.queue.segment_files import nodes_of
     from logriver.store.belonging import check_together
 
     try:
