@@ -44,7 +44,7 @@ from logriver.ingest.endpoint import Endpoint
 from logriver.ingest.endpoints.logs import Logs
 from logriver.ingest.endpoints.ranges import Ranges
 from logriver.ingest.fast_path import Remembered
-from logriver.ingest.listen import check_certificate, listeners, trusts_loopback, url
+from logriver.ingest.listen import check_certificate, listeners, trusts_loopback, url, url_here
 from logriver.ingest.memory_budget import MemoryBudget
 from logriver.ingest.pipeline import Pipeline
 from logriver.ingest.small_bodies import SmallBodies
@@ -205,7 +205,10 @@ class _Server:
         for listener in sockets:
             listener.listen(CONNECTIONS_WAITING)
         for listener in sockets:
-            sys.stdout.write(f"logriver listens on {url(listener, self._settings.tls_cert is not None)}\n")
+            encrypted = self._settings.tls_cert is not None
+            here = url_here(listener, encrypted)
+            hint = f" (on this machine use {here})" if here else ""
+            sys.stdout.write(f"logriver listens on {url(listener, encrypted)}{hint}\n")
         if new_token:
             sys.stdout.write(f"its token is {new_token} (shown only now, kept in {self._settings.data / TOKEN_FILE})\n")
         sys.stdout.flush()

@@ -90,11 +90,11 @@ class Ranges:
         return Answer(200, msgspec.json.encode(outcomes.batches[0].receipt))
 
     async def _ledger(self, request: Request) -> Answer:
-        names = [value for name, value in request.parameters() if name == "follower"]
+        names = [value for name, value in request.parameters if name == "follower"]
         if len(names) != 1:
             raise BadRequest("a parameter 'follower' is needed, once")
         # The first agents did not say what they know.
-        asked = next((value for name, value in request.parameters() if name == "format"), "1")
+        asked = next((value for name, value in request.parameters if name == "format"), "1")
         if not (asked.isascii() and asked.isdigit() and len(asked) < _MAX_DIGITS and int(asked)):
             raise BadRequest(f"parameter 'format' is a number from 1 on, not {asked[:60]!r}")
         known = await self._known(names[0])
