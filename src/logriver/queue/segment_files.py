@@ -60,11 +60,14 @@ def make_segment(directory: Path, header: SegmentHeader, state: State) -> Segmen
     segment = SegmentWriter(path, header)
     try:
         state.begin_segment(header.number, header.first_seq)
-    except sqlite3.Error as error:
+    except BaseException as error:
+        # Its number is given out again.
         with contextlib.suppress(OSError):
             segment.abandon()
         path.unlink(missing_ok=True)
-        raise OSError(f"the queue's file cannot be written: {error}") from error
+        if isinstance(error, sqlite3.Error):
+            raise OSError(f"the queue's file cannot be written: {error}") from error
+        raise
     return segment
 
 
