@@ -76,7 +76,6 @@ class Faults:
         "fail a range": (Ledger, "failed"),
         "spans": (group_commit, "_spans"),
         "open a segment": (SegmentHeader, "encode"),
-        "note a segment": (State, "begin_segment"),
         "write": (os, "writev"),
         "sync": (os, "fdatasync"),
         "index": (wal_segment, "Index"),
