@@ -21,7 +21,7 @@ from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
 from logriver.settings import AgentSettings
 from logriver.ship.channel import Agent, Channel
-from logriver.ship.frames import Source, text_of
+from logriver.ship.frames import Source
 from logriver.ship.server_sink import ServerSink
 from logriver.telemetry.store_log import own_log_stored
 from logriver.threads import SupervisedTask, ending_executor
@@ -111,14 +111,14 @@ class _Agent:
     def _sources(self) -> list[Source]:
         return [
             Source(
-                text_of(status.path),
+                status.path,
                 status.format,
                 status.held_bytes,
                 status.size_bytes,
                 status.last_event_ns,
-                text_of(status.error),
+                status.error,
                 len(status.gaps),
-                text_of(status.file),
+                status.file,
                 status.generation,
                 status.lag_seconds,
             )

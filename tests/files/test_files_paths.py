@@ -186,4 +186,4 @@ def test_a_listing_is_bounded(roots: Roots, tmp_path: Path, monkeypatch: pytest.
 def test_a_name_that_is_not_utf8_is_shown(roots: Roots, tmp_path: Path) -> None:
     Path(os.fsdecode(bytes(tmp_path / "a" / "deep" / "er") + b"/\xff.log")).write_text("x")
     names = [entry.name for entry in listing.entries_of(roots, "deep/er").entries]
-    assert names == ["x.log", "�.log"]
+    assert names == [r"\xff.log", "x.log"]

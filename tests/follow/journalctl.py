@@ -1,7 +1,8 @@
 """Does what `journalctl` does, for the options that are used: the journal is a file of entries that `JOURNAL` names.
 
 `--after-cursor=C` begins behind that entry, `--no-tail` with the first, `--lines=0` behind the last, `--unit=U` prints
-only that unit's; `--follow` waits for more. `JOURNAL_BREAKS=N` ends it with an error after N entries.
+only that unit's; `--follow` waits for more. `JOURNAL_BREAKS=N` ends it with an error after N entries,
+`JOURNAL_COMPLAINS=N` has it say N bytes of what it does not like with each.
 """
 
 import json
@@ -32,6 +33,7 @@ with Path(os.environ["JOURNAL"]).open("rb") as journal:
             continue
         entry = json.loads(line)
         if wanted and (unit is None or entry.get("_SYSTEMD_UNIT") == unit):
+            sys.stderr.write("." * int(os.environ.get("JOURNAL_COMPLAINS", "0")))
             sys.stdout.buffer.write(line)
             printed += 1
         wanted = wanted or entry["__CURSOR"] == cursor

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from logriver import metrics
 from logriver.errors import Overloaded
 from logriver.follow import follower, settle
+from logriver.follow.file_calls import FileCalls
 from logriver.follow.follower import Follower
 from logriver.follow.generations import Generations
 from logriver.follow.growing_file import GrowingFile
@@ -18,6 +20,7 @@ from logriver.follow.paths import FoundFile, Source, siblings
 from logriver.follow.settle import Settling
 from logriver.record import Batch, Held, Receipt
 from logriver.settings import FollowSettings
+from logriver.threads import SupervisedTask
 from tests.follow.test_follow import Ledger, append, following, until
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +40,14 @@ def broken(_: object) -> list[FoundFile]:
     raise RuntimeError("nobody foresaw this")
 
 
+async def no_files() -> list[FoundFile]:
+    return []
+
+
+def failures() -> float:
+    return float(metrics.loop_failures.labels(loop="follower")._value.get())
+
+
 async def test_after_an_internal_error_all_files_are_followed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,24 +55,23 @@ async def test_after_an_internal_error_all_files_are_followed_on(
     append(path, b"old\n")
     settings = FollowSettings(follow=[f"text={tmp_path}/*.log"], name="test", from_end=True)
     follower = Follower(sink, settings, zone=lambda _: 0)
-    first = asyncio.create_task(follower.run())
+    supervised = SupervisedTask("follower", "files are not followed", last_backoff_seconds=0.2)
+    supervised.start(follower.run)
     await until(lambda: sink.held_bytes() == 4)
     with monkeypatch.context() as while_broken:
         while_broken.setattr(Source, "files", broken)
-        for run in (first, asyncio.create_task(follower.run())):
-            with pytest.raises(RuntimeError):
-                await run
-            assert follower.problems == ["following files stopped by an internal error, the own log says which"]
+        before = failures()
+        # It is tried again and again, and fails each time.
+        await until(lambda: failures() >= before + 3)
+        assert supervised.problems == ["files are not followed, trying again: nobody foresaw this"]
     append(path, b"more\n")
     append(tmp_path / "later.log", b"all of it\n")
-    again = asyncio.create_task(follower.run())
     await until(lambda: sorted(sink.messages()) == ["all of it", "more"])
     append(path, b"and more\n")
     await until(lambda: len(sink.messages()) == 3)
-    assert follower.problems == []
+    assert [*supervised.problems, *follower.problems] == []
     assert {status.error for status in follower.sources()} == {""}
-    again.cancel()
-    await asyncio.gather(again, return_exceptions=True)
+    assert await supervised.stop(5)
 
 
 class SlowToMove(Ledger):
@@ -232,7 +242,7 @@ async def test_what_cannot_be_judged_just_now_is_not_taken_for_other_content(
     generations = Generations("test", sink)
     await generations.load()
     started: list[tuple[FoundFile, str]] = []
-    settling = Settling(generations, list, lambda file, generation: started.append((file, generation)))
+    settling = Settling(generations, FileCalls(), no_files, lambda file, generation: started.append((file, generation)))
     (held,) = generations.all()
     await settling.missing(held, {seen.place: seen})
     assert started == [(seen, held.generation.id)]

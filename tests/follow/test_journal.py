@@ -169,6 +169,21 @@ async def test_a_journalctl_that_ends_is_shown_and_started_again(
 
 
 @pytest.mark.anyio
+async def test_a_journalctl_that_complains_all_the_time_is_read_on(
+    journal_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = Ledger()
+    # Far more than a pipe holds.
+    monkeypatch.setenv("JOURNAL_COMPLAINS", "100000")
+    monkeypatch.setenv("JOURNAL_BREAKS", "30")
+    append(journal_file, *map(entry, range(30)))
+    async with following(sink, "journal:") as follower:
+        await until(lambda: len(sink.messages()) == 30, 30)
+        await until(lambda: "Bad message" in follower.sources()[0].error, 30)
+        assert len(follower.sources()[0].error) < 500
+
+
+@pytest.mark.anyio
 async def test_without_journalctl_the_source_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     async with following(Ledger(), "journal:") as follower:

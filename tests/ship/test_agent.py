@@ -239,10 +239,13 @@ def test_names_that_are_not_utf8_do_not_take_its_channel_away(
     (tmp_path / "fine.log").write_text(f"{tmp_path.name} fine\n")
     agent = new_agent(server.url, str(odd / "*.log"), str(tmp_path / "fine.log"), "--files-root", str(odd))
     deadline = time.monotonic() + _FOUND_SECONDS
-    while f"{tmp_path}/odd\ufffd/a\ufffd.log" not in paths_shown(server, tmp_path.name):
+    while rf"{tmp_path}/odd\xff/a\xfe.log" not in paths_shown(server, tmp_path.name):
         assert time.monotonic() < deadline, agent.log_path.read_text()
         time.sleep(0.1)
-    assert agent_shown(server, tmp_path.name)["roots"] == [f"{tmp_path}/odd\ufffd"]
+    assert agent_shown(server, tmp_path.name)["roots"] == [rf"{tmp_path}/odd\xff"]
+    while not messages(server, Path(rf"{tmp_path}/odd\\xff/a\\xfe.log")):
+        assert time.monotonic() < deadline, agent.log_path.read_text()
+        time.sleep(0.1)
     assert "Traceback" not in agent.log_path.read_text()
     assert agent.stop() == 0
 

@@ -60,6 +60,7 @@ def test_a_missing_node_is_refused(ended: RunningServer) -> None:
     node = (ended.data / "NODE").read_text()
     (ended.data / "NODE").unlink()
     assert "NODE is missing" in refused(ended)
+    assert "NODE is missing" in logriver("doctor", "--data", str(ended.data)).stdout
     assert not (ended.data / "NODE").exists()
     (ended.data / "NODE").write_text(node)
     ended.start()

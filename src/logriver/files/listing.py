@@ -9,14 +9,18 @@ from pathlib import Path
 
 from logriver import clock
 from logriver.files.roots import Roots
+from logriver.path_text import path_of, text_of
 
 MAX_ENTRIES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One name. `path` is where it really is, `type` is `file`, `directory`, `link` (to nothing that may be read) or
-    `other`, `size` is in bytes, `modified` RFC 3339."""
+    """One name. `path` is where it really is; both are spelled as `path_text.py` says.
+
+    `type` is `file`, `directory`, `link` (to nothing that may be read) or `other`, `size` is in bytes, `modified` is
+    RFC 3339.
+    """
 
     name: str
     path: str
@@ -40,7 +44,7 @@ def entries_of(roots: Roots, name: str) -> Listing:
     """
     path = roots.resolve(name) if name else ""
     if path and not Path(path).is_dir():
-        return Listing([_entry(roots, Path(name).name, path, os.lstat(path))], truncated=False)
+        return Listing([_entry(roots, Path(path_of(name)).name, path, os.lstat(path))], truncated=False)
     found: dict[str, Entry] = {}
     # In the order of the roots: a name that two have means the one in the first.
     for directory in [path] if path else roots.directories():
@@ -73,7 +77,7 @@ def _entry(roots: Roots, name: str, path: str, status: os.stat_result) -> Entry:
         if roots.allows(target) and os.path.lexists(target):
             path, status = target, os.lstat(target)
     modified = clock.to_text(max(clock.MIN_TIME_NS, min(status.st_mtime_ns, clock.MAX_TIME_NS)))
-    return Entry(_text(name), _text(path), _type(status.st_mode), status.st_size, modified)
+    return Entry(text_of(name), text_of(path), _type(status.st_mode), status.st_size, modified)
 
 
 def _type(mode: int) -> str:
@@ -82,8 +86,3 @@ def _type(mode: int) -> str:
     if stat.S_ISDIR(mode):
         return "directory"
     return "link" if stat.S_ISLNK(mode) else "other"
-
-
-def _text(name: str) -> str:
-    """A name as text that can be sent; one whose bytes are not UTF-8 can be shown and not asked for."""
-    return os.fsencode(name).decode("utf-8", "replace")

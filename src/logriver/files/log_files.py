@@ -6,6 +6,7 @@ from collections.abc import Collection, Generator
 from dataclasses import dataclass
 
 from logriver.files.roots import Roots
+from logriver.path_text import text_of
 
 MAX_ENTRIES = 20_000
 """So many names of directories are looked at."""
@@ -16,7 +17,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class LogFile:
-    """A regular file with something in it."""
+    """A regular file with something in it; `path` as `path_text.py` spells it."""
 
     path: str
     size: int
@@ -69,11 +70,6 @@ class LogFiles:
             return False
         # A file with two names, or below two roots, is one.
         self._known.add(place)
-        if stat.S_ISREG(status.st_mode) and status.st_size and _can_be_told(entry.path):
-            self.found.append(LogFile(entry.path, status.st_size, status.st_mtime_ns))
+        if stat.S_ISREG(status.st_mode) and status.st_size:
+            self.found.append(LogFile(text_of(entry.path), status.st_size, status.st_mtime_ns))
         return stat.S_ISDIR(status.st_mode)
-
-
-def _can_be_told(path: str) -> bool:
-    """Whether it is UTF-8."""
-    return not any("\udc80" <= letter <= "\udcff" for letter in path)

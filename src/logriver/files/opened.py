@@ -3,6 +3,7 @@
 import os
 
 from logriver.errors import Unavailable
+from logriver.path_text import printable
 
 _LOOK_BYTES = 65_536
 
@@ -26,9 +27,9 @@ class Opened:
                     break
                 data += more
         except OSError as error:
-            raise Unavailable(f"{self._name[:100]!a} cannot be read: {error.strerror}") from None
+            raise Unavailable(f"'{printable(self._name[:100])}' cannot be read: {error.strerror}") from None
         if len(data) < end - start:
-            raise Unavailable(f"{self._name[:100]!a} was truncated while it was read", hint="ask again")
+            raise Unavailable(f"'{printable(self._name[:100])}' was truncated while it was read", hint="ask again")
         return data
 
     def line_start(self, place: int) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from logriver.errors import BadRequest, Forbidden, LogriverError, NotFound
+from logriver.path_text import path_of, printable, text_of
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _SHOWN = 100
@@ -19,10 +20,12 @@ class Roots:
     """The directories below which files may be read. Everything here blocks."""
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self._paths = [os.path.abspath(path) for path in paths]  # noqa: PTH100 - resolved at each look, links may change
+        """`paths` are spelled as `path_text.py` says, and so are the names that are asked for."""
+        # Resolved at each look, links may change.
+        self._paths = [os.path.abspath(path_of(path)) for path in paths]  # noqa: PTH100
 
     def open(self, name: str) -> tuple[int, str]:
-        """A descriptor of the regular file called `name`, and its path.
+        """A descriptor of the regular file called `name`, and its real path, as it is.
 
         A relative name is looked for in each root, the first that has it. In this order: `BadRequest` for an empty or
         impossible name, `Forbidden` outside of the roots, `NotFound`, `BadRequest` for what is no regular file.
@@ -42,15 +45,15 @@ class Roots:
 
     def open_directory(self, path: str) -> int:
         """A descriptor of the directory at a path that `resolve` gave. Raises as `open`."""
-        return self._open(path, path, _READ | os.O_DIRECTORY)
+        return self._open(path, text_of(path), _READ | os.O_DIRECTORY)
 
     def resolve(self, name: str) -> str:
         """The real path of what is called `name`, which is there. Raises `BadRequest`, `Forbidden`, `NotFound`."""
         if not name:
             raise BadRequest("the name of a file is needed")
         try:
-            os.fsencode(name)
-            candidates = [os.path.realpath(Path(root, name)) for root in self._paths]
+            path = path_of(name)
+            candidates = [os.path.realpath(Path(root, path)) for root in self._paths]
         except (ValueError, OSError) as error:
             raise _refusal(name, error) from None
         outside = False
@@ -105,4 +108,4 @@ def _refusal(name: str, error: Exception) -> LogriverError:
 
 
 def _shown(name: str) -> str:
-    return ascii(name if len(name) <= _SHOWN else name[:_SHOWN] + "..")
+    return f"'{printable(name if len(name) <= _SHOWN else name[:_SHOWN] + '..')}'"

@@ -84,8 +84,8 @@ class FileSearch:
         return self._from_ns is None or file.modified_ns >= self._from_ns
 
     def _of_file(self, file: LogFile) -> Generator[bytes, None, None]:
-        descriptor, path = self._roots.open(file.path)
-        opened = Opened(descriptor, path)
+        descriptor, _ = self._roots.open(file.path)
+        opened = Opened(descriptor, file.path)
         self._read_files += 1
         try:
             inflate = compressed.inflater(opened)
@@ -98,7 +98,7 @@ class FileSearch:
                     if content.tell() > self._left_bytes:
                         self._is_complete = False
                         return
-                yield from self._records(Opened(content.fileno(), path), file)
+                yield from self._records(Opened(content.fileno(), file.path), file)
         finally:
             opened.close()
 

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import zstandard
 
+from logriver.follow.file_calls import answered, progressed
 from logriver.follow.growing_file import CHUNK_BYTES, GrowingFile
 
 # So little, because a few bytes can stand for many: 4 kB of empty blocks are 128 MB.
@@ -38,7 +39,10 @@ class Archive(GrowingFile):
     def _read(self, start: int, length: int) -> bytes:
         with self._in_use:
             try:
-                return self._from_window(start, length)
+                progressed()
+                data = self._from_window(start, length)
+                answered()
+                return data
             except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
                 # Asked again it must fail again, and not go on behind the damage.
                 self._window_start = None
@@ -58,6 +62,7 @@ class Archive(GrowingFile):
             if not piece:
                 self._size = end
                 break
+            progressed()
             parts.append(piece[max(0, start - end) :])
             end += len(piece)
             window_start = min(start, end)

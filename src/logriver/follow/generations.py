@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
+from logriver import clock
 from logriver.errors import RangeConflict
 from logriver.follow.growing_file import HEAD_BYTES, head_hash
 from logriver.follow.heads import Heads
@@ -75,7 +76,7 @@ class Generations:
             await self.load()
             raise
         known = self._held.get(covers.generation.id) or Held(covers.generation, covers.path, 0, 0, b"")
-        self._keep(known.after(covers))
+        self._keep(known.after(covers, clock.now_ns()))
         return receipt.accepted
 
     async def put_state(

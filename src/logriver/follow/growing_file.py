@@ -14,6 +14,7 @@ from threading import Lock
 import google_crc32c
 
 from logriver.decode.lines.whole_lines import MAX_REFUSED_BYTES, too_long
+from logriver.follow.file_calls import answered, progressed
 from logriver.record import Held, Refused
 
 HEAD_BYTES = 1024
@@ -68,6 +69,7 @@ class GrowingFile:
         self.path = path
         self.mark = Mark()
         self._max_line_bytes = max_line_bytes
+        progressed()
         self._file = path.open("rb", buffering=0)
         # Closing waits for the read under way, whose descriptor could be another file's by then.
         self._in_use = Lock()
@@ -83,7 +85,10 @@ class GrowingFile:
     def stat(self) -> os.stat_result:
         """What the file system says about the open file, whatever its path is now."""
         with self._in_use:
-            return os.fstat(self._file.fileno())
+            progressed()
+            status = os.fstat(self._file.fileno())
+            answered()
+            return status
 
     def is_at(self, path: Path) -> bool:
         """Whether a path leads to the open file."""
@@ -125,10 +130,12 @@ class GrowingFile:
     def is_beginning_of(self, path: Path) -> bool:
         """Whether another file has everything that this one has. Raises `OSError`."""
         end = self.size()
+        progressed()
         with path.open("rb", buffering=0) as other:
             at = min(self._same_as.get(path, 0), end)
             while at < end:
                 piece = self._read(at, min(CHUNK_BYTES, end - at))
+                progressed()
                 if not piece or os.pread(other.fileno(), len(piece), at) != piece:
                     return False
                 at += len(piece)
@@ -234,7 +241,10 @@ class GrowingFile:
 
     def _read(self, start: int, length: int) -> bytes:
         with self._in_use:
-            return os.pread(self._file.fileno(), length, start)
+            progressed()
+            data = os.pread(self._file.fileno(), length, start)
+            answered()
+            return data
 
 
 def head_hash(head: bytes) -> str:

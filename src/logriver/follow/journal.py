@@ -7,7 +7,7 @@ and its cursor is on disk with it: whatever is killed, `journalctl --after-curso
 
 import asyncio
 import contextlib
-import logging
+from asyncio import StreamReader
 from asyncio.subprocess import DEVNULL, PIPE, Process
 
 from logriver import clock, metrics
@@ -19,10 +19,10 @@ from logriver.follow.paths import JOURNAL
 from logriver.follow.sources import SourceStatus
 from logriver.record import Batch, FileRange, Generation, Held, Sink
 from logriver.settings import FollowSettings
-
-log = logging.getLogger(__name__)
+from logriver.threads import SupervisedTask
 
 _AGAIN_SECONDS = 5.0
+_STOP_SECONDS = 5.0
 # `--all`: long values in full.
 _COMMAND = ("journalctl", "--output=json", "--all", "--quiet", "--follow")
 _MAX_REASON_BYTES = 300
@@ -41,7 +41,7 @@ def journals_of(settings: FollowSettings) -> dict[str, Labels]:
 
 
 class Journal:
-    """All of the journal (`journal:`), or one unit's (`journal:UNIT`). `run` is its task."""
+    """All of the journal (`journal:`), or one unit's (`journal:UNIT`), from `start` to `stop`."""
 
     def __init__(self, path: str, labels: Labels, settings: FollowSettings, sink: Sink) -> None:
         self._path = path
@@ -53,6 +53,27 @@ class Journal:
         self._held = Held(self._generation, path, 0, 0, b"")
         self._last_event_ns = 0
         self._error = ""
+        self._loop = SupervisedTask(
+            "journal",
+            f"{path} is not followed",
+            first_backoff_seconds=_AGAIN_SECONDS,
+            last_backoff_seconds=_AGAIN_SECONDS,
+            late_seconds=None,
+            foreseen=(OSError, ValueError, LogriverError),
+        )
+
+    def start(self) -> None:
+        """Follow until `stop`; whatever goes wrong is shown and tried again, from what is held."""
+        self._loop.start(self._turn)
+
+    async def stop(self) -> None:
+        """Stop wherever it is."""
+        await self._loop.stop(_STOP_SECONDS)
+
+    @property
+    def problems(self) -> list[str]:
+        """Why it is not followed just now."""
+        return self._loop.problems
 
     def status(self) -> SourceStatus:
         """How far it is followed, counted in entries."""
@@ -61,16 +82,12 @@ class Journal:
             self._path, "journal", end, end, self._last_event_ns, self._error, generation=self._generation.id
         )
 
-    async def run(self) -> None:
-        """Follow until cancelled; whatever goes wrong is shown and tried again, from what is held."""
-        while True:
-            try:
-                await self._follow()
-            except (OSError, ValueError, LogriverError) as error:
-                if str(error) != self._error:
-                    log.warning("%s cannot be followed now: %s", self._path, error)
-                self._error = str(error)
-            await asyncio.sleep(_AGAIN_SECONDS)
+    async def _turn(self) -> None:
+        try:
+            await self._follow()
+        except Exception as error:
+            self._error = str(error) or type(error).__name__
+            raise
 
     async def _follow(self) -> None:
         """Put entries into the sink until `journalctl` ends, which is an error."""
@@ -80,6 +97,9 @@ class Journal:
         process = await asyncio.create_subprocess_exec(
             *_COMMAND, *self._where_to_begin(), stdin=DEVNULL, stdout=PIPE, stderr=PIPE, limit=CHUNK_BYTES
         )
+        assert process.stderr is not None
+        # Read all the time: a pipe that is full would stop it in the middle of an entry.
+        last_words = asyncio.create_task(_last_words(process.stderr))
         try:
             await self._read(process)
         except BaseException:
@@ -87,8 +107,8 @@ class Journal:
                 process.kill()
             raise
         finally:
-            _, reason = await process.communicate()
-        said = reason[-_MAX_REASON_BYTES:].decode("utf-8", "replace").strip()
+            await process.wait()
+            said = await last_words
         raise ChildProcessError(f"journalctl ended with {process.returncode}: {said!r}")
 
     def _where_to_begin(self) -> list[str]:
@@ -120,3 +140,11 @@ class Journal:
         self._held, self._last_event_ns, self._error = self._held.after(covers), clock.now_ns(), ""
         metrics.accepted.labels("follow").inc(receipt.accepted)
         metrics.rejected.labels("follow").inc(len(decoded.refused))
+
+
+async def _last_words(stderr: StreamReader) -> str:
+    """What is said last until the end, in little memory however much it is."""
+    said = b""
+    while data := await stderr.read(CHUNK_BYTES):
+        said = (said + data)[-_MAX_REASON_BYTES:]
+    return said.decode("utf-8", "replace").strip()

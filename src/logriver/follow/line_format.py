@@ -1,9 +1,12 @@
 """The format of one file's lines: as it was given, or recognised anew until there are lines enough to be certain."""
 
+from pathlib import Path
+
 from logriver.clock import Zone
 from logriver.decode.formats import SAMPLE_LINES, recognise
 from logriver.decode.line_rules import LineReader, LineRules, reader
 from logriver.follow.growing_file import GrowingFile
+from logriver.path_text import text_of
 
 _SAMPLE_BYTES = 64 * 1024
 
@@ -30,7 +33,9 @@ class LineFormat:
             return self._reader
         name = self._rules.format or self._recognise(file)
         if self._reader is None or name != self.name:
-            self._reader = reader(self._rules, name, self._max_record_bytes, self._zone, file.path)
+            # A path that is not UTF-8 would be a label that nobody can store.
+            path = Path(text_of(str(file.path)))
+            self._reader = reader(self._rules, name, self._max_record_bytes, self._zone, path)
             self.name = name
         return self._reader
 

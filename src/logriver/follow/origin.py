@@ -5,12 +5,14 @@ other next, or a file of its own that began with the same lines. As long as the 
 back, because nobody can tell yet. So it is where nothing is held yet of the other, whose first lines are on their way.
 """
 
-import asyncio
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from logriver.follow.file_calls import FileCalls
 from logriver.follow.generations import Claim, Generations
 from logriver.follow.growing_file import HEAD_BYTES, GrowingFile
+from logriver.path_text import text_of
 from logriver.record import Held
 
 
@@ -29,9 +31,11 @@ class Origin:
 class OriginFinder:
     """Asked about one file, again and again while it is held back."""
 
-    def __init__(self, generations: Generations, only: str) -> None:
-        """`only`: the one generation that the file is read for."""
+    def __init__(self, generations: Generations, calls: FileCalls, device: int, only: str) -> None:
+        """`device` is the file's, `only` the one generation that it is read for."""
         self._generations = generations
+        self._run = calls.run
+        self._device = device
         self._only = only
         self._beginning_of: tuple[str, int] = ("", 0)
 
@@ -51,24 +55,24 @@ class OriginFinder:
             compared |= claims
             for key, claim in claims.items():
                 if not await self._differs(file, key, claim):
-                    return Origin(held_back=str(claim.path))
+                    return Origin(held_back=text_of(str(claim.path)))
         return Origin()
 
     async def _differs(self, file: GrowingFile, key: str, claim: Claim) -> bool:
         """Whether the file is no copy of one of which nothing is held yet; not while that cannot be told."""
-        if await asyncio.to_thread(file.is_at, claim.path):
+        if await self._run(claim.place[0], partial(file.is_at, claim.path)):
             # The other was renamed to where nobody follows it: this is the new one.
             return True
-        same = await asyncio.to_thread(file.is_beginning_of, claim.path)
-        unchanged = await asyncio.to_thread(_begins, claim.path, claim.head)
+        same = await self._run(claim.place[0], partial(file.is_beginning_of, claim.path))
+        unchanged = await self._run(claim.place[0], partial(_begins, claim.path, claim.head))
         held = self._generations.get(key)
         return unchanged and not same and not (held and held.end)
 
     async def _compare(self, file: GrowingFile, held: Held) -> Origin | None:
         """None: it is no copy of that."""
-        size, key = await asyncio.to_thread(file.size), held.generation.id
+        size, key = await self._run(self._device, file.size), held.generation.id
         if size >= held.end:
-            same = await asyncio.to_thread(file.same_up_to, held)
+            same = await self._run(self._device, partial(file.same_up_to, held))
             if self._generations.get(key) is not held:
                 return Origin(held_back=held.path)
             if not same:
@@ -86,15 +90,17 @@ class OriginFinder:
             # A whole head that was compared is more than equal first lines.
             copied = self._beginning_of == (key, size) and size > HEAD_BYTES and self._generations.displaced(held)
             return Origin(copied_bytes=size) if copied else None
-        if await asyncio.to_thread(file.is_at, claim.path):
+        if await self._run(claim.place[0], partial(file.is_at, claim.path)):
             # The other was renamed to where nobody follows it: this is the new one.
             return None
-        if await asyncio.to_thread(file.is_beginning_of, claim.path):
+        if await self._run(claim.place[0], partial(file.is_beginning_of, claim.path)):
             self._beginning_of = (key, size)
             return Origin(held_back=held.path)
         # The other may have been truncated meanwhile, which its reader will notice.
-        changed = self._generations.get(key) is not held or not await asyncio.to_thread(_has, claim.path, held)
-        return Origin(held_back=held.path) if changed or self._generations.claimed(held) is not claim else None
+        unchanged = self._generations.get(key) is held and await self._run(
+            claim.place[0], partial(_has, claim.path, held)
+        )
+        return None if unchanged and self._generations.claimed(held) is claim else Origin(held_back=held.path)
 
 
 def _begins(path: Path, head: bytes) -> bool:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from logriver.decode.formats import FORMATS, split_source
 from logriver.decode.line_rules import LineRules, rules_of, user_formats
+from logriver.errors import SettingsError
+from logriver.follow.file_calls import progressed
+from logriver.path_text import path_of
 from logriver.settings import FollowSettings
 
 JOURNAL = "journal:"
@@ -48,17 +51,23 @@ class Source:
     """
 
     def __init__(self, path: str, rules: LineRules, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
-        """`include` and `exclude` are patterns as in `_fits`; of the files that are found, those stay that fit."""
-        self.path = Path(path).expanduser().absolute()
+        """`path` as in `path_text.py`. Raises `SettingsError` for one that no file can have.
+
+        `include` and `exclude` are patterns as in `_fits`; of the files that are found, those stay that fit.
+        """
+        if "\0" in path_of(path):
+            raise SettingsError(f"{path[:200]!r} is no path: it has a zero byte")
+        self.path = Path(path_of(path)).expanduser().absolute()
         self.rules = rules
-        self._include = include
-        self._exclude = exclude
+        self._include = list(map(path_of, include))
+        self._exclude = list(map(path_of, exclude))
         self._found: dict[str, FoundFile] = {}
 
     def files(self) -> list[FoundFile]:
         """The files that it means, in the order of their paths."""
         found = {}
         for path in filter(self._wants, self._paths()):
+            progressed()
             try:
                 status = path.stat()
             except OSError:
@@ -134,6 +143,7 @@ def siblings(path: Path) -> list[FoundFile]:
     found = []
     with contextlib.suppress(OSError):
         for other in _plain_logs(path.parent.iterdir(), _COMPRESSED - ARCHIVES):
+            progressed()
             with contextlib.suppress(OSError):
                 status = other.stat()
                 if stat.S_ISREG(status.st_mode):
@@ -170,4 +180,9 @@ def _is_directory(path: Path) -> bool:
 
 
 def _plain_logs(paths: Iterator[Path], left_out: frozenset[str] = _COMPRESSED) -> list[Path]:
-    return sorted(path for path in paths if not path.name.startswith(".") and path.suffix not in left_out)
+    found = []
+    for path in paths:
+        progressed()
+        if not path.name.startswith(".") and path.suffix not in left_out:
+            found.append(path)
+    return sorted(found)

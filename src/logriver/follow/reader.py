@@ -7,22 +7,27 @@ the file changes under it, what became of the old one is settled first (`settle.
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 from logriver import clock, metrics
 from logriver.clock import Zone
 from logriver.errors import LogriverError, Overloaded, RangeConflict
 from logriver.follow.archive import Archive
-from logriver.follow.generations import Generations
+from logriver.follow.file_calls import FileCalls
+from logriver.follow.generations import Generations, Place
 from logriver.follow.growing_file import HEAD_BYTES, Chunk, GrowingFile, Mark, NotTheSame
 from logriver.follow.line_format import LineFormat
 from logriver.follow.open_files import OpenFiles
 from logriver.follow.origin import OriginFinder
 from logriver.follow.paths import FoundFile
 from logriver.follow.unheld import Unheld
+from logriver.path_text import text_of
 from logriver.record import Batch, Decoded, FileRange, Gap, Generation, Held
+from logriver.threads import SupervisedTask
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +45,10 @@ _LONGEST_WAIT_SECONDS, _LONGEST_OWN_WAIT_SECONDS = 30, 5
 _BEING_WRITTEN_SECONDS = 0.05
 # Then it is another file's turn.
 _CHUNKS_IN_A_ROW = 8
+_STOP_SECONDS = 5.0
 
 Found = tuple[Chunk, Decoded]
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +64,11 @@ class ReaderSettings:
     truncated: Callable[[Held, int], Awaitable[None]]
     slots: asyncio.Semaphore
     open_files: OpenFiles
+    calls: FileCalls
 
 
 class FileReader:
-    """Follows one file, whatever its path becomes; `run` is its task.
+    """Follows one file, whatever its path becomes, from `start` to `stop`. `path` is the spelling of the first one.
 
     The follower keeps `where` (a path that leads to it now), `seen` (its status) and `rotated` (its first path leads
     elsewhere).
@@ -71,7 +79,8 @@ class FileReader:
 
         A compressed file that is read for one generation is read as what it holds, once.
         """
-        self.path = self.first_path = str(found.path)
+        self.first_path = found.path
+        self.path = text_of(str(found.path))
         self.where = found.real_path
         self.seen = found.status
         self.rotated = False
@@ -86,31 +95,51 @@ class FileReader:
         self._settings = settings
         self._generations = settings.generations
         self._is_archive = bool(only) and found.is_archive
-        self._is_finished = False
-        self._origin = OriginFinder(settings.generations, only)
+        self.is_finished = False
+        self._loop = SupervisedTask("file_reader", "a followed file is not read", late_seconds=None)
+        self._origin = OriginFinder(settings.generations, settings.calls, found.place[0], only)
         self._old_bytes = found.status.st_size if from_end else 0
         self._file: GrowingFile | None = None
         self._in_use = asyncio.Lock()
         self._held_back = ""
         self._size = found.status.st_size
+        self._has_shrunk = False
+        self._links = 0
         self._changed = (0, 0)
         self._changed_at = clock.monotonic()
         self._waiting_since: float | None = None
         self._wake = asyncio.Event()
+        self._wake.set()
 
     def wake(self) -> None:
         """The file may have changed."""
         self._wake.set()
 
+    def note_size(self, size: int) -> None:
+        """The file was seen with so many bytes. Of what was truncated the largest is kept, until it is settled."""
+        if self._has_shrunk and self.mark.end < self._size:
+            return
+        self._has_shrunk = size < self._size
+        self._size = max(self._size, size)
+
     @property
     def problem(self) -> str:
         """Why it is not read just now, empty where it is."""
-        return self.error or (f"held back, it begins as {self._held_back}" if self._held_back else "")
+        return (
+            self.error
+            or "".join(self.problems)
+            or (f"held back, it begins as {self._held_back}" if self._held_back else "")
+        )
 
     @property
     def unfinished(self) -> bool:
         """Whether it should be looked at again although it may not change."""
         return bool(self.error) or bool(self._held_back) or self.mark.end < self.seen.st_size
+
+    @property
+    def unread_bytes(self) -> int:
+        """How many bytes of it were seen and are not on disk elsewhere."""
+        return 0 if self._held_back else max(0, max(self._size, self.seen.st_size) - self.mark.end)
 
     @property
     def is_unopened(self) -> bool:
@@ -122,32 +151,57 @@ class FileReader:
         self.where, self.place, self._is_archive = found.real_path, found.place, True
 
     def links_and_idle_seconds(self) -> tuple[int, float]:
-        """How many paths lead to the open file, and for how long it has not changed."""
-        links = self._file.stat().st_nlink if self._file else 0
-        return links, clock.monotonic() - self._changed_at
+        """How many paths led to the open file when it was read last, and for how long it has not changed."""
+        return self._links if self._file else 0, clock.monotonic() - self._changed_at
 
-    async def run(self) -> None:
-        """Follow until cancelled; of what does not grow, to its end."""
+    def start(self) -> None:
+        """Follow until `stop`; of what does not grow, to its end."""
+        self._loop.start(self._turn)
+
+    async def stop(self) -> None:
+        """Stop wherever it is."""
+        await self._loop.stop(_STOP_SECONDS)
+        self._let_go()
+
+    async def _turn(self) -> float | None:
+        """Wait until the file may have changed, then read what there is."""
+        if not self._wake.is_set():
+            with self._loop.idle():
+                await self._wake.wait()
+        self._wake.clear()
         try:
             await self._catch_up()
-            while not self._is_finished:
-                await self._wake.wait()
-                self._wake.clear()
-                await self._catch_up()
-        finally:
-            if self._file:
-                self._file.close()
-            # The follower still asks about it, until it lets go of it.
-            self._file = None
-            self._settings.open_files.closed(self)
-            if self.generation:
-                self._generations.release(self.generation)
+        except Exception:
+            # Tried again without being woken.
+            self._wake.set()
+            raise
+        if not self.is_finished:
+            return 0.0
+        self._let_go()
+        return None
+
+    def _let_go(self) -> None:
+        """Of file and generation. The follower still asks about them, until it lets go of this."""
+        if self._file:
+            self._settings.calls.later(self._file.close)
+        self._file = None
+        self._settings.open_files.closed(self)
+        if self.generation:
+            self._generations.release(self.generation)
+
+    @property
+    def problems(self) -> list[str]:
+        """What nobody foresaw, while reading fails by it."""
+        return self._loop.problems
+
+    async def _run(self, call: Callable[[], _Result], late: Callable[[_Result], object] | None = None) -> _Result:
+        return await self._settings.calls.run(self.place[0], call, late)
 
     def close_if_idle(self) -> bool:
         """See `Closable`. A file that is not where it was stays open, or nobody would find it again."""
         if self._in_use.locked() or self.rotated or self._file is None or self.generation is None:
             return False
-        self._file.close()
+        self._settings.calls.later(self._file.close)
         self._file = None
         return True
 
@@ -162,24 +216,25 @@ class FileReader:
                 await self._finish()
         except (OSError, LogriverError) as error:
             # The follower wakes a reader with an error once a second.
-            if str(error) != self.error:
-                log.warning("%s cannot be followed now: %s", self.where, error)
-            self.error = str(error)
+            reason = reason_of(error)
+            if reason != self.error:
+                log.warning("%s cannot be followed now: %s", self._shown, reason)
+            self.error = reason
         finally:
             self.busy = False
 
     async def _finish(self) -> None:
         """Let go of an archive once all of it is held: nobody adds to it."""
         held = self._generations.get(self.generation.id) if self.generation else None
-        if held and self._file and self.mark.end == await asyncio.to_thread(self._file.size):
+        if held and self._file and self.mark.end == await self._run(self._file.size):
             await self._generations.put_state(held, place=self.place, gone_ns=clock.now_ns())
-            self._is_finished = True
+            self.is_finished = True
 
     async def _step_or_settle(self) -> bool:
         try:
             return await self._step()
         except NotTheSame as difference:
-            log.info("%s has other content now: %s", self.where, difference)
+            log.info("%s has other content now: %s", self._shown, difference)
             await self._begin_anew()
             return True
 
@@ -188,62 +243,64 @@ class FileReader:
         held = self._generations.get(self.generation.id) if self.generation else None
         if held and held.place == self.place:
             # A size from which it shrank was the old content's; one that it has now may be the new one's.
-            shrank = self._file is not None and self._file.stat().st_size < self._size
-            await self._settings.truncated(held, self._size if shrank else held.end)
+            if self._file is not None:
+                self.note_size((await self._run(self._file.stat)).st_size)
+            await self._settings.truncated(held, self._size if self._has_shrunk else held.end)
         elif self.generation and not held:
             self._generations.release(self.generation)
         # What is held and elsewhere was taken over by a copy before this could be settled.
-        self.generation, self._old_bytes, self._size = None, 0, 0
+        self.generation, self._old_bytes, self._size, self._has_shrunk = None, 0, 0, False
         self.format.forget()
         self._move_to(Mark())
 
     async def _step(self) -> bool:
         """A few chunks from the file to the sink; False when there was none."""
         async with self._settings.slots, self._in_use:
-            file = self._file or self._open()
-            quiet_seconds = self._note_change(file.stat())
-            take_rest = quiet_seconds >= (ENDED_QUIET_SECONDS if self.rotated else QUIET_SECONDS)
+            file = self._file or await self._open()
             if self.generation is None:
-                self.generation = await self._attach(file, take_rest)
+                head, take_rest = await self._run(lambda: (file.head(HEAD_BYTES), self._look(file)))
+                self.generation = await self._attach(file, head, take_rest)
             if self.generation is None:
                 return False
-            found = await asyncio.to_thread(self._next, file, take_rest)
+            changed_at = self._changed_at
+            found = await self._run(lambda: self._next(file, self._look(file)))
+            if changed_at != self._changed_at:
+                self._settings.open_files.used(self)
             if found is None:
                 return False
             for is_last in (False,) * (_CHUNKS_IN_A_ROW - 1) + (True,):
                 found = await self._hand_over_and_read(file, self.generation, found, is_last)
                 if found is None:
                     break
-            return True
+            # What comes from now on wakes it again: a file that was read to its end is not asked for more at once.
+            return self._is_archive or self.mark.end < self._size
 
-    def _open(self) -> GrowingFile:
-        file = (Archive if self._is_archive else GrowingFile)(self.where, self._settings.max_record_bytes)
-        status = file.stat()
-        if (status.st_dev, status.st_ino) != self.place:
-            file.close()
-            raise FileNotFoundError("another file took its path before it was opened")
+    async def _open(self) -> GrowingFile:
+        kind = Archive if self._is_archive else GrowingFile
+        opening = partial(_opened, kind, self.where, self._settings.max_record_bytes, self.place)
+        file = await self._run(opening, late=GrowingFile.close)
         file.move_to(self.mark)
         self._file = file
         self._settings.open_files.used(self)
         return file
 
-    def _note_change(self, status: os.stat_result) -> float:
-        """Remember the size; gives for how many seconds nothing has changed."""
+    def _look(self, file: GrowingFile) -> bool:
+        """Remember the size; gives whether nothing has changed for so long that the last line is taken. Blocking."""
+        status = file.stat()
         now, change = clock.monotonic(), (status.st_size, status.st_mtime_ns)
         if change != self._changed:
             self._changed, self._changed_at = change, now
-            self._settings.open_files.used(self)
-        self._size = max(self._size, status.st_size)
-        return now - self._changed_at
+        self._links = status.st_nlink
+        self.note_size(status.st_size)
+        return now - self._changed_at >= (ENDED_QUIET_SECONDS if self.rotated else QUIET_SECONDS)
 
-    async def _attach(self, file: GrowingFile, take_rest: bool) -> Generation | None:
-        """Find out which generation this is and go where the ledger ends; None while that cannot be told."""
+    async def _attach(self, file: GrowingFile, head: bytes, take_rest: bool) -> Generation | None:
+        """Find out which generation this is and go where the ledger ends; None while that cannot be known."""
         held = self._generations.newest_at(self.place)
-        if held and not await asyncio.to_thread(file.still_is, held):
+        if held and not await self._run(partial(file.still_is, held)):
             await self._settings.truncated(held, 0)
         elif held:
-            return await self._resume(file, held)
-        head = file.head(HEAD_BYTES)
+            return await self._resume(file, head, held)
         if not head or not (b"\n" in head or len(head) == HEAD_BYTES or take_rest):
             return None
         origin = await self._origin.ask(file, head)
@@ -251,20 +308,20 @@ class FileReader:
         if origin.held_back:
             return None
         if origin.takes_over:
-            return await self._resume(file, origin.takes_over)
+            return await self._resume(file, head, origin.takes_over)
         generation = self._generations.born(self.place, head)
         with self._generations.claiming(generation, self.where, self.place, head):
             if self._old_bytes or origin.copied_bytes:
-                old = await asyncio.to_thread(file.old_lines, self._old_bytes or origin.copied_bytes)
+                old = await self._run(partial(file.old_lines, self._old_bytes or origin.copied_bytes))
                 reason = "a copy of what is held elsewhere" if origin.copied_bytes else "there before it was followed"
                 left_out = Gap(0, old.after.end, True, reason, clock.now_ns(), lost=False)
                 await self._hand_over(file, generation, old, Decoded(), left_out if old.after.end else None)
         return generation
 
-    async def _resume(self, file: GrowingFile, held: Held) -> Generation:
+    async def _resume(self, file: GrowingFile, head: bytes, held: Held) -> Generation:
         """Go on with a generation that is known, here or in a file of which this is a copy."""
         generation, is_moved = held.generation, held.place != self.place
-        with self._generations.claiming(generation, self.where, self.place, file.head(HEAD_BYTES)):
+        with self._generations.claiming(generation, self.where, self.place, head):
             if held.gone_ns or is_moved:
                 await self._generations.put_state(held, place=self.place if is_moved else None)
         self.path = held.path
@@ -301,7 +358,7 @@ class FileReader:
         if is_last or found[0].too_long or after.end >= self._size:
             await self._hand_over(file, generation, *found)
             return None
-        reading = asyncio.create_task(asyncio.to_thread(self._after, file, after))
+        reading = asyncio.create_task(self._run(lambda: self._after(file, after)))
         try:
             await self._hand_over(file, generation, *found)
         finally:
@@ -349,8 +406,8 @@ class FileReader:
                 # An earlier try of ours, cancelled here, is still being written there.
                 await asyncio.sleep(_BEING_WRITTEN_SECONDS)
                 return
-            log.warning("%s: byte %d does not continue what is held: %s", self.where, chunk.start, conflict.hint)
-            await asyncio.to_thread(file.go_to, conflict.held_end)
+            log.warning("%s: byte %d does not continue what is held: %s", self._shown, chunk.start, conflict.hint)
+            await self._run(partial(file.go_to, conflict.held_end))
             self.mark = file.mark
             return
         self._move_to(after)
@@ -374,7 +431,7 @@ class FileReader:
                 accepted = await self._generations.put(batch, covers)
             except Overloaded as error:
                 if not self.error:
-                    log.warning("%s has to wait: %s", self.where, error)
+                    log.warning("%s has to wait: %s", self._shown, error)
                 self.error = error.message
                 wait_seconds = min(wait_seconds * 2 or 1, _LONGEST_OWN_WAIT_SECONDS)
                 await asyncio.sleep(max(wait_seconds, min(error.retry_after_seconds, _LONGEST_WAIT_SECONDS)))
@@ -383,3 +440,22 @@ class FileReader:
                 metrics.rejected.labels("follow").inc(len(batch.dead))
                 metrics.unmatched_lines.inc(batch.decoded.unmatched)
                 return
+
+    @property
+    def _shown(self) -> str:
+        return text_of(str(self.where))
+
+
+def reason_of(error: OSError | LogriverError) -> str:
+    """Why a file is not read, without the path that an error of the system repeats in a spelling of its own."""
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def _opened(kind: type[GrowingFile], path: Path, max_record_bytes: int, place: Place) -> GrowingFile:
+    """Blocking."""
+    file = kind(path, max_record_bytes)
+    status = file.stat()
+    if (status.st_dev, status.st_ino) != place:
+        file.close()
+        raise FileNotFoundError("another file took its path before it was opened")
+    return file

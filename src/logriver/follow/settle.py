@@ -1,23 +1,26 @@
 """What became of bytes that were not read when their file got other content or went away: a copy has them, or nobody.
 
 Tools that copy and truncate leave the rest in the copy, tools that rename in a file of another name, often one that is
-not followed itself, and either may have been compressed since. All are looked for beside the file. What is nowhere is
-recorded as a gap.
+not followed itself, and either may have been compressed since. All are looked for beside the file. Of what is nowhere,
+those bytes are recorded as a gap that somebody saw: a file that is gone or has other content may have been read to its
+end, and mostly was.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from logriver import clock, metrics
 from logriver.follow.archive import Archive
+from logriver.follow.file_calls import FileCalls
 from logriver.follow.generations import Generations, Place
 from logriver.follow.growing_file import HEAD_BYTES, GrowingFile
 from logriver.follow.paths import FoundFile, siblings
 from logriver.follow.unseen import rotated_from
+from logriver.path_text import path_of
 from logriver.record import Gap, Held
 
 log = logging.getLogger(__name__)
@@ -32,22 +35,29 @@ class Copy:
 
 
 class Settling:
-    """`followed` gives the files that are followed (blocking), `start` reads a file, for one generation alone."""
+    """`followed` gives the files that are followed, `start` reads a file, for one generation alone."""
 
     def __init__(
         self,
         generations: Generations,
-        followed: Callable[[], list[FoundFile]],
+        calls: FileCalls,
+        followed: Callable[[], Awaitable[list[FoundFile]]],
         start: Callable[[FoundFile, str], object],
     ) -> None:
         self._generations = generations
+        self._calls = calls
         self._followed = followed
         self._start = start
-        # Said and counted, and not known to be on disk: while the sink is away, that is tried again and again.
+        # Of which an archive was found that nobody can read and that has more, as it was written to later.
+        self._unreadable: set[str] = set()
+        # Logged and counted, and not known to be on disk: while the sink is away, that is tried again and again.
         self._reported: dict[str, Gap] = {}
 
     async def truncated(self, held: Held, seen_bytes: int = 0) -> None:
-        """The file in its place has other content; it was seen with `seen_bytes`. Raises as `Sink.put` does."""
+        """The file in its place has other content; it was seen with `seen_bytes`, 0 where nobody knows.
+
+        Raises as `Sink.put` does.
+        """
         self._generations.displace(held)
         copy = await self._copy_of(held)
         claim = self._generations.claimed(held)
@@ -55,9 +65,9 @@ class Settling:
             copied_bytes = copy.size
         elif claim:
             # A followed copy took it over just now.
-            copied_bytes = (await asyncio.to_thread(claim.path.stat)).st_size
+            copied_bytes = (await self._calls.run(claim.place[0], claim.path.stat)).st_size
         else:
-            await self._lost(held, seen_bytes)
+            await self._lost(held, seen_bytes, "truncated before it was read", over=True)
             return
         if seen_bytes > copied_bytes:
             gap = self._gap(held, copied_bytes, seen_bytes, "written after its copy was made, before it was truncated")
@@ -66,14 +76,14 @@ class Settling:
         if copy:
             await self._read_rest(held, copy)
 
-    async def _lost(self, held: Held, seen_bytes: int) -> None:
-        """Nobody has what was behind the held bytes, if there was something."""
-        if held.gone_ns or 0 < seen_bytes <= held.end:
-            gap = None
-        else:
-            reason = "truncated before it was read" if seen_bytes else "truncated while it was not followed"
+    async def _lost(self, held: Held, seen_bytes: int, reason: str, *, over: bool) -> None:
+        """Nobody has what was behind the held bytes, if something was seen there."""
+        gap = None
+        if held.generation.id in self._unreadable:
+            gap = self._gap(held, held.end, seen_bytes, "its compressed copy cannot be read")
+        elif seen_bytes > held.end and not held.gone_ns:
             gap = self._gap(held, held.end, seen_bytes, reason)
-        await self._generations.put_state(held, over=True, gone_ns=clock.now_ns(), gap=gap)
+        await self._generations.put_state(held, over=over, gone_ns=clock.now_ns(), gap=gap)
         self._reported.pop(held.generation.id, None)
 
     def _gap(self, held: Held, offset: int, seen_bytes: int, reason: str) -> Gap:
@@ -82,10 +92,13 @@ class Settling:
             self._reported[key] = _reported(held, offset, seen_bytes, reason)
         return self._reported[key]
 
-    async def missing(self, held: Held, beside: dict[tuple[int, int], FoundFile]) -> None:
-        """No path that is followed leads to its file. `beside` are the files in its directory by place."""
-        there, path = beside.get(held.place), Path(held.path)
-        if there is not None and await asyncio.to_thread(lambda: _still_is(there, held)):
+    async def missing(self, held: Held, beside: dict[Place, FoundFile], seen_bytes: int = 0) -> None:
+        """No path that is followed leads to its file, which was seen with `seen_bytes`, 0 where nobody knows.
+
+        `beside` are the files in its directory by place. Raises `OSError`, and as `Sink.put` does.
+        """
+        there, path = beside.get(held.place), Path(path_of(held.path))
+        if there is not None and await self._calls.run(held.place[0], partial(_still_is, there, held)):
             if there.is_archive or there.status.st_size > held.end:
                 self._start(there, held.generation.id)
             return
@@ -99,7 +112,7 @@ class Settling:
         if copy:
             await self._read_rest(held, copy)
         else:
-            await self.gone(held)
+            await self._lost(held, seen_bytes, "gone before it was read", over=False)
 
     async def unopened(self, path: str, place: Place, seen_bytes: int) -> None:
         """The file in a place is gone, and nobody ever opened it: a life of which all is lost.
@@ -110,10 +123,6 @@ class Settling:
         gap = self._gap(held, 0, seen_bytes, "gone before it was opened")
         await self._generations.put_state(held, over=True, gone_ns=clock.now_ns(), gap=gap)
         self._reported.pop(held.generation.id)
-
-    async def gone(self, held: Held) -> None:
-        """Its file is not there any more. Raises as `Sink.put` does."""
-        await self._generations.put_state(held, gone_ns=clock.now_ns())
 
     async def _read_rest(self, held: Held, copy: Copy) -> None:
         """Have read what a copy has and is not held, now and, unless it is compressed, later."""
@@ -126,7 +135,9 @@ class Settling:
     async def _copy_of(self, held: Held) -> Copy | None:
         if not held.end:
             return None
-        for file in await asyncio.to_thread(lambda: [*self._followed(), *siblings(Path(held.path))]):
+        path = Path(path_of(held.path))
+        self._unreadable.discard(held.generation.id)
+        for file in [*await self._followed(), *await self._calls.run(str(path.parent), partial(siblings, path))]:
             known = self._generations.newest_at(file.place)
             long_enough = file.is_archive or file.status.st_size >= held.end
             if known is None and file.place != held.place and long_enough:
@@ -138,19 +149,27 @@ class Settling:
     async def _as_copy(self, file: FoundFile, held: Held) -> Copy | None:
         """The file, if it is a copy of this one and not of another that began in the same way."""
         opened: GrowingFile | None = None
+        run = partial(self._calls.run, file.place[0])
         try:
-            opened = await asyncio.to_thread(Archive if file.is_archive else GrowingFile, file.path, 1)
-            if not await asyncio.to_thread(opened.same_up_to, held):
+            kind = Archive if file.is_archive else GrowingFile
+            opened = await run(partial(kind, file.path, 1), GrowingFile.close)
+            if not await run(partial(opened.same_up_to, held)):
                 return None
-            for other in self._generations.alike(await asyncio.to_thread(opened.head, HEAD_BYTES)):
-                if other.end > held.end and await asyncio.to_thread(opened.same_up_to, other):
+            for other in self._generations.alike(await run(partial(opened.head, HEAD_BYTES))):
+                if other.end > held.end and await run(partial(opened.same_up_to, other)):
                     return None
-            return Copy(file, await asyncio.to_thread(opened.size))
+            return Copy(file, await run(opened.size))
+        except TimeoutError:
+            # It may be the copy: what is not in any other is not lost yet.
+            raise
         except OSError:
+            is_rotated = file.is_archive and rotated_from(file.path) == Path(path_of(held.path))
+            if is_rotated and file.status.st_mtime_ns > held.last_event_ns:
+                self._unreadable.add(held.generation.id)
             return None
         finally:
             if opened:
-                opened.close()
+                self._calls.later(opened.close)
 
 
 def _still_is(file: FoundFile, held: Held) -> bool:

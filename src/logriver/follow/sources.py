@@ -6,6 +6,7 @@ from pathlib import Path
 
 from logriver.follow.generations import Generations
 from logriver.follow.reader import FileReader
+from logriver.path_text import path_of, text_of
 from logriver.record import Gap, Held
 
 
@@ -56,7 +57,8 @@ def statuses(
         by_path.setdefault(held.path, []).append(held)
     shown = [_status(reader, by_path, generations) for reader in readers]
     past = by_path.keys() - {status.path for status in shown}
-    return shown + [_past(path, by_path[path], generations) for path in sorted(past) if is_followed(Path(path))]
+    followed = (path for path in sorted(past) if is_followed(Path(path_of(path))))
+    return shown + [_past(path, by_path[path], generations) for path in followed]
 
 
 def _status(reader: FileReader, by_path: dict[str, list[Held]], generations: Generations) -> SourceStatus:
@@ -70,7 +72,7 @@ def _status(reader: FileReader, by_path: dict[str, list[Held]], generations: Gen
         max(reader.mark.end, reader.seen.st_size),
         reader.last_event_ns,
         reader.problem,
-        str(reader.where),
+        text_of(str(reader.where)),
         reader.generation.id if reader.generation else "",
         0.0 if held_back else reader.unheld.seconds(reader.mark.end),
         tuple(gap for entry in held for gap in entry.gaps),

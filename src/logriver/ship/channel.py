@@ -186,4 +186,4 @@ def _hello(agent: Agent) -> bytes:
 
 
 def _cut(paths: Sequence[str]) -> list[str]:
-    return [frames.text_of(path)[: frames.MAX_PATH_LENGTH] for path in paths[: frames.MAX_PATHS]]
+    return [path[: frames.MAX_PATH_LENGTH] for path in paths[: frames.MAX_PATHS]]

@@ -168,11 +168,6 @@ _from_agent = msgspec.msgpack.Decoder(FromAgent)
 _from_server = msgspec.msgpack.Decoder(FromServer)
 
 
-def text_of(path: str) -> str:
-    """A path as text that can be sent: what of its bytes is not UTF-8 is shown as U+FFFD."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 def from_agent(message: bytes | str) -> FromAgent:
     """The frame in a message of an agent. Raises `BadRequest` for anything else."""
     frame: FromAgent = _decoded(message, _from_agent)

@@ -68,10 +68,7 @@ class ServerSink:
 
     async def put(self, batch: Batch) -> Receipt:
         """See `Sink.put`. Raises `Unavailable` also where it is not known whether the batch is on disk."""
-        try:
-            body = await asyncio.to_thread(_packed, batch)
-        except UnicodeEncodeError:
-            raise BadBody(f"a path that is not utf-8 cannot be sent: {ascii(batch.source)[:200]}") from None
+        body = await asyncio.to_thread(_packed, batch)
         headers = {"Content-Type": ranges.CONTENT_TYPE, "Content-Encoding": "zstd"}
         answer = await self._ask("POST", content=body, headers=headers)
         try:

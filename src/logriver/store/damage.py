@@ -92,6 +92,7 @@ class Damage:
         """Whether a part is damaged and not known: every part is to be checked (`part_checks.py`)."""
         self._searched_at = -_SEARCH_AGAIN_SECONDS
         self._forget_restored()
+        self._find_broken_projections()
         self.look()
 
     @property
@@ -308,6 +309,15 @@ class Damage:
                 log.warning("a damaged part was put aside, what it was made of is there", extra={"fields": fields})
             else:
                 log.error("a damaged part is put aside", extra={"fields": fields})
+
+    def _find_broken_projections(self) -> None:
+        """At a start: the engine has found those by itself, and goes without them."""
+        broken = f"SELECT DISTINCT parent_name FROM system.projection_parts WHERE {OF_TABLE} AND active AND is_broken"
+        for name in self._ask(broken).decode().split():
+            part = self._active(name)
+            if part is not None:
+                self._unindexed[name] = part
+                log.error("an index of a part is damaged", extra={"fields": {"part": name, "records": part.records}})
 
     def _delete(self, part: SetAside) -> None:
         self._ask(f"ALTER TABLE {TABLE} DROP DETACHED PART '{part.directory.name}' SETTINGS allow_drop_detached = 1")

@@ -29,7 +29,7 @@ from logriver.store import ddl, promote
 from logriver.store.base import Answer, Block, Limits, Param, Pieces, SliceSize
 from logriver.store.damage import Damage, Found
 from logriver.store.engine import ChdbError
-from logriver.store.engine_errors import translated
+from logriver.store.engine_errors import NARROW, NO_SPACE, translated
 from logriver.store.part_checks import PartChecks
 from logriver.store.parts import Parts
 from logriver.store.pipe import OutputPipe
@@ -57,7 +57,6 @@ _CONFIG = """<clickhouse>
   <uncompressed_cache_size>0</uncompressed_cache_size>
   <index_uncompressed_cache_size>{cache_bytes}</index_uncompressed_cache_size>
   <mmap_cache_size>16</mmap_cache_size>
-  <max_temporary_data_on_disk_size>{temporary_bytes}</max_temporary_data_on_disk_size>
   <background_pool_size>2</background_pool_size>
   <background_schedule_pool_size>4</background_schedule_pool_size>
   <max_partition_size_to_drop>0</max_partition_size_to_drop>
@@ -72,7 +71,7 @@ _CONFIG = """<clickhouse>
 </clickhouse>
 """
 _CACHE_BYTES = 64_000_000
-# What all queries together may have on the disk of what does not fit into their memory, in slices.
+# What a query may have on the disk of what does not fit into its memory, and what must stay free beside it, in slices.
 _TEMPORARY_SLICES = 2
 # With less than this free before or after an insert, others may have filled the disk during it.
 _TIGHT_BYTES = 1_000_000_000
@@ -103,8 +102,12 @@ class Embedded:
         self._numbers = itertools.count(1)
         self._pipes: set[OutputPipe] = set()
         config = directory / "engine.xml"
-        temporary_bytes = _TEMPORARY_SLICES * slice_bytes
-        content = _CONFIG.format(memory_bytes=memory_bytes, cache_bytes=_CACHE_BYTES, temporary_bytes=temporary_bytes)
+        content = _CONFIG.format(memory_bytes=memory_bytes, cache_bytes=_CACHE_BYTES)
+        # The limit of a query is heeded for groups alone, the other one for what is sorted too.
+        self._temporary = (
+            f"max_temporary_data_on_disk_size_for_query = {_TEMPORARY_SLICES * slice_bytes}, "
+            f"min_free_disk_space_for_temporary_data = {max(_TIGHT_BYTES, _TEMPORARY_SLICES * slice_bytes)}"
+        )
         # Written only if it is another one: on a full disk it could not be written again.
         if not config.exists() or config.read_text() != content:
             config.write_text(content)
@@ -260,7 +263,7 @@ class Embedded:
             self.query_text(f"KILL QUERY WHERE Settings['log_comment'] = '{name}' ASYNC")
 
     def _settings(self, limits: Limits, name: str) -> str:
-        clause = f"{_limit_clause(limits)}, log_comment = '{name}'"
+        clause = f"{_limit_clause(limits)}, log_comment = '{name}', {self._temporary}"
         damage = self._parts.damage
         if damage.without_indexes:
             clause += ", use_skip_indexes = 0, optimize_use_projections = 0"
@@ -286,6 +289,9 @@ class Embedded:
         """Return when it makes sense to ask again; else raise what the caller should hear."""
         if not self._is_there():
             raise _away() from None
+        if error.engine_code == NO_SPACE:
+            message = "the query needs more of the disk than is free for queries"
+            raise QueryTooExpensive(message, hint=NARROW) from None
         found = self._parts.damage.explain(error)
         if found is Found.NOTHING:
             raise error

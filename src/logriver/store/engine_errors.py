@@ -10,15 +10,15 @@ from logriver.errors import BadQuery, DataRefused, QueryTooExpensive, StoreError
 # Codes that are the data's fault: parsing, types, wrong data. All others (disk full, memory, too many parts, read-only)
 # look like refusals and are not.
 _DATA_CODES = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 349, 407})
-_NARROW = "ask for a shorter time range, or add a word, a level or a service"
+NARROW = "ask for a shorter time range, or add a word, a level or a service"
 _SIMPLER = "ask for fewer terms, fields or pipes"
 _LIMITS = {
-    159: ("time", f"{_NARROW}; setting query_timeout"),
-    160: ("time", f"{_NARROW}; setting query_timeout"),
-    241: ("memory", f"{_NARROW}, or group or sort by a field with fewer values; setting max_query_memory_bytes"),
-    307: ("bytes read", _NARROW),
-    396: ("result size", f"{_NARROW}, or add a limit"),
-    158: ("rows read", _NARROW),
+    159: ("time", f"{NARROW}; setting query_timeout"),
+    160: ("time", f"{NARROW}; setting query_timeout"),
+    241: ("memory", f"{NARROW}, or group or sort by a field with fewer values; setting max_query_memory_bytes"),
+    307: ("bytes read", NARROW),
+    396: ("result size", f"{NARROW}, or add a limit"),
+    158: ("rows read", NARROW),
     167: ("depth", _SIMPLER),
     168: ("length", _SIMPLER),
     306: ("depth", _SIMPLER),
@@ -29,7 +29,7 @@ _BAD_REGEX = 427
 # The engine reads no more of a query, and then finds an error of syntax at its end.
 _TOO_LONG = "Max query size exceeded"
 _REGEX_REASON = re.compile(r", error: (.{1,200}?)(?:\. Look at |$)", re.DOTALL)
-_NO_SPACE = 243
+NO_SPACE = 243
 _PART = re.compile(r"[/ `'](\d+_\d+_\d+_\d+(?:_\d+)?)(?=[/ `':.,)])")
 _PATH = re.compile(r"(?<![\w./])(?:/[\w.@-]+){2,}/?")
 _MOST_DETAIL = 1_000
@@ -58,6 +58,6 @@ def translated(error: Exception) -> Exception:
 
 
 def _in_words(code: int) -> str:
-    if code == _NO_SPACE:
+    if code == NO_SPACE:
         return "no space is left on the disk"
     return f"the store cannot do this now (engine error {code})" if code else "the store cannot do this now"

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from logriver import agent
+from logriver.cli.paths import followed
 from logriver.cli.render import output
 from logriver.errors import BadRequest, SettingsError
 from logriver.settings import AgentSettings, load_as
@@ -35,11 +36,11 @@ def run(
 ) -> None:
     """Exit codes: 0 stopped in order, 2 a wrong setting."""
     flags = {
-        "follow": paths or None,
+        "follow": followed(paths),
         "server": server,
         "name": name,
         "token": token,
-        "files_root": files_root or None,
+        "files_root": followed(files_root),
         "from_end": from_end,
         "log_file": log_file,
         "own_logs": own_logs,

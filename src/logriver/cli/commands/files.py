@@ -15,6 +15,7 @@ from logriver.cli.render import output, table
 from logriver.cli.render.local_time import as_asked
 from logriver.cli.render.output import ColorOption
 from logriver.cli.render.table import Format, Table
+from logriver.path_text import spelled
 
 # Nothing comes while a server looks through a long file in vain.
 _SEARCH_SECONDS = 3_600.0
@@ -53,6 +54,7 @@ def run(
         raise typer.BadParameter("search needs the name of a file")
     if action == "ls" and (keyword or agent == "*"):
         raise typer.BadParameter("ls takes one directory of one machine")
+    path = spelled(path)
     wanted = {"filename": path, "keyword": keyword, "from": as_asked(since), "to": as_asked(until), "hostname": agent}
     flags = {"regex": regex, "ignore_case": ignore_case, "multiline": multiline}
     wanted |= {name: "true" for name, is_set in flags.items() if is_set}

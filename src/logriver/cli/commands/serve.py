@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from logriver.cli.paths import followed
 from logriver.cli.render import output
 from logriver.errors import LogriverError, SettingsError
 from logriver.settings import Settings, load
@@ -38,10 +39,10 @@ def run(
     flags = {
         "listen": listen or None,
         "data": data,
-        "follow": follow or None,
+        "follow": followed(follow),
         "from_end": from_end,
         "name": name,
-        "files_root": files_root or None,
+        "files_root": followed(files_root),
         "retention": retention,
         "max_disk": max_disk,
         "cors_origin": cors_origin or None,

@@ -9,6 +9,7 @@ from logriver.cli.render import output, table
 from logriver.cli.render.output import ColorOption
 from logriver.cli.source_answers import Source, all_sources
 from logriver.errors import LogriverError
+from logriver.path_text import spelled
 
 _BEHIND_SECONDS = 60.0
 _ENDED = frozenset(("gone", "truncated"))
@@ -23,6 +24,7 @@ def run(
     token: TokenOption = "",
 ) -> None:
     """Exit codes: 0 all is held, 1 something is lost, a minute behind, not read or not followed, 2 an error."""
+    part = spelled(part)
     try:
         with connect(server, token=token) as client:
             sources = list(all_sources(client, q=part))

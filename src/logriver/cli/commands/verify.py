@@ -27,6 +27,7 @@ from logriver.errors import LogriverError
 from logriver.follow.growing_file import Chunk, NotTheSame
 from logriver.follow.line_format import LineFormat
 from logriver.follow.paths import sources_of
+from logriver.path_text import path_of, spelled, text_of
 from logriver.settings import FollowSettings, load_as
 
 _LETTERS = "1000"
@@ -91,20 +92,21 @@ def run(
     token: TokenOption = "",
 ) -> None:
     """Exit codes: 0 proven, 1 not, 2 an error."""
+    shown = text_of(str(file or source))
     try:
         settings = load_as(_Settings, {"config": config})
-        text = split_source(source, (*FORMATS, *settings.formats))
+        text = split_source(spelled(source), (*FORMATS, *settings.formats))
         if file is None:
-            file = Path(text.path).expanduser().absolute()
-            text = text._replace(path=str(file))
+            file = Path(path_of(text.path)).expanduser().absolute()
+            text = text._replace(path=text_of(str(file)))
         with connect(server, token=token) as client:
             verdict = _verify(client, text, file.resolve(), follower, settings)
     except LogriverError as error:
         output.fail(error.message, hint=error.hint, code=2 if error.code != "not_found" else 1)
     except NotTheSame as change:
-        output.fail(f"'{file or source}' changed while it was read: {change}", hint="try again", code=2)
+        output.fail(f"'{shown}' changed while it was read: {change}", hint="try again", code=2)
     except OSError as error:
-        output.fail(f"'{file or source}' cannot be read: {error}", code=2)
+        output.fail(f"'{shown}' cannot be read: {error}", code=2)
     _show(verdict, format)
     if not verdict.proven:
         raise typer.Exit(1)
@@ -146,7 +148,7 @@ def _rules(text: SourceText, format: str, settings: _Settings) -> LineRules:
 
     Where nothing says the format, it is the server's `format`.
     """
-    followed = next((source for source in sources_of(settings) if source.means(Path(text.path))), None)
+    followed = next((source for source in sources_of(settings) if source.means(Path(path_of(text.path)))), None)
     if not (text.format or text.zone):
         return followed.rules if followed else LineRules(format or None)
     rules = followed.rules if followed else LineRules()

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from logriver.cli.doctor.finding import Finding, fail, ok, warn
-from logriver.errors import SettingsError
+from logriver.errors import DataDirectoryError, SettingsError
 from logriver.follow.journal import journals_of
 from logriver.follow.paths import Source, sources_of
 from logriver.settings import FollowSettings
@@ -45,7 +45,7 @@ def directory(data: Path) -> Finding:
         return fail(name, f"'{data}' is not a directory", "choose another with --data")
     if not os.access(data, os.W_OK | os.X_OK):
         return fail(name, f"'{data}' cannot be written by {user()}", "run the server as its owner")
-    problem = _format_problem(data, empty)
+    problem = _format_problem(data, empty) or _does_not_belong(data)
     if problem:
         return problem
     says = f"'{data}', data format {_format(data) or 'none yet'}"
@@ -78,6 +78,20 @@ def _format_problem(data: Path, empty: bool) -> Finding | None:
     if int(found) > DATA_FORMAT:
         says = f"'{data}' has data format {found}, this version reads up to {DATA_FORMAT}"
         return fail("data directory", says, "use the newer version of logriver")
+    return None
+
+
+def _does_not_belong(data: Path) -> Finding | None:
+    """Parts of the directory are missing, or of another one."""
+    from logriver.queue.recovery import nodes_of
+    from logriver.store.belonging import check_together
+
+    try:
+        check_together(data, nodes_of(data / "log"))
+    except DataDirectoryError as error:
+        return fail("data directory", error.message, error.hint or "")
+    except OSError as error:
+        return fail("data directory", f"'{data}' cannot be read: {error.strerror}", "run the doctor as its owner")
     return None
 
 
