@@ -1,4 +1,4 @@
-"""docs/operations.md and deploy/: every path, setting, metric, call, command and message that they name is real.
+"""docs/how-to/operations.md and deploy/: every path, setting, metric, call, command and message that they name is real.
 
 What can be done on any machine is done as it is written there: downgrading, backing up and restoring, the health check.
 """
@@ -23,7 +23,7 @@ from logriver.settings import ENV_PREFIX, Settings, load
 from tests.conftest import RunningServer
 
 ROOT = Path(__file__).parent.parent
-DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
+DOCUMENT = (ROOT / "docs" / "how-to" / "operations.md").read_text()
 UNIT = (ROOT / "deploy" / "logriver.service").read_text()
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 COMPOSE = (ROOT / "deploy" / "compose.yaml").read_text()
