@@ -244,7 +244,8 @@ def wait_for(running: RunningServer, count: int) -> None:
 def test_the_unit_waits_for_the_drain_and_keeps_to_its_directory() -> None:
     keys = dict(re.findall(r"^(\w+)=(.*)$", UNIT, re.MULTILINE))
     (drain,) = re.findall(r"^_DRAIN_SECONDS = ([\d.]+)", SOURCE, re.MULTILINE)
-    (graceful,) = re.findall(r"timeout_graceful_shutdown=(\d+)", SOURCE)
+    web_server = (ROOT / "src" / "logriver" / "ingest" / "web_server.py").read_text()
+    (graceful,) = re.findall(r"^_STOP_SECONDS = ([\d.]+)", web_server, re.MULTILINE)
     assert float(keys["TimeoutStopSec"]) > float(drain) + float(graceful)
     (grace,) = re.findall(r"stop_grace_period: (\d+)s", COMPOSE)
     assert float(grace) > float(drain) + float(graceful)
