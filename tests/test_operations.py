@@ -189,7 +189,7 @@ def below(path: str, directory: Path) -> bool:
 def test_a_downgrade_is_refused_in_these_words(tmp_path: Path, new_server: Callable[..., RunningServer]) -> None:
     running = new_server()
     running.stop()
-    (running.data / "FORMAT").write_text("2\n")
+    (running.data / "FORMAT").write_text("3\n")
     before = content(running.data)
     command = [sys.executable, "-m", "logriver", "serve", "--data", str(running.data), "--listen", "127.0.0.1:0"]
     refused = subprocess.run(
