@@ -139,6 +139,9 @@ class Settling:
         self._unreadable.discard(held.generation.id)
         for file in [*await self._followed(), *await self._calls.run(str(path.parent), partial(siblings, path))]:
             known = self._generations.newest_at(file.place)
+            if known and known.gone_ns and file.is_archive:
+                # Read to its end, and perhaps deleted since: then this one has got its inode.
+                known = None
             long_enough = file.is_archive or file.status.st_size >= held.end
             if known is None and file.place != held.place and long_enough:
                 copy = await self._as_copy(file, held)
