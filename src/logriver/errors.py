@@ -189,13 +189,22 @@ class HeadersTooLarge(LogriverError):
 
 
 class StoreError(LogriverError):
-    """The engine refused or failed. `engine_code` is ClickHouse's number (0 when it gave none)."""
+    """The engine refused or failed. `engine_code` is ClickHouse's number (0 when it gave none).
+
+    `detail` are the engine's own words, with paths: for the log, never for an answer. `parts` are the parts of the
+    table that they name.
+    """
 
     code = "store"
 
-    def __init__(self, message: str, *, engine_code: int = 0) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, engine_code: int = 0, detail: str = "", parts: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint="the server's own log says more" if detail else None)
         self.engine_code = engine_code
+        self.detail = detail
+        self.parts = parts
+        if detail:
+            # For tracebacks in the log.
+            self.add_note(detail)
 
 
 class DataRefused(StoreError):
@@ -206,9 +215,15 @@ class DataRefused(StoreError):
 
     code = "data_refused"
 
-    def __init__(self, message: str, *, engine_code: int, row: int = 0) -> None:
-        super().__init__(message, engine_code=engine_code)
+    def __init__(
+        self, message: str, *, engine_code: int, row: int = 0, detail: str = "", parts: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message, engine_code=engine_code, detail=detail, parts=parts)
         self.row = row
+
+    def answer(self) -> dict[str, object]:
+        """See `LogriverError.answer`, without the engine's words, which are for who reads the dead letter."""
+        return {**super().answer(), "message": "the store cannot read a value of the data"}
 
 
 class DataDirectoryError(LogriverError):

@@ -35,14 +35,21 @@ log_bytes = _counter("queue_written_bytes", "bytes written to the log")
 log_syncs = _counter("queue_syncs", "fdatasync calls on the log")
 sync_seconds = _histogram("queue_sync_seconds", "time of one group commit", 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2)
 sync_failures = _counter("queue_sync_failures", "group commits that failed; their senders were told")
-damaged_records = _counter("queue_damaged_records", "numbers lost to damaged segments, recorded as holes")
+damaged_records = _counter("queue_damaged_records", "records lost to damage of the log, as far as that is known")
+damage_open = _gauge("queue_damage_unacknowledged", "damages of the log that nobody has acknowledged")
 backlog_bytes = _gauge("queue_backlog_bytes", "log not yet in the store")
 
 stored = _counter("records_stored", "records put into the store and verified")
 blocks = _counter("blocks_stored", "blocks put into the store and verified")
 block_seconds = _histogram("block_seconds", "time to insert and verify one block", 0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 insert_failures = _counter("insert_failures", "inserts that failed and are tried again", "code")
-damaged_parts = _counter("damaged_parts", "parts that a full disk cut short: restored, or put aside", "outcome")
+damaged_parts = _counter(
+    "damaged_parts",
+    "damaged parts: restored from what they were made of, indexes rebuilt, or put aside",
+    "outcome",
+)
+set_aside_parts = _gauge("set_aside_parts", "damaged parts that are set aside: answers are without their records")
+set_aside_records = _gauge("set_aside_records", "records in them, as far as their counts can be read")
 dead_letters = _counter("dead_letters", "records that became dead letters")
 dead_letters_removed = _counter("dead_letters_removed", "dead letters removed because their limit was reached")
 keys_expired = _counter("keys_expired_by_count", "idempotency keys forgotten early because a million were newer")

@@ -165,6 +165,48 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """A source that numbers its records itself, such as a partition of Kafka or systemd's journal.
+
+    `name` is the follower's name for it. In one `epoch` offsets only grow; where they begin anew it is another epoch.
+    """
+
+    follower: str
+    name: str
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRange:
+    """The offsets `start` to `end` (exclusive) of a stream that a batch covers.
+
+    Records may have any of these offsets: streams skip some. So `start` is where the batch before ended (0 for the
+    first one), not the offset of the first record, and a batch that is missing in between is noticed.
+    """
+
+    stream: Stream
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedStream:
+    """What the ledger knows of a stream: every record with an offset below `end` is on disk, since `last_event_ns`."""
+
+    stream: Stream
+    end: int
+    last_event_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that a sink knows of one follower's sources, each list with the last changed last."""
+
+    files: list[Held] = field(default_factory=list)
+    streams: list[CommittedStream] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class BatchKey:
     """An idempotency key: `scope` is a 16-byte hash of token and key, `content` a 16-byte hash of the inflated body."""
 
@@ -180,6 +222,8 @@ class Batch:
     request refused is in `rejected`, so that the answer to a repeated key is the same. `replays` is the dead letter
     this batch replays. Where the records are `apart`, each of `decoded.rows` is one record and was a request of its
     own: it becomes a record of the log of its own.
+
+    What makes a batch known when it is sent again is its key, or its position: a `range` of a file or of a `stream`.
     """
 
     decoded: Decoded
@@ -190,6 +234,16 @@ class Batch:
     rejected: int = 0
     replays: int | None = None
     apart: bool = False
+    stream: StreamRange | None = None
+
+    @property
+    def position(self) -> "Position | None":
+        """What of its source it covers."""
+        return self.range or self.stream
+
+
+Position = FileRange | StreamRange
+"""What of a source a batch covers. A sink takes it only if it begins where what is on disk ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +269,8 @@ class Sink(Protocol):
         """
         ...
 
-    async def known(self, follower: str) -> list[Held]:
-        """What is on disk of each generation that a follower has seen, the last changed last."""
+    async def known(self, follower: str) -> Known:
+        """What is on disk of each generation and each stream that a follower has seen."""
         ...
 
 

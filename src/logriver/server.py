@@ -44,32 +44,38 @@ from logriver.ingest.endpoint import Endpoint
 from logriver.ingest.endpoints.logs import Logs
 from logriver.ingest.endpoints.ranges import Ranges
 from logriver.ingest.fast_path import Remembered
-from logriver.ingest.listen import check_certificate, listeners, trusts_loopback, url
+from logriver.ingest.listen import check_certificate, listeners, trusts_loopback, url, url_here
 from logriver.ingest.memory_budget import MemoryBudget
 from logriver.ingest.pipeline import Pipeline
 from logriver.ingest.small_bodies import SmallBodies
 from logriver.ingest.unix_socket import removed_at_end
 from logriver.ingest.web_server import CONNECTIONS_WAITING, WebServer
 from logriver.query.sql.binding import Promoted
+from logriver.queue.segment_files import nodes_of
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.readiness import Readiness
 from logriver.search.desk import Bounds, Desk
 from logriver.settings import Settings
 from logriver.ship.frames import MAX_FRAME_BYTES
+from logriver.store.belonging import other_node
 from logriver.store.directory import DataDirectory, open_directory
 from logriver.store.disk import Disk, directory_bytes, free_bytes, plan
 from logriver.store.embedded import Embedded
 from logriver.store.memory import engine_memory_bytes
+from logriver.store.migrations.convert import convert
+from logriver.store.migrations.data_format import FORMAT
 from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
 from logriver.telemetry.store_log import into, own_log_stored
-from logriver.threads import SupervisedTask, ending_executor, ends_within
+from logriver.threads import SupervisedTask, SupervisedThread, ending_executor, ends_within
 from logriver.write.writer import Writer
 
 # One query may have this part of the engine's memory.
 _QUERY_SHARE = 4
+# So soon parts are checked again after the data directory could not be used.
+_NOT_USABLE_SECONDS = 30.0
 # Together, and with what uvicorn waits for its connections, less than the 90 s after which a service manager kills.
 _DRAIN_SECONDS = 40.0
 _CLOSE_SECONDS = 15.0
@@ -92,8 +98,9 @@ def run(settings: Settings) -> None:
     """
     check_certificate(settings.tls_cert, settings.tls_key)
     cors_origins = checked_origins(settings.cors_origin)
-    directory = open_directory(settings.data)
+    directory = open_directory(settings.data, nodes_of)
     try:
+        convert(directory.path)
         sockets = listeners(settings.listen)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             with removed_at_end(sockets):
@@ -121,19 +128,23 @@ class _Server:
         memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
         # Before its columns go, every query that was compiled with them has had its turn.
         self._promotion = Promotion(path, settings.promote, leave_seconds=2 * settings.query_timeout)
-        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, self._promotion.keys)
-        self._state = State(path / "state.db", sizes.dead_letter_bytes)
-        self._disk = Disk(path, settings.max_disk_bytes, lambda: self._queue.backlog.bytes)
+        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, self._promotion.keys, directory.is_there)
+        stored_seq = _stored_seq(self._store, directory)
+        self._state = _state_of(directory, sizes.dead_letter_bytes)
+        self._disk = Disk(path, settings.max_disk_bytes, lambda: self._queue.backlog.bytes, directory.problem)
         self._queue = Wal(
             path / "log",
             node,
             self._state,
-            _stored_seq(self._store, node),
+            stored_seq,
             sizes.segment_bytes,
             sizes.backlog_bytes,
             self._disk.check,
+            lambda first_seq, last_seq: _stored_in(self._store, node, first_seq, last_seq),
         )
         self._retention = Retention(self._store, self._state, self._disk, settings.retention_seconds)
+        self._part_checks = SupervisedThread("part-checks", "parts cannot be checked for damage", late_seconds=None)
+        self._behind = _store_behind(self._store, self._state, stored_seq)
         self._writer = Writer(
             self._queue,
             self._store,
@@ -142,7 +153,7 @@ class _Server:
             block_records=settings.block_records,
             block_bytes=settings.block_bytes,
             block_seconds=settings.block_seconds,
-            removed_slice=self._state.mark("removing_slice"),
+            removed_slice=self._state.number("removing_partition"),
         )
         self._follower = Follower(self._queue, settings)
         self._agents = Agents()
@@ -167,7 +178,10 @@ class _Server:
                 lambda: self._retention.problems,
             ],
             others=[
-                lambda: self._queue.damage,
+                lambda: [*self._queue.torn, *self._queue.damage.problems],
+                lambda: self._behind,
+                lambda: self._store.problems,
+                lambda: self._part_checks.problems,
                 lambda: self._promotion.problems,
                 lambda: self._following.problems,
                 lambda: self._sampling.problems,
@@ -182,6 +196,7 @@ class _Server:
         self._queue.start(asyncio.get_running_loop())
         self._writer.start(self._settings.workers)
         self._retention.start(self._writer)
+        self._part_checks.start(self._check_part)
         self._promotion.start(self._store)
         self._web = self._web_server()
         self._following.start(self._follow)
@@ -190,7 +205,10 @@ class _Server:
         for listener in sockets:
             listener.listen(CONNECTIONS_WAITING)
         for listener in sockets:
-            sys.stdout.write(f"logriver listens on {url(listener, self._settings.tls_cert is not None)}\n")
+            encrypted = self._settings.tls_cert is not None
+            here = url_here(listener, encrypted)
+            hint = f" (on this machine use {here})" if here else ""
+            sys.stdout.write(f"logriver listens on {url(listener, encrypted)}{hint}\n")
         if new_token:
             sys.stdout.write(f"its token is {new_token} (shown only now, kept in {self._settings.data / TOKEN_FILE})\n")
         sys.stdout.flush()
@@ -210,6 +228,9 @@ class _Server:
             return contextlib.nullcontext()
         return own_log_stored(into(self._queue), self._settings.follower_name)
 
+    def _check_part(self) -> float:
+        return self._store.check_part() if self._disk.is_usable else _NOT_USABLE_SECONDS
+
     async def _follow(self) -> float:
         """Follow files for as long as the server lives."""
         await self._follower.run()
@@ -221,6 +242,7 @@ class _Server:
         if not self._writer.join(_DRAIN_SECONDS):
             log.warning("stopping with a backlog, it is in the log and goes on at the next start")
         stopped = [written, self._writer.has_ended, self._retention.stop(), self._promotion.stop()]
+        stopped.append(self._part_checks.stop(_CANCEL_SECONDS))
         # What hangs may be in the state or the engine, and whoever closes them would hang too.
         return ends_within(_CLOSE_SECONDS, "closing the store", self._close) and all(stopped) and self._store_ended
 
@@ -270,6 +292,7 @@ class _Server:
             self._promotion,
             lambda: self._queue.mark,
             self._status,
+            lambda: self._store.incomplete,
             self._readiness.not_ready,
             lambda: self._queue.mark + self._queue.waiting,
             self._queue.sources,
@@ -281,6 +304,7 @@ class _Server:
             self._agents,
             self._access,
             self._queue.letters,
+            self._queue.damage,
             self._queue,
             self._format_of,
             self._store.refusal,
@@ -383,6 +407,43 @@ def _bounds(settings: Settings) -> Bounds:
     return Bounds(settings.max_queries, settings.max_exports, settings.query_timeout, query_bytes)
 
 
-def _stored_seq(store: Embedded, node: str) -> int:
-    """The highest number in the store."""
-    return int(str(store.query(f"SELECT max(_seq) FROM {TABLE} WHERE _node = '{node}'").rows[0][0]))
+def _stored_seq(store: Embedded, directory: DataDirectory) -> int:
+    """The highest number in the store. Raises `DataDirectoryError` if that is of another node."""
+    highest = store.query(f"SELECT max(_seq) FROM {TABLE} WHERE _node = '{directory.node}'").rows[0][0]
+    if highest:
+        return int(str(highest))
+    others = store.query(f"SELECT _node FROM {TABLE} LIMIT 1").rows
+    if others:
+        raise other_node(directory.path, directory.node, "store/", str(others[0][0]))
+    return 0
+
+
+def _store_behind(store: Embedded, state: State, stored_seq: int) -> list[str]:
+    """That the newest records which were stored are not in the store, if that is so."""
+    done = state.number("watermark")
+    # What is set aside may be just those.
+    if stored_seq >= done or store.incomplete:
+        return []
+    missing = done - stored_seq - len(state.buried(stored_seq + 1, done))
+    missing -= sum(max(0, min(h.last_seq, done) - max(h.first_seq, stored_seq + 1) + 1) for h in state.holes())
+    if missing <= 0:
+        return []
+    problem = f"the newest {missing} stored records are not in store/: is it older than state.db, from a backup?"
+    log.error("%s", problem)
+    return [problem]
+
+
+def _state_of(directory: DataDirectory, max_dead_letter_bytes: int) -> State:
+    """The state. Raises `DataDirectoryError` if it cannot be read, or is of another node."""
+    state = State(directory.path / "state.db", max_dead_letter_bytes, FORMAT)
+    first = state.node_of_first(directory.node)
+    if first != directory.node:
+        state.close()
+        raise other_node(directory.path, directory.node, "state.db", first)
+    return state
+
+
+def _stored_in(store: Embedded, node: str, first_seq: int, last_seq: int) -> int:
+    """How many of these numbers are in the store."""
+    numbers = f"_node = '{node}' AND _seq BETWEEN {first_seq} AND {last_seq}"
+    return int(str(store.query(f"SELECT count(DISTINCT _seq) FROM {TABLE} WHERE {numbers}").rows[0][0]))

@@ -131,7 +131,8 @@ class Loop:
             return
         self._said = (said, now)
         fields: dict[str, object] = {"loop": self.name}
-        more = {"hint": getattr(error, "hint", None), "code": getattr(error, "engine_code", None)}
+        names = {"hint": "hint", "code": "engine_code", "detail": "detail"}
+        more = {name: getattr(error, attribute, None) for name, attribute in names.items()}
         fields |= {name: value for name, value in more.items() if value}
         traceback = None if isinstance(error, self._foreseen) else error
         log.warning("%s, trying again: %s", self._trouble, said, exc_info=traceback, extra={"fields": fields})

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from logriver.errors import Overloaded, RangeConflict, SettingsError, Unavailable
 from logriver.follow.follower import Follower
 from logriver.queue.ledger import Ledger as QueueLedger
-from logriver.record import Batch, FileRange, Held, Receipt
+from logriver.record import Batch, FileRange, Held, Known, Receipt
 from logriver.settings import FollowSettings, SourceTable
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +49,7 @@ class Ledger:
             self.taken.append(batch)
         return Receipt(batch.decoded.count)
 
-    async def known(self, follower: str) -> list[Held]:
+    async def known(self, follower: str) -> Known:
         return self.kept.known(follower)
 
     @property

@@ -285,12 +285,12 @@ def wait_for_state(server: RunningServer, state: str) -> None:
 def ledger_of(data: Path) -> list[Held]:
     state = State(data / "state.db", 10**9)
     try:
-        return state.ledger()
+        return state.known().files
     finally:
         state.close()
 
 
 def age_ledger(data: Path, held: Held) -> None:
     state = State(data / "state.db", 10**9)
-    state.save(Snapshot(state.mark("mark"), state.mark("highest"), {}, [held], []), 0)
+    state.save(Snapshot(state.number("watermark"), state.number("highest"), {}, [held], []), 0)
     state.close()

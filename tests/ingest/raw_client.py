@@ -72,7 +72,9 @@ class RawClient:
 
     def waits(self) -> bool:
         """Whether something has come, or the end."""
-        return bool(select.select([self.socket], [], [], 0)[0])
+        asking = select.poll()
+        asking.register(self.socket, select.POLLIN)
+        return bool(asking.poll(0))
 
     def half_close(self) -> None:
         """Send no more, and go on reading."""

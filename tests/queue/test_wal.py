@@ -206,9 +206,9 @@ def test_a_range_is_taken_only_where_the_ledger_ends(tmp_path: Path) -> None:
             await wal.put(batch(range=file_range(25, 30)))
             assert rows_of(take(wal)) == {1: "a", 2: "b"}
         async with opened(tmp_path) as wal:
-            [held] = await wal.known("me")
+            [held] = (await wal.known("me")).files
             assert (held.generation, held.end) == (GENERATION, 30)
-            assert await wal.known("you") == []
+            assert (await wal.known("you")).files == []
 
     asyncio.run(run())
 

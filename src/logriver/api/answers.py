@@ -1,6 +1,6 @@
 """JSON answers, encoded by msgspec."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from starlette.responses import Response
@@ -24,4 +24,9 @@ def measured(content: Mapping[str, object], cost: Cost, started: float) -> Respo
     """`content` with the `stats` of an answer that began at `started`, by the monotonic clock."""
     elapsed_ms = round(1000 * (clock.monotonic() - started), 3)
     stats = {"elapsed_ms": elapsed_ms, "rows_read": cost.rows_read, "bytes_read": cost.bytes_read}
-    return json({**content, "stats": stats})
+    return json({**content, **incomplete(cost.incomplete), "stats": stats})
+
+
+def incomplete(without: Sequence[str]) -> dict[str, object]:
+    """The key that says what an answer is without, if it is without anything."""
+    return {"incomplete": list(without)} if without else {}

@@ -7,6 +7,7 @@ from logriver import __version__
 from logriver.api import (
     agents,
     context,
+    damage,
     dead_letters,
     docs,
     errors,
@@ -32,6 +33,7 @@ from logriver.api import (
     tail,
 )
 from logriver.api.cancel_on_disconnect import Departure
+from logriver.api.incomplete import Incomplete
 from logriver.api.replay import Replay
 from logriver.api.services import Services
 from logriver.api.source_list import SourceList
@@ -68,6 +70,7 @@ def create_api(services: Services, compat: APIRouter) -> FastAPI:
         openapi_url=None,
         dependencies=[Depends(parameters.no_unknown)],
     )
+    app.add_middleware(Incomplete, without=services.incomplete)
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESS_FROM_BYTES, compresslevel=_COMPRESS_LEVEL)
     errors.install(app)
     # Outermost: it sees what the client does, whatever is between.
@@ -93,6 +96,7 @@ def create_api(services: Services, compat: APIRouter) -> FastAPI:
     app.include_router(file_search.router(hosts, services.settings.export_idle))
     max_record_bytes = services.settings.max_record_bytes
     replay = Replay(services.letters, services.sink, services.format_of, services.refusal, max_record_bytes)
+    app.include_router(damage.router(services.damage))
     app.include_router(dead_letters.router(services.letters, replay, max_record_bytes))
     app.include_router(login.router(services.access))
     app.include_router(docs.router(app, services.ingest))

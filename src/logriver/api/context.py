@@ -27,6 +27,7 @@ def router(context: Context) -> APIRouter:
             {
                 "rows": [msgspec.Raw(document) for document in lines.documents],
                 "position": lines.position,
+                **answers.incomplete(lines.incomplete),
                 "stats": {
                     "elapsed_ms": round(1000 * (clock.monotonic() - started), 3),
                     "rows_read": lines.rows_read,

@@ -3,6 +3,7 @@
 The calls of the earlier systems answer in the shapes that these systems had (`compat/error_shapes.py`).
 """
 
+import logging
 from collections.abc import Mapping
 
 from fastapi import FastAPI
@@ -13,9 +14,11 @@ from starlette.responses import Response
 
 from logriver.api import answers
 from logriver.compat import error_shapes
-from logriver.errors import LogriverError, Overloaded
+from logriver.errors import LogriverError, Overloaded, StoreError
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
+
+log = logging.getLogger(__name__)
 
 
 def install(app: FastAPI) -> None:
@@ -29,7 +32,10 @@ def install(app: FastAPI) -> None:
 async def _raised(request: Request, error: Exception) -> Response:
     assert isinstance(error, LogriverError)
     headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Overloaded) else {}
-    return _answer(request, error.status, error.code, error.message, error.position, error.hint, headers)
+    if isinstance(error, StoreError):
+        fields = {"path": request.url.path, "code": error.engine_code, "error": error.detail or error.message}
+        log.error("the store failed", extra={"fields": fields})
+    return _shaped_answer(request, error.status, error.answer(), headers)
 
 
 async def _refused_by_router(request: Request, error: Exception) -> Response:
@@ -67,6 +73,12 @@ def _answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     error: dict[str, object] = {"code": code, "message": message, "position": position, "hint": hint}
+    return _shaped_answer(request, status, error, headers)
+
+
+def _shaped_answer(
+    request: Request, status: int, error: dict[str, object], headers: Mapping[str, str] | None
+) -> Response:
     answer = answers.json(_shaped(request.url.path, error), status)
     answer.headers.update(headers or {})
     return answer

@@ -83,6 +83,7 @@ def _answer(page: Page, hint: str | None, hint_query: str | None, started: float
             "late": page.late,
             "hint": hint,
             "hint_query": hint_query,
+            **answers.incomplete(page.incomplete),
             "stats": {
                 "matched": None,
                 "elapsed_ms": round(1000 * (clock.monotonic() - started), 3),

@@ -8,6 +8,7 @@ from logriver.auth.access_control import AccessControl
 from logriver.federated.agent_registry import Agents
 from logriver.files.asked import AskedFiles
 from logriver.ingest.endpoint import Route
+from logriver.queue.damage import Damages
 from logriver.queue.dead_letters import DeadLetters
 from logriver.record import Held, SearchedSink
 from logriver.search.desk import Desk
@@ -21,8 +22,8 @@ class Services:
 
     `desk` is where questions to the store wait their turn, `ingest` are the calls that bring records.
     `promoted` are the keys of fields that have columns in the store, `promotion` changes them, which blocks. `mark` is
-    the visible mark. `status` gives every key of the status call but `stored`. `ready` gives the reasons why the server
-    is not ready, empty when it is.
+    the visible mark. `status` gives every key of the status call but `stored`. `incomplete` is what every answer is
+    without. `ready` gives the reasons why the server is not ready, empty when it is.
     `acknowledged` is the highest number on disk. `ledger` gives every generation of every follower, `followed` what the
     connected ones say of their files, `format_of` the format of a file, None for what is not followed.
     `files` are those of this machine, `agents` the agents that dialled in.
@@ -37,6 +38,7 @@ class Services:
     promotion: Promotion
     mark: Callable[[], int]
     status: Callable[[], Mapping[str, object]]
+    incomplete: Callable[[], Sequence[str]]
     ready: Callable[[], Sequence[str]]
     acknowledged: Callable[[], int]
     ledger: Callable[[], list[Held]]
@@ -45,6 +47,7 @@ class Services:
     agents: Agents
     access: AccessControl
     letters: DeadLetters
+    damage: Damages
     sink: SearchedSink
     format_of: Callable[[str], str | None]
     refusal: Callable[[bytes], str | None]

@@ -33,7 +33,8 @@ def router(sql: Sql) -> APIRouter:
             "rows_read": answer.rows_read,
             "bytes_read": answer.bytes_read,
         }
-        return _answer({"columns": columns, "rows": answer.rows, "hint": hint, "stats": stats})
+        content = {"columns": columns, "rows": answer.rows, "hint": hint, "stats": stats}
+        return _answer({**content, **answers.incomplete(answer.incomplete)})
 
     return routes
 

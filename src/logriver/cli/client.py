@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import typer
 
+from logriver.cli.render import output
 from logriver.errors import BadQuery, BadRequest, LogriverError, NotFound, Unavailable
 
 LOCAL_SERVER = "http://127.0.0.1:3000"
@@ -55,7 +56,27 @@ def connect(server: str, timeout_seconds: float = 60.0, token: str = "") -> http
     verify = ssl.create_default_context() if local and parts.scheme == "https" else True
     # Compressing for a neighbour costs more than it saves.
     headers = _bearer(token) | ({"Accept-Encoding": "identity"} if local else {})
-    return httpx.Client(base_url=address, timeout=timeout_seconds, headers=headers, verify=verify, trust_env=not local)
+    return httpx.Client(
+        base_url=address,
+        timeout=timeout_seconds,
+        headers=headers,
+        verify=verify,
+        trust_env=not local,
+        event_hooks={"response": [_Incomplete().note]},
+    )
+
+
+class _Incomplete:
+    """Says on stderr, once each, what answers are without."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def note(self, answer: httpx.Response) -> None:
+        without = answer.headers.get("Logriver-Incomplete")
+        if without and without not in self._said:
+            self._said.add(without)
+            output.note(f"incomplete: {without}")
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -48,7 +48,7 @@ class Generations:
 
     async def load(self) -> None:
         """Ask the sink for everything. Raises what `Sink.known` does."""
-        for held in await self.sink.known(self.follower):
+        for held in (await self.sink.known(self.follower)).files:
             # A journal is no file, and has no inode.
             if held.generation.inode:
                 self._keep(held)
@@ -57,7 +57,7 @@ class Generations:
         """Whether the sink has less than it had, as a server that was restored has. Raises what `Sink.known` does."""
         # What is held of a gone file is forgotten one day.
         before = [held for held in self._held.values() if not held.gone_ns]
-        now = {held.generation.id: held.end for held in await self.sink.known(self.follower)}
+        now = {held.generation.id: held.end for held in (await self.sink.known(self.follower)).files}
         return any(now.get(held.generation.id, -1) < held.end for held in before)
 
     def forget(self) -> None:

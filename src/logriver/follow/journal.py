@@ -93,7 +93,7 @@ class Journal:
         """Put entries into the sink until `journalctl` ends, which is an error."""
         known = await self._sink.known(self._generation.follower)
         nothing = Held(self._generation, self._path, 0, 0, b"")
-        self._held = next((held for held in known if held.generation.id == self._generation.id), nothing)
+        self._held = next((held for held in known.files if held.generation.id == self._generation.id), nothing)
         process = await asyncio.create_subprocess_exec(
             *_COMMAND, *self._where_to_begin(), stdin=DEVNULL, stdout=PIPE, stderr=PIPE, limit=CHUNK_BYTES
         )

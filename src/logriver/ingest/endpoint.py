@@ -60,16 +60,15 @@ class Request:
         self._scope = scope
         self.route = route
         self.values = values
+        query: bytes = scope["query_string"]
+        self.parameters = parse_qsl(query.decode("latin-1")) if query else []
+        """Names and values after the question mark, those without a value left out."""
         self.notes: dict[str, str] = {}
         """What `decode` learns of the request that `answer` and `refuse` have to say."""
 
     def header(self, name: bytes) -> str:
         """The value of a header, its name in lower case; empty if it is not there."""
         return header(self._scope, name)
-
-    def parameters(self) -> list[tuple[str, str]]:
-        """Names and values after the question mark, those without a value left out."""
-        return parse_qsl(self._scope["query_string"].decode("latin-1"))
 
     @property
     def principal(self) -> Principal:

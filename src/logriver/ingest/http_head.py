@@ -36,11 +36,11 @@ def end_of(data: bytes | bytearray, start: int, searched: int = 0) -> int:
     it, and nobody waits for the rest of what can never be one.
     """
     begin = max(start, searched - 3)
-    proper = data.find(b"\n\r\n", begin)
-    bare = data.find(b"\n\n", begin, len(data) if proper < 0 else proper + 1)
-    if bare >= 0:
-        return bare + 2
-    return proper + 3 if proper >= 0 else 0
+    for empty_line in (b"\r\n\r\n", b"\n\n", b"\n\r\n"):
+        found = data.find(empty_line, begin)
+        if found >= 0:
+            return found + len(empty_line)
+    return 0
 
 
 def check(head: bytes | bytearray, start: int, end: int) -> None:
@@ -65,8 +65,6 @@ def without_idle_upgrade(head: bytes) -> bytes:
     The parser would take what follows for another protocol. Raises `TargetTooLong` or `HeadersTooLarge` for a WebSocket
     that is over the limits of its handshake.
     """
-    if b"\r\nupgrade" not in head.lower():
-        return head
     if not (_WEBSOCKET_LINE.match(head) and _WEBSOCKET.search(head)) or _BODY.search(head):
         return _UPGRADE.sub(b"", head)
     lines = head.split(b"\r\n")

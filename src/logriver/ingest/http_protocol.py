@@ -11,7 +11,7 @@ Uvicorn's minor version is pinned for this.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -43,11 +43,11 @@ _PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Cycle(RequestResponseCycle):
     """One request and its answer. Its `transport` is the protocol, which knows how to close."""
 
-    async def send(self, message: Any) -> None:
+    def send(self, message: Any) -> Coroutine[Any, Any, None]:
         """See ASGI. An answer that begins before the body is here is the last one on its connection."""
         if self.more_body and not self.response_started:
             self.keep_alive = False
-        await super().send(message)
+        return super().send(message)
 
     async def send_500_response(self) -> None:
         """What is answered when the application has failed to."""
@@ -76,6 +76,7 @@ class HttpProtocol(HttpToolsProtocol):
     _framing_bytes = 0
     _gap_bytes = 0
     _later = b""
+    _is_websocket = False
     _overrun = False
     _leaving = False
     _half_closed = False
@@ -171,7 +172,7 @@ class HttpProtocol(HttpToolsProtocol):
         while at < len(data) and not self._leaving and not self.transport.is_closing():
             if self._in_body:
                 at = self._take_body(data, at)
-            elif self._answers():
+            elif self.cycle is not None and self._answers():
                 self._later += data[at:]
                 self.flow.pause_reading()
                 return
@@ -211,27 +212,37 @@ class HttpProtocol(HttpToolsProtocol):
     def _parse_head(self, head: bytes) -> None:
         self._expects_head = True
         try:
-            self.parser.feed_data(http_head.without_idle_upgrade(head))
+            self._feed_head(head)
         except httptools.HttpParserUpgrade:
-            if self.scope["method"] == "GET":
-                self.handle_websocket_upgrade()
-            else:
-                self.refuse(BadRequest("CONNECT is for proxies, and this is none"), "not_http")
-            return
+            self.handle_websocket_upgrade()
         except httptools.HttpParserError as error:
             # Of our own calls only that of the target can fail.
             wrong = "its target is no path" if isinstance(error, httptools.HttpParserCallbackError) else error
             self.refuse(BadRequest(f"the request is not HTTP/1.1: {wrong}"), "not_http")
-            return
         except LogriverError as error:
             self.refuse(error, "head_too_large")
-            return
-        if self._in_head or self._expects_head:
-            self.refuse(BadRequest("the request is not HTTP/1.1"), "not_http")
-        elif self._in_body:
-            self._since = self.loop.time()
-            lengths = [value for name, value in self.headers if name == b"content-length"]
-            self._missing = int(lengths[0]) if lengths else None
+        else:
+            if self._in_head or self._expects_head:
+                self.refuse(BadRequest("the request is not HTTP/1.1"), "not_http")
+            elif self._in_body:
+                self._since, self._missing = self.loop.time(), None
+                for name, value in self.headers:
+                    if name == b"content-length":
+                        self._missing = int(value)
+
+    def _feed_head(self, head: bytes) -> None:
+        """Raises what the parser does, and `TargetTooLong` or `HeadersTooLarge` for a WebSocket."""
+        try:
+            self.parser.feed_data(head)
+        except httptools.HttpParserCallbackError:
+            if not self.parser.should_upgrade():
+                raise
+            # Once more, by a parser that has not met it, without what does not count.
+            passed_over = http_head.without_idle_upgrade(head)
+            self._is_websocket = passed_over == head and head.startswith(b"GET ")
+            self.parser = httptools.HttpRequestParser(self)
+            self._expects_head, self._in_head = True, False
+            self.parser.feed_data(passed_over)
 
     def _take_body(self, data: bytes, at: int) -> int:
         """Give the parser more of the body; the place behind it."""
@@ -272,26 +283,32 @@ class HttpProtocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """A part of the target."""
         if self._in_head:
-            super().on_url(url)
+            self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header. Trailers are passed over: what looks at headers did so before."""
         if self._in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is whole: the application may begin."""
         if not self._in_head:
             return
         self._in_head = False
-        scope = self.scope
-        scope["method"] = self.parser.get_method().decode("ascii")
-        scope["http_version"] = self.parser.get_http_version()
-        if self.parser.should_upgrade() and scope["method"] == "GET":
+        scope, parser = self.scope, self.parser
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["http_version"] = parser.get_http_version()
+        if parser.should_upgrade():
+            if not self._is_websocket:
+                raise BadRequest("an upgrade to what is not known")
             return
         url = httptools.parse_url(self.url)
         scope["raw_path"] = url.path
-        scope["path"] = unquote(url.path.decode("ascii"))
+        path = url.path.decode("ascii")
+        scope["path"] = unquote(path) if "%" in path else path
         scope["query_string"] = url.query or b""
         self._in_body = True
         self._body_bytes = self._framing_bytes = self._gap_bytes = 0
@@ -306,7 +323,7 @@ class HttpProtocol(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=scope["http_version"] == "1.1" and self.parser.should_keep_alive(),
+            keep_alive=scope["http_version"] == "1.1" and parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
         self._start_asgi_task(self.cycle, self.app)

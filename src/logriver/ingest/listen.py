@@ -43,6 +43,15 @@ def url(listener: socket.socket, encrypted: bool) -> str:
     return f"{'https' if encrypted else 'http'}://{_shown(host, port)}"
 
 
+def url_here(listener: socket.socket, encrypted: bool) -> str:
+    """What to type on this machine for an address that stands for all of its addresses; empty for any other."""
+    if listener.family == socket.AF_UNIX:
+        return ""
+    host, port = listener.getsockname()[:2]
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, "")
+    return f"{'https' if encrypted else 'http'}://{_shown(loopback, port)}" if loopback else ""
+
+
 def trusts_loopback(settings: Settings) -> bool:
     """Whether callers on this machine need no token, as the settings say or, where they do not, as they imply.
 

@@ -127,7 +127,7 @@ class Pipeline:
 
     async def _put_alone(self, batch: Batch, mounted: "_Mounted") -> Outcome:
         decoded = batch.decoded
-        if not (decoded.count or batch.dead or batch.range):
+        if not (decoded.count or batch.dead or batch.position):
             mounted.rejected.inc(len(decoded.refused))
             return Outcome(0, [*decoded.refused])
         receipt = await self._sink.put(batch)

@@ -32,6 +32,7 @@ class Lines:
     position: int
     rows_read: int
     bytes_read: int
+    incomplete: tuple[str, ...]
 
 
 class Context:
@@ -60,7 +61,8 @@ class Context:
             later = await asked.beside(row, after, ">", "ASC")
         earlier = earlier[max(0, len(earlier) - before) :]
         rows = [*earlier, row, *later[:after]]
-        return Lines([documents.document(row) for row in rows], len(earlier), asked.rows_read, asked.bytes_read)
+        found_lines = [documents.document(row) for row in rows]
+        return Lines(found_lines, len(earlier), asked.rows_read, asked.bytes_read, asked.incomplete)
 
 
 class _Asked:
@@ -71,6 +73,7 @@ class _Asked:
         self._seq = seq
         self._mark = mark
         self._params: dict[str, Param] = {"node": node, "seq": seq}
+        self.incomplete: tuple[str, ...] = ()
         self.rows_read = 0
         self.bytes_read = 0
 
@@ -101,6 +104,7 @@ class _Asked:
             f"AND _seq BETWEEN {{low:UInt64}} AND {{high:UInt64}} AND _node = {{node:String}} {rest}"
         )
         answer = await self._desk.ask("context", sql, self._params)
+        self.incomplete = answer.incomplete or self.incomplete
         self.rows_read += answer.rows_read
         self.bytes_read += answer.bytes_read
         return answer.rows

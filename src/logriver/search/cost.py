@@ -1,4 +1,4 @@
-"""What an answer cost: what the engine read for all the questions it took."""
+"""What an answer cost: what the engine read for all the questions it took. And what it is without."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,15 @@ from logriver.store.base import Answer
 
 @dataclass(slots=True)
 class Cost:
-    """Rows and bytes (not compressed) that were read."""
+    """Rows and bytes (not compressed) that were read; `incomplete` as in `Answer`."""
 
     rows_read: int = 0
     bytes_read: int = 0
+    incomplete: tuple[str, ...] = ()
 
     def add(self, answer: Answer) -> Answer:
         """Count what `answer` read, and give it back."""
         self.rows_read += answer.rows_read
         self.bytes_read += answer.bytes_read
+        self.incomplete = answer.incomplete or self.incomplete
         return answer

@@ -7,7 +7,7 @@ this is the place for limits and for cancelling: whoever is cancelled while it a
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from logriver.threads import Owner
 WAITING_PER_SLOT = 4
 _KILL_AGAIN_SECONDS = 0.05
 # The engine looks at its limit of time, and whether a query was ended, between blocks and not within one call of a
-# function. A query that is still there so long after it should have ended is left to itself, in its slot.
+# function. A query that is still there so long after it should have ended is left to itself, and keeps a slot.
 _GRACE_SECONDS = 5.0
 
 _queries_turned_away = metrics.turned_away.labels(reason="queries")
@@ -53,13 +53,15 @@ class Desk:
     def __init__(self, store: Store, bounds: Bounds) -> None:
         self._store = store
         self._bounds = bounds
-        # What users write themselves may not end when it should: searches keep half of the slots.
-        self._statements = _Slots("statements", max(1, bounds.queries // 2), bounds.query_seconds, _queries_turned_away)
+        # What users write themselves may not end when it should: searches keep half of the slots, and get back the one
+        # of a statement that is left to itself.
+        statements = max(1, bounds.queries // 2)
+        self._statements = _Slots("statements", statements, bounds.query_seconds, _queries_turned_away)
         self._queries = _Slots("queries", bounds.queries, bounds.query_seconds, _queries_turned_away)
         self._exports = _Slots("exports", bounds.exports, bounds.query_seconds, _exports_turned_away)
         self._event_loop = Owner("the slots of queries")
-        # Each may need a second thread, to be ended by.
-        self._threads = ThreadPoolExecutor(2 * (bounds.queries + bounds.exports), "query")
+        # Each may need a second thread, to be ended by; those left to themselves keep theirs.
+        self._threads = ThreadPoolExecutor(2 * (bounds.queries + bounds.exports) + statements, "query")
 
     @property
     def query_memory_bytes(self) -> int:
@@ -76,8 +78,9 @@ class Desk:
         """
         self._event_loop.check()
         async with AsyncExitStack() as places:
-            held = [await places.enter_async_context(self._statements.one())] if is_statement else []
-            held.append(await places.enter_async_context(self._queries.one()))
+            held = await places.enter_async_context((self._statements if is_statement else self._queries).one())
+            if is_statement:
+                await places.enter_async_context(self._queries.one())
             started = clock.monotonic()
             stop = Stop()
             limits = Limits(self._bounds.query_seconds, self._bounds.query_memory_bytes, result_rows, stop)
@@ -109,11 +112,11 @@ class Desk:
                     await asyncio.get_running_loop().run_in_executor(self._threads, _close, pieces, written)
 
     async def _run(
-        self, stop: Stop, call: Callable[[], _Result], held: "Sequence[_Place]" = (), seconds: float | None = None
+        self, stop: Stop, call: Callable[[], _Result], held: "_Place | None" = None, seconds: float | None = None
     ) -> _Result:
         """`call` on a thread. If cancelled: end it, and be cancelled when it has returned.
 
-        With `seconds`, what does not return in that time or does not end is left and keeps the places that are `held`.
+        With `seconds`, what does not return in that time or does not end is left and keeps the place that is `held`.
         """
         running = asyncio.get_running_loop().run_in_executor(self._threads, call)
         try:
@@ -132,17 +135,15 @@ class Desk:
             hint="leave out functions and patterns that look at long texts again and again",
         )
 
-    async def _end(
-        self, running: "asyncio.Future[_Result]", stop: Stop, held: "Sequence[_Place]", seconds: float
-    ) -> None:
+    async def _end(self, running: "asyncio.Future[_Result]", stop: Stop, held: "_Place | None", seconds: float) -> None:
         """Have it ended, for so long; nobody is left to hear what it raises."""
         running.add_done_callback(_forget)
         deadline = clock.monotonic() + seconds
         while not running.done() and clock.monotonic() < deadline:
             await asyncio.get_running_loop().run_in_executor(self._threads, stop.kill)
             await asyncio.wait([running], timeout=_KILL_AGAIN_SECONDS)
-        for place in held:
-            place.until = running
+        if held:
+            held.until = running
 
 
 def _forget(running: "asyncio.Future[_Result]") -> None:

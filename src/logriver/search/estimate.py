@@ -9,7 +9,7 @@ from logriver.store.base import Param
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """At most so many rows, in so many parts and marks (runs of about 8,000 rows)."""
+    """At most so many rows, in so many parts and marks (runs of about `store/ddl.py`: `GRANULE_ROWS` rows)."""
 
     rows: int
     parts: int

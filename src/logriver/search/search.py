@@ -44,7 +44,7 @@ class Page:
     """Documents (JSON), the cursors of the next page (None after the last) and of newer records, and the cost.
 
     `newer` is None where rows are sorted or limited by pipes. `late` of a page that it led to is how many records came
-    since that sort inside of what was shown, and are not in it.
+    since that sort inside of what was shown, and are not in it. `incomplete` as in `Answer`.
     """
 
     documents: list[bytes]
@@ -53,6 +53,7 @@ class Page:
     late: int
     rows_read: int
     bytes_read: int
+    incomplete: tuple[str, ...]
 
 
 class Search:
@@ -99,6 +100,7 @@ class Search:
             late=0,
             rows_read=answer.rows_read,
             bytes_read=answer.bytes_read,
+            incomplete=answer.incomplete,
         )
 
     async def _rows(self, query: Query, shape: Shape, place: Cursor, question: Question, limit: int) -> Answer:
@@ -136,6 +138,7 @@ class Search:
             late=await self._late(query, times, place, mark),
             rows_read=answer.rows_read,
             bytes_read=answer.bytes_read,
+            incomplete=answer.incomplete,
         )
 
     async def _late(self, query: Query, times: Times, place: Cursor, mark: int) -> int:

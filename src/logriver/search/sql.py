@@ -1,10 +1,11 @@
-"""A user's SQL over the records up to the visible mark.
+"""A user's SQL over the records up to the watermark.
 
 What reads SQL is loaded with the first statement: a server without any is spared 10 MB and a tenth of a second.
 """
 
+import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -14,10 +15,12 @@ from logriver.errors import BadQuery, QueryTooExpensive, StoreError
 from logriver.query.sql import escaping
 from logriver.search.desk import Desk
 from logriver.search.unknown_fields import UnknownFields
-from logriver.store.base import Answer
+from logriver.store.base import Answer, Param
 
 if TYPE_CHECKING:
-    from logriver.query.user_sql import Statement
+    from logriver.query.usersql.statement import Statement
+
+log = logging.getLogger(__name__)
 
 MAX_ROWS = 100_000
 """Rows of one answer."""
@@ -43,8 +46,9 @@ _RESTRICTED = ", ".join(
     )
 )
 
-# The disk, the network and the engine itself (ClickHouse's ErrorCodes.cpp); all other errors are the statement's.
-_OURS = frozenset({0, 74, 75, 76, 77, 198, 209, 210, 236, 243, 252, 394, 425})
+# The disk, the network, what is damaged and the engine itself (ClickHouse's ErrorCodes.cpp); all other errors are the
+# statement's.
+_OURS = frozenset({0, 33, 40, 74, 75, 76, 77, 107, 198, 209, 210, 236, 243, 246, 252, 271, 394, 425})
 # Types that do not go together, and a text that is no time.
 _TIME_HINT = "such a time is written '2023-09-15 08:00:00', in UTC, or made by toDateTime64(text, 9, 'UTC')"
 _TEXT_HINT = (
@@ -53,16 +57,7 @@ _TEXT_HINT = (
 )
 _HINTS = {43: ("String", _TEXT_HINT), 386: ("String", _TEXT_HINT), 53: ("DateTime", _TIME_HINT)}
 """By the engine's code: what its message is about where the hint helps, and the hint."""
-_REST = re.compile(
-    r"[:.,]? (?:In scope|In query|in scope|While executing|while executing|while processing)\b.*", re.DOTALL
-)
-_INSIDE = re.compile(r"(?:Code: \d+\. )?DB::Exception: |\(version [^)]*\)?|DB::")
-_NAME_OF_ERROR = re.compile(r"\.? *\([A-Z_0-9]+\)\s*$")
-# The position is one in the text that the engine got, which the user did not write.
-_SYNTAX = re.compile(r"Syntax error.*? position \d+ \((.*?)\): .*", re.DOTALL)
 _NUMBER = re.compile(NUMBER)
-_PATH = re.compile(r"(?<![\w./])(?:/[\w.@-]+){2,}/?")
-_MAX_MESSAGE = 300
 
 
 class Sql:
@@ -82,32 +77,45 @@ class Sql:
         """
         # On a thread: long statements take a while to read.
         statement = await anyio.to_thread.run_sync(_read, text, self._promoted())
-        from logriver.query import engine_tree  # noqa: PLC0415
-
         mark = self._mark()
-        try:
-            parsed = await self._desk.ask("sql_check", engine_tree.PARSE, {"sql": escaping.parameter(statement.sql)})
-            engine_tree.check(str(parsed.rows[0][0]), statement.tables)
-            sql = f"{statement.sql} SETTINGS {_RESTRICTED}"
-            answer = await self._desk.ask("sql", sql, {"mark": mark}, MAX_ROWS, is_statement=True)
-        except StoreError as error:
-            if error.engine_code in _OURS:
-                raise
-            about, hint = _HINTS.get(error.engine_code, ("", None))
-            hint = hint if about in error.message else None
-            raise BadQuery(_short(error.message), hint=hint) from None
-        except QueryTooExpensive as error:
-            raise QueryTooExpensive(_short(error.message), hint=error.hint) from None
+        await self._check(statement)
+        sql = f"{statement.sql} SETTINGS {_RESTRICTED}"
+        answer = await self._ask("sql", sql, {"mark": mark}, is_statement=True)
         hint = await self._unknown.hint(statement.fields, answer.rows)
         if hint:
             return answer, f"{hint}; texts stand in single quotes" if '"' in text else hint
         return answer, _texts_ordered(statement.ordered, answer.rows[:1])
 
+    async def _check(self, statement: "Statement") -> None:
+        from logriver.query.usersql import engine_tree  # noqa: PLC0415
+
+        parsed = await self._ask("sql_check", engine_tree.PARSE, {"sql": escaping.parameter(statement.sql)})
+        engine_tree.check(str(parsed.rows[0][0]))
+
+    async def _ask(self, call: str, sql: str, params: Mapping[str, Param], is_statement: bool = False) -> Answer:
+        """Ask the store; what it says of a mistake or a failure is not passed on in its words."""
+        from logriver.query.usersql import engine_errors  # noqa: PLC0415
+
+        try:
+            return await self._desk.ask(call, sql, params, MAX_ROWS, is_statement)
+        except StoreError as error:
+            said = error.detail or error.message
+            if error.engine_code in _OURS:
+                log.error("the engine failed at a statement: %s", said)
+                raise
+            about, hint = _HINTS.get(error.engine_code, ("", None))
+            hint = hint if about in said else None
+            raise BadQuery(engine_errors.explained(error.engine_code, said), hint=hint) from None
+        except BadQuery as error:
+            raise BadQuery(engine_errors.explained(engine_errors.BAD_PATTERN, error.message)) from None
+        except QueryTooExpensive as error:
+            raise QueryTooExpensive(error.message.partition(":")[0], hint=error.hint) from None
+
 
 def _read(text: str, promoted: frozenset[str]) -> "Statement":
-    from logriver.query import engine_tree, user_sql  # noqa: F401, PLC0415
+    from logriver.query.usersql import engine_tree, statement  # noqa: F401, PLC0415
 
-    return user_sql.read(text, promoted)
+    return statement.read(text, promoted)
 
 
 def _texts_ordered(fields: Sequence[str], rows: Sequence[Sequence[object]]) -> str | None:
@@ -116,14 +124,3 @@ def _texts_ordered(fields: Sequence[str], rows: Sequence[Sequence[object]]) -> s
         return None
     name = fields[0][:60]
     return f"{name!r} is a text, and is ordered as one; its number is toFloat64OrNull({name})"
-
-
-def _short(message: str) -> str:
-    """The engine's words without what it was doing, names of files and its own statement."""
-    from logriver.query import user_fields  # noqa: PLC0415
-
-    message = _INSIDE.sub("", message)
-    message = _SYNTAX.sub(r"cannot be read at '\1'", _NAME_OF_ERROR.sub("", _REST.sub("", message)))
-    message = _PATH.sub("(path)", message)
-    message = message.replace(user_fields.SOURCE, user_fields.TABLE_NAME).rstrip(". \n")
-    return (message[:1].lower() + message[1:])[:_MAX_MESSAGE] or "the engine does not accept this"

@@ -47,6 +47,8 @@ class Answer:
     elapsed_seconds: float
     types: tuple[str, ...] = ()
     """Of the columns, in the engine's words."""
+    incomplete: tuple[str, ...] = ()
+    """What it is without, in words: records that are there and cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

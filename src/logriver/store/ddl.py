@@ -37,10 +37,13 @@ _DURABLE = {
     "min_compressed_bytes_to_fsync_after_merge": 1,
 }
 
+GRANULE_ROWS = 512
+"""Rows that are read together: the engine counts in these what a query reads."""
+
 _LAYOUT = {
     # Of a record that matches, its whole granule is read in all columns, so it has a 16th of the engine's usual rows. A
     # rare word takes three quarters of the time that it takes with 2,048, what reads everything a twentieth more.
-    "index_granularity": 512,
+    "index_granularity": GRANULE_ROWS,
     # What is compressed together has to be unpacked together, also for one granule: not the engine's usual 64 kB and
     # up to 1 MB. With less than this whatever reads everything takes longer.
     "min_compress_block_size": 8_192,
@@ -86,6 +89,21 @@ def materialize(columns: list[str]) -> str:
     """`ALTER TABLE` that has the parts which lack these computed columns rewritten with them, in the background."""
     changes = ", ".join(f"MATERIALIZE COLUMN {name}" for name in columns)
     return f"ALTER TABLE {TABLE} {changes} {_DONE_LATER}"
+
+
+_INDEX_NAMES = tuple(index.split()[1] for index in _INDEXES)
+_PROJECTION_NAME = _PROJECTION.split()[1]
+IS_REBUILDING = "NOT is_done AND match(command, '(CLEAR|MATERIALIZE) (INDEX|PROJECTION) .* IN PARTITION')"
+"""Condition on `system.mutations`: what `rebuild_indexes` began is not done."""
+
+
+def rebuild_indexes(partition: int) -> list[str]:
+    """Statements that have everything which is computed from the records made again, in the background."""
+    names = [*(f"INDEX {name}" for name in _INDEX_NAMES), f"PROJECTION {_PROJECTION_NAME}"]
+    return [
+        f"ALTER TABLE {TABLE} {', '.join(f'{verb} {name} IN PARTITION {partition}' for name in names)} {_DONE_LATER}"
+        for verb in ("CLEAR", "MATERIALIZE")
+    ]
 
 
 def stop_changing_parts() -> str:

@@ -64,11 +64,18 @@ class Disk:
     """The disk that `directory` is on. `look` is called by retention, `check` and `problem` by anyone.
 
     `limit_of` gives what Logriver may use, of what it has and what is free; `backlog_bytes` the log that is still to be
-    stored. Neither may block.
+    stored, `directory_problem` why nothing can be written to the directory at all. None may block.
     """
 
-    def __init__(self, directory: Path, limit_of: Callable[[int], int], backlog_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        limit_of: Callable[[int], int],
+        backlog_bytes: Callable[[], int],
+        directory_problem: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._directory = directory
+        self._directory_problem = directory_problem
         self._limit_of = limit_of
         self._backlog_bytes = backlog_bytes
         self._free = (0.0, 0)
@@ -135,7 +142,15 @@ class Disk:
         refusal = self._refusal()
         return refusal.message if isinstance(refusal, Unavailable) else None
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether the directory is there and can be written."""
+        return self._directory_problem() is None
+
     def _refusal(self) -> Overloaded | None:
+        problem = self._directory_problem()
+        if problem is not None:
+            return Unavailable(problem, retry_after_seconds=_FULL_SECONDS, hint="it goes on when that is mended")
         seen, backlog = self._seen, self._backlog_bytes()
         free, needed = self._free_now(), seen.floor + 2 * backlog
         if free < needed:
@@ -155,7 +170,10 @@ class Disk:
         looked, free = self._free
         now = clock.monotonic()
         if now - looked > _FREE_GOOD_SECONDS:
-            free = free_bytes(self._directory)
+            try:
+                free = free_bytes(self._directory)
+            except OSError:
+                return 0  # it has just gone, and the next look says so
             self._free = (now, free)
         return free
 

@@ -9,13 +9,14 @@ early. Where room is short no merge begins (`mind_room`), and what such a write 
 
 import contextlib
 import itertools
+import logging
 import os
-import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +24,16 @@ import msgspec
 
 from logriver import clock
 from logriver.columns import ROW_COLUMNS, TABLE
-from logriver.errors import BadQuery, DataRefused, QueryTooExpensive, StoreError
+from logriver.errors import DataRefused, QueryTooExpensive, StoreError, Unavailable
 from logriver.store import ddl, promote
 from logriver.store.base import Answer, Block, Limits, Param, Pieces, SliceSize
+from logriver.store.damage import Damage, Found
 from logriver.store.engine import ChdbError
+from logriver.store.engine_errors import NARROW, NO_SPACE, translated
+from logriver.store.part_checks import PartChecks
 from logriver.store.parts import Parts
 from logriver.store.pipe import OutputPipe
 from logriver.store.sessions import Sessions
-
-# Codes that are the data's fault: parsing, types, wrong data. All others (disk full, memory, too many parts, read-only)
-# look like refusals and are not. The numbers are those of ClickHouse's ErrorCodes.cpp.
-_DATA_CODES = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 349, 407})
-_NARROW = "ask for a shorter time range, or add a word, a level or a service"
-_SIMPLER = "ask for fewer terms, fields or pipes"
-_LIMITS = {
-    159: ("time", f"{_NARROW}; setting query_timeout"),
-    160: ("time", f"{_NARROW}; setting query_timeout"),
-    241: ("memory", f"{_NARROW}, or group or sort by a field with fewer values; setting max_query_memory_bytes"),
-    307: ("bytes read", _NARROW),
-    396: ("result size", f"{_NARROW}, or add a limit"),
-    158: ("rows read", _NARROW),
-    167: ("depth", _SIMPLER),
-    168: ("length", _SIMPLER),
-    306: ("depth", _SIMPLER),
-}
-_CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
 
 # One thread, so that rows keep their order and one block becomes one part.
 _INSERT_SETTINGS = (
@@ -85,42 +71,54 @@ _CONFIG = """<clickhouse>
 </clickhouse>
 """
 _CACHE_BYTES = 64_000_000
+# What a query may have on the disk of what does not fit into its memory, and what must stay free beside it, in slices.
+_TEMPORARY_SLICES = 2
 # With less than this free before or after an insert, others may have filled the disk during it.
 _TIGHT_BYTES = 1_000_000_000
-_BAD_REGEX = 427
-# The engine reads no more of a query, and then finds an error of syntax at its end.
-_TOO_LONG = "Max query size exceeded"
-_REGEX_REASON = re.compile(r", error: (.{1,200}?)(?:\. Look at |$)", re.DOTALL)
-# Met while a damaged part is being found, and while the table is attached again without it.
-_PASSING = frozenset({32, 33, 60})
 _DAMAGE_SECONDS = 3.0
 _DAMAGE_PAUSE_SECONDS = 0.1
+
+log = logging.getLogger(__name__)
 
 
 class Embedded:
     """A `Store` on the embedded engine. One a process; the data directory is locked before it is made.
 
-    `promoted` are the fields that get columns of their own, see `promotion.py`.
+    `promoted` are the fields that get columns of their own, see `promotion.py`. `is_there` says whether the directory
+    can be read: while it cannot, no part is taken for damaged.
     """
 
     def __init__(
-        self, directory: Path, node: str, memory_bytes: int, slice_bytes: int, promoted: frozenset[str] = frozenset()
+        self,
+        directory: Path,
+        node: str,
+        memory_bytes: int,
+        slice_bytes: int,
+        promoted: frozenset[str] = frozenset(),
+        is_there: Callable[[], bool] = lambda: True,
     ) -> None:
         self._directory = directory
+        self._is_there = is_there
         self._numbers = itertools.count(1)
         self._pipes: set[OutputPipe] = set()
         config = directory / "engine.xml"
         content = _CONFIG.format(memory_bytes=memory_bytes, cache_bytes=_CACHE_BYTES)
+        # The limit of a query is heeded for groups alone, the other one for what is sorted too.
+        self._temporary = (
+            f"max_temporary_data_on_disk_size_for_query = {_TEMPORARY_SLICES * slice_bytes}, "
+            f"min_free_disk_space_for_temporary_data = {max(_TIGHT_BYTES, _TEMPORARY_SLICES * slice_bytes)}"
+        )
         # Written only if it is another one: on a full disk it could not be written again.
         if not config.exists() or config.read_text() != content:
             config.write_text(content)
         try:
             self._sessions = Sessions(f"{directory / 'store'}?config-file={config}")
         except (ChdbError, RuntimeError) as error:
-            raise _translated(error) from None
+            raise translated(error) from None
         self._node = node
         self.query_text(ddl.create_table(slice_bytes))
-        self._parts = Parts(self.query_text, self._alone)
+        self._parts = Parts(self.query_text, self._alone, is_there)
+        self._checks = PartChecks(self.query_text, self._parts.damage, self._is_calm)
         self.set_promoted(promoted)
 
     def set_promoted(self, promoted: frozenset[str]) -> None:
@@ -143,6 +141,8 @@ class Embedded:
 
     def insert(self, block: Block) -> None:
         """See `Store.insert`."""
+        if not self._is_there():
+            raise _away()
         tight = self._is_tight()
         with self._parts.writing():
             try:
@@ -163,8 +163,32 @@ class Embedded:
             except DataRefused as error:
                 row = self._refused_row(block.rows)
                 if row is None:
-                    raise StoreError(error.message, engine_code=error.engine_code) from None
+                    raise StoreError(
+                        "the store cannot do this now", engine_code=error.engine_code, detail=error.detail
+                    ) from None
                 raise DataRefused(error.message, engine_code=error.engine_code, row=row) from None
+
+    def _is_calm(self) -> bool:
+        return not self._parts.merges_held and not self._is_tight()
+
+    def check_part(self) -> float:
+        """See `PartChecks.turn`."""
+        return self._checks.turn()
+
+    @property
+    def damage(self) -> Damage:
+        """Parts that cannot be read, and what becomes of them."""
+        return self._parts.damage
+
+    @property
+    def problems(self) -> list[str]:
+        """What is damaged, in words."""
+        return self._parts.damage.problems
+
+    @property
+    def incomplete(self) -> tuple[str, ...]:
+        """What answers are without now; see `Answer.incomplete`."""
+        return self._parts.damage.incomplete
 
     def _is_tight(self) -> bool:
         return shutil.disk_usage(self._directory).free < _TIGHT_BYTES
@@ -211,7 +235,9 @@ class Embedded:
     def query(self, sql: str, params: Mapping[str, Param] | None = None, limits: Limits = Limits()) -> Answer:
         """See `Store.query`."""
         with self._stoppable(limits) as name:
-            text = self._read(f"{sql} {self._settings(limits, name)}", params)
+            text = self._answered(
+                lambda: self.query_text(f"{sql} {self._settings(limits, name)}", "JSONCompact", params)
+            )
         answer = msgspec.json.decode(text)
         statistics = answer["statistics"]
         return Answer(
@@ -221,6 +247,7 @@ class Embedded:
             statistics["bytes_read"],
             statistics["elapsed"],
             tuple(column["type"] for column in answer["meta"]),
+            self.incomplete,
         )
 
     @contextlib.contextmanager
@@ -236,36 +263,75 @@ class Embedded:
             self.query_text(f"KILL QUERY WHERE Settings['log_comment'] = '{name}' ASYNC")
 
     def _settings(self, limits: Limits, name: str) -> str:
-        clause = f"{_limit_clause(limits)}, log_comment = '{name}'"
-        damaged = ", ".join(f"\\'{part}\\'" for part in self._parts.damaged.copy())
+        clause = f"{_limit_clause(limits)}, log_comment = '{name}', {self._temporary}"
+        damage = self._parts.damage
+        if damage.without_indexes:
+            clause += ", use_skip_indexes = 0, optimize_use_projections = 0"
+        left_out = ", ".join(f"\\'{part}\\'" for part in [*self._parts.damaged.copy(), *damage.unreadable])
         # The condition keeps the engine from opening those parts at all.
-        return f"{clause}, additional_table_filters = {{'{TABLE}': '_part NOT IN ({damaged})'}}" if damaged else clause
+        return (
+            f"{clause}, additional_table_filters = {{'{TABLE}': '_part NOT IN ({left_out})'}}" if left_out else clause
+        )
 
-    def _read(self, sql: str, params: Mapping[str, Param] | None) -> bytes:
-        """Run a query; again and again for a while if it meets a damaged part that is being found."""
+    def _answered(self, ask: Callable[[], bytes]) -> bytes:
+        """What `ask` gives; asked again where it met a damaged part, without that part once it is known.
+
+        Raises `Unavailable` if that is not known soon.
+        """
         deadline = clock.monotonic() + _DAMAGE_SECONDS
         while True:
             try:
-                return self.query_text(sql, "JSONCompact", params)
+                return ask()
             except StoreError as error:
-                if error.engine_code not in _PASSING or clock.monotonic() > deadline:
-                    raise
-            time.sleep(_DAMAGE_PAUSE_SECONDS)
+                self._go_on_after(error, deadline)
+
+    def _go_on_after(self, error: StoreError, deadline: float) -> None:
+        """Return when it makes sense to ask again; else raise what the caller should hear."""
+        if not self._is_there():
+            raise _away() from None
+        if error.engine_code == NO_SPACE:
+            message = "the query needs more of the disk than is free for queries"
+            raise QueryTooExpensive(message, hint=NARROW) from None
+        found = self._parts.damage.explain(error)
+        if found is Found.NOTHING:
+            raise error
+        if found is Found.DAMAGE:
+            return
+        if clock.monotonic() > deadline:
+            log.error("a query failed over damage", extra={"fields": {"error": error.detail or error.message}})
+            raise _unreadable() from None
+        time.sleep(_DAMAGE_PAUSE_SECONDS)
 
     def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Pieces:
         """See `Store.stream`."""
+        deadline = clock.monotonic() + _DAMAGE_SECONDS
         with self._stoppable(limits) as name:
-            settings = f"{self._settings(limits, name)}, {_STREAM_SETTINGS}"
+            while True:
+                begun = False
+                try:
+                    with contextlib.closing(self._written(sql, params, format, limits, name)) as pieces:
+                        for piece in pieces:
+                            begun = True
+                            yield piece
+                    return
+                except StoreError as error:
+                    self._go_on_after(error, deadline)
+                    if begun:
+                        # What is out cannot be taken back; whoever asks again gets an answer without that part.
+                        raise _unreadable() from None
 
-            def write(path: str) -> None:
-                self.query_text(f"INSERT INTO FUNCTION file('{path}', '{format}') {sql} {settings}", params=params)
+    def _written(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits, name: str) -> Pieces:
+        settings = f"{self._settings(limits, name)}, {_STREAM_SETTINGS}"
 
-            pipe = OutputPipe(write, lambda: self._kill(name))
-            self._pipes.add(pipe)
-            try:
-                yield from pipe.pieces()
-            finally:
-                self._pipes.discard(pipe)
+        def write(path: str) -> None:
+            self.query_text(f"INSERT INTO FUNCTION file('{path}', '{format}') {sql} {settings}", params=params)
+
+        pipe = OutputPipe(write, lambda: self._kill(name))
+        self._pipes.add(pipe)
+        try:
+            yield from pipe.pieces()
+        finally:
+            self._pipes.discard(pipe)
 
     def slices(self) -> list[SliceSize]:
         """See `Store.slices`."""
@@ -274,11 +340,16 @@ class Embedded:
             f"sumIf(bytes_on_disk, NOT active) FROM system.parts "
             f"WHERE database = currentDatabase() AND table = '{TABLE}' GROUP BY 1 ORDER BY 1"
         )
-        return [SliceSize(*map(_int, row)) for row in self.query(sql).rows]
+        aside = self._parts.damage.aside_bytes()
+        sizes = {size.slice: size for size in (SliceSize(*map(_int, row)) for row in self.query(sql).rows)}
+        for number, size in aside.items():
+            held = sizes.get(number, SliceSize(number, 0, 0))
+            sizes[number] = replace(held, old_bytes=held.old_bytes + size)
+        return [sizes[number] for number in sorted(sizes)]
 
     def drop(self, slice: int) -> None:
         """See `Store.drop`."""
-        self._parts.drop(f"PARTITION {slice}")
+        self._parts.drop_partition(slice)
 
     def give_back_memory(self) -> None:
         """Return what the engine's allocator keeps for later to the machine."""
@@ -294,10 +365,10 @@ class Embedded:
             with self._sessions.lend() as session:
                 answer: bytes = session.query(sql, format, params=params or {}).bytes()
         except (ChdbError, RuntimeError) as error:
-            raise _translated(error) from None
+            raise translated(error) from None
         except UnicodeDecodeError as error:
             # The engine's words, with bytes of the statement's values in them.
-            raise _translated(RuntimeError(bytes(error.object).decode(errors="replace"))) from None
+            raise translated(RuntimeError(bytes(error.object).decode(errors="replace"))) from None
         return answer
 
 
@@ -330,24 +401,13 @@ def _limit_clause(limits: Limits) -> str:
     return clause
 
 
-def _translated(error: Exception) -> Exception:
-    text = str(error)
-    found = _CODE.search(text)
-    code = int(found[1]) if found else 0
-    message = text[found.end() :] if found else text
-    if code == _BAD_REGEX:
-        reason = _REGEX_REASON.search(message)
-        return BadQuery(f"the regular expression cannot be read: {reason[1] if reason else message[:200]}")
-    if message.startswith(_TOO_LONG):
-        code = 168
-    if code in _LIMITS:
-        limit, hint = _LIMITS[code]
-        # Of a text that is too long or too deep the engine tells its own text and settings.
-        detail = "" if hint == _SIMPLER else f": {message[:200]}"
-        return QueryTooExpensive(f"the query met its limit of {limit}{detail}", hint=hint)
-    if code in _DATA_CODES:
-        return DataRefused(message[:500], engine_code=code)
-    return StoreError(message[:500], engine_code=code)
+def _unreadable() -> Unavailable:
+    message = "some stored records cannot be read, the damaged part is being looked for"
+    return Unavailable(message, retry_after_seconds=5, hint="ask again in a moment")
+
+
+def _away() -> Unavailable:
+    return Unavailable("the data directory is not there", retry_after_seconds=5, hint="it goes on when it is back")
 
 
 def _int(value: object) -> int:

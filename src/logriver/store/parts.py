@@ -21,23 +21,22 @@ from pathlib import Path
 from logriver import clock, metrics
 from logriver.columns import TABLE
 from logriver.errors import QueryTooExpensive, StoreError
+from logriver.store.damage import NO_SUCH_PART, OF_TABLE, Damage
 
 # What lies beside the files whose sizes the engine counts.
 _UNCOUNTED = frozenset(
     {"checksums.txt", "columns.txt", "columns_substreams.txt", "default_compression_codec.txt", "metadata_version.txt"}
 )
-_OF_TABLE = f"database = currentDatabase() AND table = '{TABLE}'"
 # Inserted parts are looked at when they are inserted.
 _MERGED = (
-    f"SELECT name, bytes_on_disk, path FROM system.parts WHERE {_OF_TABLE} AND active AND rows > 0 "
+    f"SELECT name, bytes_on_disk, path FROM system.parts WHERE {OF_TABLE} AND active AND rows > 0 "
     f"AND (level > 0 OR data_version > min_block_number)"
 )
 _MERGING = f"SELECT count() FROM system.merges WHERE database = currentDatabase() AND table = '{TABLE}'"
-_PUT_ASIDE = f"SELECT name FROM system.detached_parts WHERE {_OF_TABLE} AND reason = 'broken-on-start'"
+_PUT_ASIDE = f"SELECT name FROM system.detached_parts WHERE {OF_TABLE} AND reason = 'broken-on-start'"
 # Enough for all writers at work at a time, twice.
 _NEWEST_PARTS = 16
 _NO_SPACE = 243
-_NO_SUCH_PART = 232
 _WRITERS_SECONDS = 10.0
 _CHECK_SECONDS = 30.0
 _MERGES_SECONDS = 1.0
@@ -55,15 +54,21 @@ class Parts:
     """The parts of an engine's table.
 
     `ask` runs a statement and gives its output, raising `StoreError`; inside of `alone` only this thread can. `damaged`
-    are inserted parts that are still to be dropped; queries leave them out.
+    are inserted parts that are still to be dropped; queries leave them out. `is_there` and `damage`: see `Damage`.
     """
 
-    def __init__(self, ask: Callable[[str], bytes], alone: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self,
+        ask: Callable[[str], bytes],
+        alone: Callable[[], AbstractContextManager[None]],
+        is_there: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._ask = ask
         self._alone = alone
         self.damaged: set[str] = set()
         self.merges_held = False
         self._known: set[str] = set()
+        self._irreplaceable: set[str] = set()
         self._must_replace = False
         self._alone_again_at = 0.0
         self._table = threading.Condition()
@@ -71,10 +76,10 @@ class Parts:
         self._leaving = False
         self._detached = False
         self._ask(f"SYSTEM STOP CLEANUP {TABLE}")
-        if aside := self._aside():
-            log.warning(
-                "parts that were found damaged at a start are put aside", extra={"fields": {"parts": sorted(aside)}}
-            )
+        path = self._ask(
+            f"SELECT data_paths[1] FROM system.tables WHERE database = currentDatabase() AND name = '{TABLE}'"
+        )
+        self.damage = Damage(ask, Path(path.decode().strip()), self._is_to_be_replaced, is_there)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -87,6 +92,8 @@ class Parts:
             self._table.wait_for(lambda: not self._leaving)
             if self.damaged:
                 raise StoreError("a damaged part is still to be dropped", engine_code=_NO_SPACE)
+            if self.damage.unreadable:
+                raise StoreError("a damaged part is still to be set aside")
             self._writers += 1
         try:
             yield
@@ -98,7 +105,7 @@ class Parts:
     def check_inserted(self, partition: int) -> None:
         """Raises `StoreError` if one of the parts that were just inserted is damaged; it is dropped soon."""
         newest = (
-            f"SELECT name FROM system.parts WHERE {_OF_TABLE} AND active AND level = 0 AND partition = '{partition}' "
+            f"SELECT name FROM system.parts WHERE {OF_TABLE} AND active AND level = 0 AND partition = '{partition}' "
             f"ORDER BY min_block_number DESC LIMIT {_NEWEST_PARTS}"
         )
         names = self._ask_until_answered(newest).decode().split()
@@ -119,7 +126,7 @@ class Parts:
                 if clock.monotonic() > deadline:
                     raise
             except StoreError as error:
-                if error.engine_code == _NO_SUCH_PART or clock.monotonic() > deadline:
+                if error.engine_code == NO_SUCH_PART or clock.monotonic() > deadline:
                     raise
             time.sleep(_PAUSE_SECONDS)
 
@@ -129,7 +136,7 @@ class Parts:
             answer = self._ask_until_answered(sql)
         except StoreError as error:
             # Merged or dropped since it was listed.
-            if error.engine_code == _NO_SUCH_PART:
+            if error.engine_code == NO_SUCH_PART:
                 return True
             raise
         return answer.split(b"\t")[1:2] == [b"1"]
@@ -150,18 +157,35 @@ class Parts:
             self._ask(f"SYSTEM STOP CLEANUP {TABLE}")
         for part in sorted(self.damaged):
             try:
-                self.drop(f"PART '{part}'")
+                self._drop(f"PART '{part}'")
             except StoreError as error:
-                if error.engine_code != _NO_SUCH_PART:
+                if error.engine_code != NO_SUCH_PART:
                     raise
             self.damaged.discard(part)
+        self._mind_damage()
 
-    def drop(self, what: str) -> None:
-        """Drop a part or a partition, by the thread that minds. Raises `StoreError`.
+    def _mind_damage(self) -> None:
+        """Set aside what cannot be read, and make damaged indexes again."""
+        for part in self._irreplaceable.copy():
+            self.damage.check(part)
+            self._irreplaceable.discard(part)
+        if self.damage.unreadable:
+            # The engine deletes what is old here too.
+            self._look()
+            self.damage.detach()
+        self.damage.look()
+        self.damage.mend(may_write=not self.merges_held)
 
-        The engine then also deletes what is old, whatever it was told: so a look goes before it, and it may not take
-        long.
+    def drop_partition(self, partition: int) -> None:
+        """Drop a partition, with what is set aside of it and of those before it, by the thread that minds.
+
+        Raises `StoreError`.
         """
+        self._drop(f"PARTITION {partition}")
+        self.damage.forget(partition)
+
+    def _drop(self, what: str) -> None:
+        # The engine also deletes what is old, whatever it was told: so a look goes before it, and it may not take long.
         self._look()
         try:
             self._ask(f"ALTER TABLE {TABLE} DROP {what} SETTINGS lock_acquire_timeout = 1")
@@ -184,7 +208,7 @@ class Parts:
         damaged: set[str] = set()
         for line in self._ask(_MERGED).decode().splitlines():
             name, size, path = line.split("\t")
-            whole = name in self._known or _is_whole(Path(path), int(size))
+            whole = name in self._known or name in self._irreplaceable or _is_whole(Path(path), int(size))
             (merged if whole else damaged).add(name)
         self._known = merged
         if damaged and not self._must_replace:
@@ -194,7 +218,17 @@ class Parts:
             self.hold_merges(True)
             self._await_merges()
             self._replace()
+            # Attached again as it was: the engine thinks it good enough, or what it was made of is gone.
+            self._irreplaceable |= damaged & {line.split("\t")[0] for line in self._ask(_MERGED).decode().splitlines()}
+            self._known |= self._irreplaceable
         return not damaged
+
+    def _is_to_be_replaced(self, part: str) -> bool:
+        """Whether it is a merged part that ends early and was not looked at yet."""
+        if part in self._known:
+            return False
+        rows = (line.split("\t") for line in self._ask(f"{_MERGED} AND name = '{part}'").decode().splitlines())
+        return any(not _is_whole(Path(path), int(size)) for _, size, path in rows)
 
     def _await_merges(self) -> None:
         deadline = clock.monotonic() + _MERGES_SECONDS
@@ -236,7 +270,7 @@ class Parts:
 
     def _rows(self) -> int:
         damaged = "".join(f", '{part}'" for part in self.damaged)
-        sql = f"SELECT sum(rows) FROM system.parts WHERE {_OF_TABLE} AND active AND name NOT IN (''{damaged})"
+        sql = f"SELECT sum(rows) FROM system.parts WHERE {OF_TABLE} AND active AND name NOT IN (''{damaged})"
         return int(self._ask(sql))
 
     def _aside(self) -> set[str]:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from logriver.cli.doctor.finding import Finding, fail, ok, warn
-from logriver.errors import SettingsError
+from logriver.errors import DataDirectoryError, SettingsError
 from logriver.follow.journal import journals_of
 from logriver.follow.paths import Source, sources_of
 from logriver.settings import FollowSettings
@@ -45,7 +45,7 @@ def directory(data: Path) -> Finding:
         return fail(name, f"'{data}' is not a directory", "choose another with --data")
     if not os.access(data, os.W_OK | os.X_OK):
         return fail(name, f"'{data}' cannot be written by {user()}", "run the server as its owner")
-    problem = _format_problem(data, empty)
+    problem = _format_problem(data, empty) or _does_not_belong(data)
     if problem:
         return problem
     says = f"'{data}', data format {_format(data) or 'none yet'}"
@@ -66,7 +66,7 @@ def _not_there(data: Path) -> Finding:
 
 def _format_problem(data: Path, empty: bool) -> Finding | None:
     """A newer format, none that can be read, or the files of something else."""
-    from logriver.store.directory import DATA_FORMAT
+    from logriver.store.migrations.data_format import FORMAT
 
     found = _format(data)
     if found is None:
@@ -75,9 +75,23 @@ def _format_problem(data: Path, empty: bool) -> Finding | None:
         return warn("data directory", f"'{data}' is not empty and has no FORMAT", "choose one that is Logriver's alone")
     if not found.isdigit():
         return fail("data directory", f"'{data}': FORMAT says {found[:40]!r}", "restore it from a backup")
-    if int(found) > DATA_FORMAT:
-        says = f"'{data}' has data format {found}, this version reads up to {DATA_FORMAT}"
+    if int(found) > FORMAT:
+        says = f"'{data}' has data format {found}, this version reads up to {FORMAT}"
         return fail("data directory", says, "use the newer version of logriver")
+    return None
+
+
+def _does_not_belong(data: Path) -> Finding | None:
+    """Parts of the directory are missing, or of another one."""
+    from logriver.queue.segment_files import nodes_of
+    from logriver.store.belonging import check_together
+
+    try:
+        check_together(data, nodes_of(data / "log"))
+    except DataDirectoryError as error:
+        return fail("data directory", error.message, error.hint or "")
+    except OSError as error:
+        return fail("data directory", f"'{data}' cannot be read: {error.strerror}", "run the doctor as its owner")
     return None
 
 

@@ -151,7 +151,9 @@ class Logs:
 
 def _waits(request: Request) -> bool:
     """Whether the answer has to wait. Raises `BadRequest` for another `wait`, whose sender would think that it did."""
-    waits = [value for name, value in request.parameters() if name == "wait"]
+    if not request.parameters:
+        return False
+    waits = [value for name, value in request.parameters if name == "wait"]
     for value in waits:
         if value != "searchable":
             raise BadRequest(f"parameter 'wait' is 'searchable', not {value[:60]!r}")
@@ -160,7 +162,7 @@ def _waits(request: Request) -> bool:
 
 def _options(request: Request) -> _Options:
     """Raises `BadRequest`."""
-    parameters = dict(request.parameters())
-    meaning = sorted((name, value) for name, value in parameters.items() if name != "wait")
-    lines = line_rules(parameters)
-    return _Options(lines, checked(request.header(b"idempotency-key")), repr(meaning))
+    parameters = dict(request.parameters)
+    lines, key = line_rules(parameters), checked(request.header(b"idempotency-key"))
+    meaning = sorted((name, value) for name, value in parameters.items() if name != "wait") if key else []
+    return _Options(lines, key, repr(meaning))

@@ -73,6 +73,7 @@ export function Explore({ place, go, zone, theme }) {
   );
 
   const stats = told.answer?.stats;
+  const without = (told.answer?.incomplete || histogram.data?.incomplete)?.join("; ");
   // Of a question with pipes the histogram counts what goes into them.
   const known = split(place.q)[1] || histogram.loading || histogram.error || !histogram.data ? null : total(histogram.data);
   const isEmpty = !(kind === "rows" && place.files) && told.answer?.rows?.length === 0;
@@ -86,6 +87,7 @@ export function Explore({ place, go, zone, theme }) {
       ${histogram.data && html`<${Found} lines=${total(histogram.data)} limit=${kind === "rows" ? limitOf(place.q) : null} />`}
       ${stats && html`<span>${duration(stats.elapsed_ms)}</span><span class="long">${bytes(stats.bytes_read)} read</span>`}
       ${isLate && html`<span class="busy">searching<${Elapsed} /></span>`}
+      ${without && html`<a class="plain" title=${without} ...${linkTo(place, go, { view: "status" })}>incomplete</a>`}
       ${told.cancelled && !told.loading && html`<span>cancelled</span>`}
       ${shared && html`<span>${shared}</span>`}
       <span class="grow"></span>

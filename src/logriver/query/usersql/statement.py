@@ -1,7 +1,7 @@
 """A user's SQL to SQL that is safe to run: read, checked against an allow-list, written anew. Pure.
 
-The text that came is never run. It becomes a tree; the tree is held against what `user_syntax.py` and
-`user_functions.py` allow; `logs` in it becomes the records up to the visible mark; and SQL is written from that. The
+The text that came is never run. It becomes a tree; the tree is held against what `syntax.py` and
+`functions.py` allow; `logs` in it becomes the records up to the watermark; and SQL is written from that. The
 engine's own reading of the result is checked once more (`engine_tree.py`), because two parsers can differ.
 """
 
@@ -13,9 +13,9 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from logriver.errors import BadQuery
-from logriver.query import user_fields, user_literals, user_syntax
-from logriver.query.user_dialect import UNREADABLE, UserDialect
-from logriver.query.user_fields import SOURCE, TABLE_NAME
+from logriver.query.usersql import fields, literals, scopes, syntax, written_scopes
+from logriver.query.usersql.dialect import UNREADABLE, UserDialect
+from logriver.query.usersql.fields import SOURCE, TABLE_NAME
 
 __all__ = ["SOURCE", "TABLE_NAME", "Statement", "read"]
 
@@ -32,13 +32,9 @@ _CLOSE = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.E
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL with the parameter `mark`, a SELECT; the tables that it reads, as the engine should find them; and fields.
-
-    Some of the fields are `ordered`, as texts.
-    """
+    """SQL with the parameter `mark`, a SELECT, and the fields that it asks for; some are `ordered`, as texts."""
 
     sql: str
-    tables: frozenset[str]
     fields: tuple[str, ...]
     ordered: tuple[str, ...]
 
@@ -52,17 +48,17 @@ def read(text: str, promoted: frozenset[str] = frozenset()) -> Statement:
     _check_kind(tokens)
     tree = _tree(text)
     for node in tree.walk():
-        user_syntax.check(node)
-    ctes = {node.alias for node in tree.find_all(exp.CTE)}
-    names = user_fields.resolve(tree)
-    user_literals.rewrite(tree, names)
+        syntax.check(node)
+    names = fields.resolve(tree)
+    scopes.check(written_scopes.of(tree, SOURCE, fields.KNOWN | frozenset(names.fields)))
+    literals.rewrite(tree, names)
     body = _written(tree)
     if _written(_tree(body)) != body:
         raise BadQuery("this can be read in two ways", hint="write it more simply, with brackets")
-    source = user_fields.source(names, promoted)
+    source = fields.source(names, promoted)
     sql = f"WITH {SOURCE} AS ({source}) SELECT * FROM ({body})"
-    fields = tuple(name.removeprefix("attributes.") for name in names.fields)
-    return Statement(sql, frozenset({TABLE_NAME, SOURCE} | ctes), fields, tuple(names.ordered))
+    asked = tuple(name.removeprefix("attributes.") for name in names.fields)
+    return Statement(sql, asked, tuple(names.ordered))
 
 
 def _tokens(text: str) -> list[Token]:

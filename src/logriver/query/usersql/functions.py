@@ -7,6 +7,8 @@ every one of another and cannot be ended meanwhile (distances of edits), or take
 bytes are no state).
 """
 
+from pathlib import Path
+
 _ARITHMETIC = """
     abs avg2 divide divideDecimal divideOrNull gcd ifNotFinite intDiv intDivOrNull intDivOrZero isFinite isInfinite
     isNaN lcm max2 midpoint min2 minus mod modulo moduloOrNull moduloOrZero multiply multiplyDecimal negate plus
@@ -119,7 +121,9 @@ _TYPES = """
     toUInt64OrNull toUInt64OrZero toUInt8 toUInt8OrDefault toUInt8OrNull toUInt8OrZero toUUID toUUIDOrNull
     toUUIDOrZero toIPv4 toIPv4OrDefault toIPv4OrNull toIPv4OrZero toIPv6 toIPv6OrDefault toIPv6OrNull toIPv6OrZero
     generateUUIDv4 generateUUIDv7 UUIDv7ToDateTime UUIDNumToString UUIDStringToNum snowflakeIDToDateTime
-    snowflakeIDToDateTime64
+    snowflakeIDToDateTime64 toDate32OrDefault toDecimal128OrDefault toDecimal32OrDefault toDecimal64OrDefault
+    toInt128OrDefault toInt256OrDefault toInt256OrNull toUInt128OrDefault toUInt256OrDefault toUInt256OrNull
+    toUUIDOrDefault modOrNull hasTokenCaseInsensitiveOrNull
 """
 _NETWORK = """
     IPv4CIDRToRange IPv4NumToString IPv4NumToStringClassC IPv4StringToNum IPv4StringToNumOrDefault
@@ -164,6 +168,16 @@ _SCALARS = (_ARITHMETIC, _COMPARISON, _TIMES, _TEXTS, _JSON, _COLLECTIONS, _TYPE
 FUNCTIONS = frozenset(name for names in _SCALARS for name in names.split())
 AGGREGATES = frozenset(_AGGREGATES.split())
 
+_TAKE_FUNCTION = """
+    arrayAll arrayAvg arrayCompact arrayCount arrayCumSum arrayCumSumNonNegative arrayDifference arrayExists arrayFill
+    arrayFilter arrayFirst arrayFirstIndex arrayFirstOrNull arrayFold arrayLast arrayLastIndex arrayLastOrNull arrayMap
+    arrayMax arrayMin arrayPartialReverseSort arrayPartialSort arrayProduct arrayReverseFill arrayReverseSort
+    arrayReverseSplit arraySort arraySplit arraySum mapAll mapApply mapExists mapFilter mapPartialSort mapReverseSort
+    mapSort
+"""
+TAKES_FUNCTION = frozenset(_TAKE_FUNCTION.lower().split())
+"""Functions, in lower case, to which another can be handed over: as the first of several arguments."""
+
 TAKES_TYPE = frozenset(
     {"cast", "_cast", "accuratecast", "accuratecastornull", "jsonextract"}
     | {"jsonextractcaseinsensitive", "jsonextractkeysandvalues"}
@@ -178,14 +192,29 @@ _TYPE_NAMES = """
 TYPES = frozenset(_TYPE_NAMES.split())
 """The types that a value may be turned into, in lower case."""
 
-_names = frozenset(name.lower() for name in FUNCTIONS | AGGREGATES)
+ENGINE_FUNCTIONS = frozenset((Path(__file__).parent / "engine_functions.txt").read_text().split())
+"""Every function of the engine, in lower case: a name that is not a column's may be taken for one of them.
+
+A file and not asked of the engine: a statement is checked before anything of it reaches the engine, and what is allowed
+does not depend on what the engine says. A test compares both.
+"""
+
+_functions = frozenset(name.lower() for name in FUNCTIONS | AGGREGATES)
+_aggregates = frozenset(name.lower() for name in AGGREGATES)
 
 
 def is_allowed(name: str) -> bool:
     """Whether a statement may call `name`: a function, or an aggregate with combinators behind it."""
-    while name.lower() not in _names:
+    if name.lower() in _functions:
+        return True
+    while name.lower() not in _aggregates:
         combinator = next((end for end in _COMBINATORS if name.endswith(end)), "")
         name = name.removesuffix(combinator)
         if not combinator or not name:
             return False
     return True
+
+
+def is_handed_over(name: str, arguments: int) -> bool:
+    """Whether the first of so many arguments of the function `name` is a function."""
+    return name.lower() in TAKES_FUNCTION and arguments > 1

@@ -1,4 +1,4 @@
-"""The engine's own reading of a user's statement, checked: the second wall behind `user_sql.py`. Pure.
+"""The engine's own reading of a user's statement, checked: the second wall behind `statement.py`. Pure.
 
 `PARSE` gives the tree as JSON and runs nothing. Whatever the first parser misread, the engine would do no more than
 this tree says: it may read the known tables only, call allowed functions only, and have no clause that reaches outside.
@@ -6,9 +6,11 @@ this tree says: it may read the known tables only, call allowed functions only, 
 
 import msgspec
 
+from logriver.columns import COLUMNS, TABLE
 from logriver.errors import BadQuery
-from logriver.query import user_syntax
-from logriver.query.user_functions import TAKES_TYPE, is_allowed
+from logriver.query.usersql import engine_scopes, scopes, syntax
+from logriver.query.usersql.engine_scopes import Node, children
+from logriver.query.usersql.functions import TAKES_TYPE, is_allowed, is_handed_over
 
 PARSE = "SELECT parseQueryToJSON({sql:String})"
 
@@ -20,42 +22,51 @@ _NODE_NAMES = """
     QueryParameter
 """
 _NODES = frozenset(_NODE_NAMES.split())
-_PARAMETERS = frozenset({"mark"})
+_PARAMETER = ("mark", "UInt64")
 _OPERATORS = frozenset(
     {"lambda", "caseWithExpression", "exists", "in", "notIn", "grouping", "notLike", "notILike", "isNotNull"}
 )
 _TAKES_SET = frozenset({"in", "notIn"})
 _OUTSIDE = ("settings", "format_ast", "out_file", "into_outfile", "sample_size", "prewhere")
 
-Node = dict[str, object]
+_COLUMNS = frozenset(column.name for column in COLUMNS)
 
 
-def check(parsed: str, tables: frozenset[str]) -> None:
-    """Refuse the statement with this tree, a JSON text, if it is not what `user_sql.py` meant. Raises `BadQuery`."""
-    waiting: list[object] = [msgspec.json.decode(parsed)]
+def check(parsed: str) -> None:
+    """Refuse the statement with this tree, a JSON text, if it is not what `statement.py` meant. Raises `BadQuery`."""
+    tree = msgspec.json.decode(parsed)
+    _check_nodes(tree)
+    scopes.check(engine_scopes.of(tree, TABLE, _COLUMNS))
+
+
+def _check_nodes(tree: object) -> None:
+    waiting = [tree]
     while waiting:
         node = waiting.pop()
         if isinstance(node, list):
             waiting += node
         elif isinstance(node, dict):
             if "type" in node:
-                _check_node(node, tables)
+                _check_node(node)
             # The value of a literal is the user's own.
-            waiting += [value for part, value in node.items() if not (part == "value" and node["type"] == "Literal")]
+            if node.get("type") != "Literal":
+                waiting += [value for value in node.values() if type(value) in (dict, list)]
 
 
-def _check_node(node: Node, tables: frozenset[str]) -> None:
+def _check_node(node: Node) -> None:
     kind = node["type"]
     if kind not in _NODES:
         raise BadQuery(f"not available in sql: {kind}")
     for part in _OUTSIDE:
         if node.get(part):
             raise BadQuery(f"not available in sql: {part}")
-    if kind == "TableIdentifier" and node.get("name") not in tables:
+    if kind == "TableIdentifier" and "name_parts" in node:
         raise BadQuery(f"there is only the table 'logs', not {str(node.get('name'))[:60]!r}")
     if kind == "TableExpression" and "table_function" in node:
         raise BadQuery("table functions are not available")
-    if kind == "QueryParameter" and node.get("name") not in _PARAMETERS:
+    if kind == "WithElement" and node.get("name") == TABLE:
+        raise BadQuery(f"the name {TABLE!r} is taken")
+    if kind == "QueryParameter" and (node.get("name"), node.get("param_type")) != _PARAMETER:
         raise BadQuery("parameters are not available")
     if kind == "Function":
         _check_function(node)
@@ -65,15 +76,18 @@ def _check_function(node: Node) -> None:
     name = str(node["name"])
     if name not in _OPERATORS and not is_allowed(name):
         raise BadQuery(f"the function {name[:60]!r} is not available")
-    last = _last_argument(node)
+    arguments = children(node.get("arguments"))
+    if is_handed_over(name, len(arguments)) and not _is_written_out(arguments[0]):
+        raise BadQuery(f"{name[:60]!r} takes a lambda that is written out: x -> ..")
+    last = arguments[-1] if arguments else {}
     if name in _TAKES_SET and last.get("type") in ("Identifier", "TableIdentifier"):
         raise BadQuery("after IN comes a list or a SELECT")
     if name.lower() in TAKES_TYPE:
         value = last.get("value")
-        user_syntax.check_type(str(value.get("value")) if isinstance(value, dict) else "")
+        syntax.check_type(str(value.get("value")) if isinstance(value, dict) else "")
 
 
-def _last_argument(node: Node) -> Node:
-    arguments = node.get("arguments")
-    children = arguments.get("children") if isinstance(arguments, dict) else None
-    return children[-1] if isinstance(children, list) and children else {}
+def _is_written_out(node: Node) -> bool:
+    """Whether it is a lambda, or the number that may stand in its place."""
+    is_lambda = node.get("type") == "Function" and node.get("name") == "lambda"
+    return (is_lambda or node.get("type") == "Literal") and "alias" not in node

@@ -1,18 +1,19 @@
 """What a user's SQL may be made of: the kinds of node in its tree, and the parts that each may have.
 
-An allow-list, read by `user_sql.py`: a statement, clause, table function, placeholder or literal that is not here is
+An allow-list, read by `statement.py`: a statement, clause, table function, placeholder or literal that is not here is
 refused, whatever it does.
 """
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
 
 from logriver.errors import BadQuery
-from logriver.query.user_dialect import UNREADABLE, UserDialect
-from logriver.query.user_functions import TAKES_TYPE, TYPES, is_allowed
+from logriver.query.usersql.dialect import UNREADABLE, UserDialect
+from logriver.query.usersql.functions import TAKES_TYPE, TYPES, is_allowed, is_handed_over
 
 _CALLS = (exp.AnonymousAggFunc, exp.ParameterizedAgg, exp.Anonymous)
 _BINARY = (
@@ -118,6 +119,7 @@ def check(node: exp.Expr) -> None:
         special(node)
 
 
+@lru_cache(1000)
 def check_type(text: str) -> None:
     """Refuse a type, given by its name, that a value cannot be turned into."""
     try:
@@ -136,12 +138,23 @@ def _check_call(node: exp.Expr) -> None:
     if not isinstance(name, str) or not (name == "grouping" or is_allowed(name)):
         shown = node.name
         raise BadQuery(f"the function {shown[:60]!r} is not available", hint="docs/sql.md lists the functions")
+    if is_handed_over(name, len(node.expressions)) and not _is_written_out(node.expressions[0]):
+        raise BadQuery(
+            f"{name[:60]!r} takes a lambda that is written out: x -> ..", hint=f"{name[:60]}(x -> lower(x), values)"
+        )
     if name.lower() not in TAKES_TYPE:
         return
     type_ = node.expressions[-1] if node.expressions else None
     if not isinstance(type_, exp.Literal) or not type_.is_string:
         raise BadQuery(f"{name[:60]!r} takes the type as a text, the last of its arguments")
     check_type(type_.name)
+
+
+def _is_written_out(node: exp.Expr) -> bool:
+    """Whether it is a lambda, or the number that may stand in its place."""
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return isinstance(node, exp.Lambda | exp.Literal)
 
 
 def _check_cast_to_text(node: exp.Expr) -> None:

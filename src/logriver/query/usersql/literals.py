@@ -12,7 +12,7 @@ from logriver import clock
 from logriver.columns import ALIASES, level_of
 from logriver.errors import BadQuery
 from logriver.query.sql.field_conditions import kind_of
-from logriver.query.user_fields import Names
+from logriver.query.usersql.fields import Names
 
 HINT = "a time is written '2023-09-15T08:00:00Z', or relative: now() - INTERVAL 1 HOUR"
 

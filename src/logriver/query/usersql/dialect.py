@@ -44,12 +44,12 @@ class _Generator(ClickHouseGenerator):
         return literal(expression.name) if expression.is_string else expression.name
 
     def identifier_sql(self, expression: exp.Identifier) -> str:
-        """A name in backticks; `user_syntax.py` has refused what would need an escape in them."""
+        """A name in backticks; `syntax.py` has refused what would need an escape in them."""
         return f"`{expression.name}`"
 
 
 class UserDialect(ClickHouse):
-    """The dialect of `user_sql.py`."""
+    """The dialect of `statement.py`."""
 
     NORMALIZE_FUNCTIONS = False
     INDEX_OFFSET = 0
