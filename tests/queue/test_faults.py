@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from logriver.file_position import FileIdentity, FileRange
 from logriver.queue import backlog as backlog_module
 from logriver.queue import group_commit, wal_segment
 from logriver.queue import wal as wal_module
@@ -23,7 +24,7 @@ from logriver.queue.ledger import Ledger
 from logriver.queue.segment_header import SegmentHeader
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
-from logriver.record import Batch, BatchKey, Decoded, FileRange, Generation, Receipt, Refused
+from logriver.record import Batch, BatchKey, Decoded, Receipt, Refused
 from logriver.store.base import Answer, Block, Limits, Param, Pieces, SliceSize
 from logriver.write.slices import Slices
 from logriver.write.writer import Writer
@@ -205,7 +206,7 @@ class Life:
         return receipt.last_seq
 
     def file_range(self, start: int, end: int, path: str = "/var/log/x") -> FileRange:
-        return FileRange(Generation("me", 1, 2, 3, "head"), path, start, end, 0, b"")
+        return FileRange(FileIdentity("me", 1, 2, 3, "head"), path, start, end, 0, b"")
 
     def hostile(self, kind: str, batch: Batch) -> Batch:
         """Batches that cannot be encoded, each in another way."""

@@ -8,13 +8,13 @@ import pytest
 
 from logriver import metrics
 from logriver.errors import DataDirectoryError
+from logriver.file_position import Committed, FileIdentity
 from logriver.queue import state as state_module
 from logriver.queue.base import DeadLetter
 from logriver.queue.state import KEY_LIFE_NS, Hole, KnownKey, Snapshot, State
-from logriver.record import Generation, Held
 
 NOW_NS = 1_700_000_000_000_000_000
-HELD = Held(Generation("me", 1, 2, 3, "head"), "/var/log/x", 10, 7, b"tail")
+HELD = Committed(FileIdentity("me", 1, 2, 3, "head"), "/var/log/x", 10, 7, b"tail")
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from logriver.errors import RangeConflict, Unavailable
+from logriver.file_position import FileIdentity, FileRange
 from logriver.queue.ledger import Ledger
 from logriver.queue.streams import FORGET_AFTER_NS, Streams
-from logriver.record import Batch, CommittedStream, Decoded, FileRange, Generation, Known, Position, Stream, StreamRange
+from logriver.record import Batch, CommittedStream, Decoded, Known, Position, Stream, StreamRange
 from tests.queue.test_wal import copied, opened, rows_of, take
 
 STREAM = Stream("me", "topic/0", "epoch")
-GENERATION = Generation("me", 1, 2, 3, "head")
+GENERATION = FileIdentity("me", 1, 2, 3, "head")
 
 
 def of_stream(start: int, end: int) -> Position:

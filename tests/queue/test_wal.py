@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 
 from logriver import clock, metrics
 from logriver.errors import KeyReused, Overloaded, RangeConflict, Unavailable
+from logriver.file_position import FileIdentity, FileRange
 from logriver.queue import state as state_module
 from logriver.queue import wal as wal_module
 from logriver.queue.base import Run
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
-from logriver.record import Batch, BatchKey, Decoded, FileRange, Generation, Receipt, Refused
+from logriver.record import Batch, BatchKey, Decoded, Receipt, Refused
 
 LARGE = 10**9
-GENERATION = Generation("me", 1, 2, 3, "head")
+GENERATION = FileIdentity("me", 1, 2, 3, "head")
 
 
 def queue_at(directory: Path, stored_seq: int, segment_bytes: int, max_backlog_bytes: int) -> tuple[State, Wal]:

@@ -15,8 +15,9 @@ import msgspec
 
 from logriver import clock, metrics
 from logriver.errors import DataDirectoryError
+from logriver.file_position import Committed
 from logriver.queue.base import DeadLetter
-from logriver.record import MAX_SEQ, CommittedStream, Held, Known, Stream
+from logriver.record import MAX_SEQ, CommittedStream, Known, Stream
 from logriver.record_forms import (
     CommittedFileForm,
     CommittedStreamForm,
@@ -92,7 +93,7 @@ class Snapshot(msgspec.Struct):
     mark: int
     highest: int
     keys: dict[bytes, KnownKey]
-    held: list[Held]
+    held: list[Committed]
     holes: list[Hole]
     forgotten: list[str] = []
     replayed: list[int] = []

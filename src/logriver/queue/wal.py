@@ -16,6 +16,7 @@ from pathlib import Path
 
 from logriver import clock, metrics
 from logriver.errors import KeyReused, LogriverError, Overloaded, Unavailable
+from logriver.file_position import Committed
 from logriver.queue.backlog import Backlog
 from logriver.queue.base import DeadLetter, Run
 from logriver.queue.damage import Damages, unreadable
@@ -26,7 +27,7 @@ from logriver.queue.record_header import Letter, RecordHeader, position_forms
 from logriver.queue.recovery import StoredIn, recover
 from logriver.queue.state import KEY_LIFE_NS, Hole, KnownKey, Snapshot, State
 from logriver.queue.wal_segment import encode_apart, encode_record
-from logriver.record import MAX_SEQ, Batch, Held, Known, Receipt
+from logriver.record import MAX_SEQ, Batch, Known, Receipt
 from logriver.threads import Owner, SupervisedThread
 
 _SNAPSHOT_SECONDS = 5.0
@@ -138,7 +139,7 @@ class Wal:
         with self._lock:
             return self._ledger.known(follower)
 
-    def sources(self) -> list[Held]:
+    def sources(self) -> list[Committed]:
         """The ledger, for showing it."""
         with self._lock:
             return self._ledger.entries()

@@ -9,7 +9,7 @@ from logriver import clock
 _MOST_LOOKS = 64
 
 
-class Unheld:
+class Lag:
     """Of one file. Used on one event loop."""
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ from bisect import bisect_left, insort
 from collections import Counter
 
 
-class Heads:
+class Fingerprints:
     """First bytes by key."""
 
     def __init__(self) -> None:

@@ -12,11 +12,11 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
+from logriver.file_position import FileIdentity
 from logriver.follow.archive import Archive
-from logriver.follow.generations import Generations, Place
 from logriver.follow.growing_file import head_hash
+from logriver.follow.incarnations import Incarnations, Place
 from logriver.follow.paths import ARCHIVES, FoundFile
-from logriver.record import Generation
 
 # The names that rotating tools give: app.log.1, app.log-20240131, app.log.2024-01-31
 _ROTATED = re.compile(r"(.+?)[.-]\d[\d.-]*")
@@ -28,7 +28,7 @@ def rotated_from(path: Path) -> Path | None:
     return path.with_name(name[1]) if name else None
 
 
-def known_archives(asked: Iterable[tuple[FoundFile, list[Generation]]]) -> set[Place]:
+def known_archives(asked: Iterable[tuple[FoundFile, list[FileIdentity]]]) -> set[Place]:
     """Of compressed files, each with what was last seen in its place, those that begin as that does. Blocking.
 
     The place alone says little: the oldest is deleted, and the next one gets its inode. One that cannot be read now is
@@ -46,7 +46,7 @@ def known_archives(asked: Iterable[tuple[FoundFile, list[Generation]]]) -> set[P
 
 
 @lru_cache(maxsize=20_000)
-def _begins_as(path: Path, _inode: int, _mtime_ns: int, generation: Generation) -> bool:
+def _begins_as(path: Path, _inode: int, _mtime_ns: int, generation: FileIdentity) -> bool:
     with closing(Archive(path, 1)) as opened:
         return head_hash(opened.head(generation.head_length)) == generation.head_hash
 
@@ -54,7 +54,7 @@ def _begins_as(path: Path, _inode: int, _mtime_ns: int, generation: Generation) 
 def unseen(
     followed: Iterable[FoundFile],
     beside: dict[Path, list[FoundFile]],
-    generations: Generations,
+    generations: Incarnations,
     archives: Collection[Place],
 ) -> Iterator[FoundFile]:
     """The files that rotated away from followed paths and were never seen, under those paths.

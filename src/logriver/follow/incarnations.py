@@ -12,9 +12,10 @@ from pathlib import Path
 
 from logriver import clock
 from logriver.errors import RangeConflict
+from logriver.file_position import Committed, FileIdentity, FileRange, Gap
+from logriver.follow.fingerprints import Fingerprints
 from logriver.follow.growing_file import HEAD_BYTES, head_hash
-from logriver.follow.heads import Heads
-from logriver.record import Batch, Decoded, FileRange, Gap, Generation, Held, Sink
+from logriver.record import Batch, Decoded, Sink
 
 Place = tuple[int, int]
 """Device and inode."""
@@ -31,18 +32,18 @@ class Claim:
 
 
 @dataclass(slots=True)
-class Generations:
+class Incarnations:
     """Used on one event loop. `present` are the places where files were found at the last look."""
 
     follower: str
     sink: Sink
     present: set[Place] = field(default_factory=set)
-    _held: dict[str, Held] = field(default_factory=dict)
+    _held: dict[str, Committed] = field(default_factory=dict)
     _by_place: dict[Place, dict[str, None]] = field(default_factory=dict)
     _by_head: dict[int, dict[str, dict[str, None]]] = field(default_factory=dict)
     _lives: dict[Place, int] = field(default_factory=dict)
     _claims: dict[str, Claim] = field(default_factory=dict)
-    _claimed_heads: Heads = field(default_factory=Heads)
+    _claimed_heads: Fingerprints = field(default_factory=Fingerprints)
     _numbers: Iterator[int] = field(default_factory=count)
     _displaced: dict[str, None] = field(default_factory=dict)
 
@@ -63,7 +64,7 @@ class Generations:
     def forget(self) -> None:
         """All of it, as at the start."""
         self._held, self._by_place, self._by_head, self._lives = {}, {}, {}, {}
-        self._claims, self._claimed_heads, self._displaced = {}, Heads(), {}
+        self._claims, self._claimed_heads, self._displaced = {}, Fingerprints(), {}
 
     async def put(self, batch: Batch, covers: FileRange) -> int:
         """Put a batch with its range; what is known afterwards is what the ledger knows. Gives the records accepted.
@@ -75,12 +76,18 @@ class Generations:
         except RangeConflict:
             await self.load()
             raise
-        known = self._held.get(covers.generation.id) or Held(covers.generation, covers.path, 0, 0, b"")
+        known = self._held.get(covers.generation.id) or Committed(covers.generation, covers.path, 0, 0, b"")
         self._keep(known.after(covers, clock.now_ns()))
         return receipt.accepted
 
     async def put_state(
-        self, held: Held, *, place: Place | None = None, over: bool = False, gone_ns: int = 0, gap: Gap | None = None
+        self,
+        held: Committed,
+        *,
+        place: Place | None = None,
+        over: bool = False,
+        gone_ns: int = 0,
+        gap: Gap | None = None,
     ) -> None:
         """Put what became of a generation, as in `FileRange`; it stays in its place unless another is given."""
         held = self._held.get(held.generation.id) or held
@@ -88,20 +95,20 @@ class Generations:
         covers = FileRange(held.generation, path, end, end, held.crc, held.tail, place, over, gone_ns, gap)
         await self.put(Batch(Decoded(), source=path, range=covers), covers)
 
-    def all(self) -> list[Held]:
+    def all(self) -> list[Committed]:
         """Every generation."""
         return list(self._held.values())
 
-    def get(self, key: str) -> Held | None:
+    def get(self, key: str) -> Committed | None:
         """The one with that id, as it is now."""
         return self._held.get(key)
 
-    def newest_at(self, place: Place) -> Held | None:
+    def newest_at(self, place: Place) -> Committed | None:
         """The last generation that was seen in a place, unless its content is known to be another by now."""
         here = self._contenders(place)
         return here[-1] if here else None
 
-    def at(self, place: Place) -> list[Generation]:
+    def at(self, place: Place) -> list[FileIdentity]:
         """Those whose file was last seen in a place, gone ones too."""
         return [self._held[key].generation for key in self._by_place.get(place, ())]
 
@@ -109,35 +116,35 @@ class Generations:
         """Whether the file there was ever seen, as far as anybody can tell."""
         return any(not self._held[key].gone_ns for key in self._by_place.get(place, ()))
 
-    def unsettled(self) -> list[Held]:
+    def unsettled(self) -> list[Committed]:
         """Those that lost their place to another, and nobody has found out yet what became of their content."""
         lost = [self._held[key] for key in self._displaced]
         for place in self._by_place:
             lost += self._contenders(place)[:-1]
         return [held for held in lost if not held.over and not self.claimed(held)]
 
-    def _contenders(self, place: Place) -> list[Held]:
+    def _contenders(self, place: Place) -> list[Committed]:
         """Those that may be what is in a place, the last changed last."""
         here = (self._held[key] for key in self._by_place.get(place, ()))
         return [held for held in here if not (self.displaced(held) or self._taken_over(held))]
 
-    def _taken_over(self, held: Held) -> bool:
+    def _taken_over(self, held: Committed) -> bool:
         """Whether a file in another place has it, a copy: that is known before it is noted in the ledger."""
         claim = self._claims.get(held.generation.id)
         return claim is not None and claim.place != held.place
 
-    def displace(self, held: Held) -> None:
+    def displace(self, held: Committed) -> None:
         """The file in its place has other content. A copy that has it by now keeps it."""
         if not self._taken_over(held):
             self.release(held.generation)
             self._displaced[held.generation.id] = None
 
-    def displaced(self, held: Held) -> bool:
+    def displaced(self, held: Committed) -> bool:
         """Whether its file was seen to get other content, as opposed to going away."""
         return held.over or held.generation.id in self._displaced
 
     @contextmanager
-    def claiming(self, generation: Generation, path: Path, place: Place, head: bytes) -> Iterator[None]:
+    def claiming(self, generation: FileIdentity, path: Path, place: Place, head: bytes) -> Iterator[None]:
         """A file has it from now on; if the block raises, nobody does, as before. In it is noted where the file is."""
         self.release(generation)
         self._claims[generation.id] = Claim(path, place, head, next(self._numbers))
@@ -149,29 +156,29 @@ class Generations:
             raise
         self._displaced.pop(generation.id, None)
 
-    def moved(self, generation: Generation, path: Path) -> None:
+    def moved(self, generation: FileIdentity, path: Path) -> None:
         """The path of its file is another now."""
         claim = self._claims.get(generation.id)
         if claim and claim.path != path:
             self._claims[generation.id] = replace(claim, path=path)
 
-    def release(self, generation: Generation) -> None:
+    def release(self, generation: FileIdentity) -> None:
         """Its file is no longer read."""
         claim = self._claims.pop(generation.id, None)
         if claim:
             self._claimed_heads.remove(generation.id, claim.head)
 
-    def claimed(self, held: Held) -> Claim | None:
+    def claimed(self, held: Committed) -> Claim | None:
         """Who has it."""
         return self._claims.get(held.generation.id)
 
-    def free(self, held: Held) -> bool:
+    def free(self, held: Committed) -> bool:
         """Whether a copy may take it over."""
         return not self.claimed(held) and (
             self.displaced(held) or held.place not in self.present or self.newest_at(held.place) is not held
         )
 
-    def alike(self, head: bytes) -> list[Held]:
+    def alike(self, head: bytes) -> list[Committed]:
         """Those of which something is held and that begin as a file with the first bytes `head` does."""
         claimed = self._claimed_heads.alike(head)
         keys: dict[str, None] = dict.fromkeys(sorted(claimed, key=lambda key: self._claims[key].number))
@@ -186,12 +193,12 @@ class Generations:
         claims = {key: self._claims[key] for key in self._claimed_heads.alike(head)}
         return {key: claim for key, claim in claims.items() if known.get(key) is not claim}
 
-    def born(self, place: Place, head: bytes) -> Generation:
+    def born(self, place: Place, head: bytes) -> FileIdentity:
         """A new generation in a place."""
         head = head[:HEAD_BYTES]
-        return Generation(self.follower, *place, len(head), head_hash(head), self._lives.get(place, -1) + 1)
+        return FileIdentity(self.follower, *place, len(head), head_hash(head), self._lives.get(place, -1) + 1)
 
-    def _keep(self, held: Held) -> None:
+    def _keep(self, held: Committed) -> None:
         generation, key = held.generation, held.generation.id
         before = self._held.get(key)
         if before:

@@ -14,14 +14,14 @@ from functools import partial
 from pathlib import Path
 
 from logriver import clock, metrics
+from logriver.file_position import Committed, Gap
 from logriver.follow.archive import Archive
 from logriver.follow.file_calls import FileCalls
-from logriver.follow.generations import Generations, Place
 from logriver.follow.growing_file import HEAD_BYTES, GrowingFile
+from logriver.follow.incarnations import Incarnations, Place
+from logriver.follow.missed_rotations import rotated_from
 from logriver.follow.paths import FoundFile, siblings
-from logriver.follow.unseen import rotated_from
 from logriver.path_text import path_of
-from logriver.record import Gap, Held
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +34,12 @@ class Copy:
     size: int
 
 
-class Settling:
+class Rotations:
     """`followed` gives the files that are followed, `start` reads a file, for one generation alone."""
 
     def __init__(
         self,
-        generations: Generations,
+        generations: Incarnations,
         calls: FileCalls,
         followed: Callable[[], Awaitable[list[FoundFile]]],
         start: Callable[[FoundFile, str], object],
@@ -53,7 +53,7 @@ class Settling:
         # Logged and counted, and not known to be on disk: while the sink is away, that is tried again and again.
         self._reported: dict[str, Gap] = {}
 
-    async def truncated(self, held: Held, seen_bytes: int = 0) -> None:
+    async def truncated(self, held: Committed, seen_bytes: int = 0) -> None:
         """The file in its place has other content; it was seen with `seen_bytes`, 0 where nobody knows.
 
         Raises as `Sink.put` does.
@@ -76,7 +76,7 @@ class Settling:
         if copy:
             await self._read_rest(held, copy)
 
-    async def _lost(self, held: Held, seen_bytes: int, reason: str, *, over: bool) -> None:
+    async def _lost(self, held: Committed, seen_bytes: int, reason: str, *, over: bool) -> None:
         """Nobody has what was behind the held bytes, if something was seen there."""
         gap = None
         if held.generation.id in self._unreadable:
@@ -86,13 +86,13 @@ class Settling:
         await self._generations.put_state(held, over=over, gone_ns=clock.now_ns(), gap=gap)
         self._reported.pop(held.generation.id, None)
 
-    def _gap(self, held: Held, offset: int, seen_bytes: int, reason: str) -> Gap:
+    def _gap(self, held: Committed, offset: int, seen_bytes: int, reason: str) -> Gap:
         key = held.generation.id
         if key not in self._reported:
             self._reported[key] = _reported(held, offset, seen_bytes, reason)
         return self._reported[key]
 
-    async def missing(self, held: Held, beside: dict[Place, FoundFile], seen_bytes: int = 0) -> None:
+    async def missing(self, held: Committed, beside: dict[Place, FoundFile], seen_bytes: int = 0) -> None:
         """No path that is followed leads to its file, which was seen with `seen_bytes`, 0 where nobody knows.
 
         `beside` are the files in its directory by place. Raises `OSError`, and as `Sink.put` does.
@@ -119,12 +119,12 @@ class Settling:
 
         Nothing is known of its beginning, so it is over: no other file must be taken for it. Raises as `Sink.put` does.
         """
-        held = Held(self._generations.born(place, b""), path, 0, 0, b"")
+        held = Committed(self._generations.born(place, b""), path, 0, 0, b"")
         gap = self._gap(held, 0, seen_bytes, "gone before it was opened")
         await self._generations.put_state(held, over=True, gone_ns=clock.now_ns(), gap=gap)
         self._reported.pop(held.generation.id)
 
-    async def _read_rest(self, held: Held, copy: Copy) -> None:
+    async def _read_rest(self, held: Committed, copy: Copy) -> None:
         """Have read what a copy has and is not held, now and, unless it is compressed, later."""
         if copy.file.is_archive and copy.size == held.end:
             over = self._generations.displaced(held)
@@ -132,13 +132,16 @@ class Settling:
         else:
             self._start(copy.file, held.generation.id)
 
-    async def _copy_of(self, held: Held) -> Copy | None:
+    async def _copy_of(self, held: Committed) -> Copy | None:
         if not held.end:
             return None
         path = Path(path_of(held.path))
         self._unreadable.discard(held.generation.id)
         for file in [*await self._followed(), *await self._calls.run(str(path.parent), partial(siblings, path))]:
             known = self._generations.newest_at(file.place)
+            if known and known.gone_ns and file.is_archive:
+                # Read to its end, and perhaps deleted since: then this one has got its inode.
+                known = None
             long_enough = file.is_archive or file.status.st_size >= held.end
             if known is None and file.place != held.place and long_enough:
                 copy = await self._as_copy(file, held)
@@ -146,7 +149,7 @@ class Settling:
                     return copy
         return None
 
-    async def _as_copy(self, file: FoundFile, held: Held) -> Copy | None:
+    async def _as_copy(self, file: FoundFile, held: Committed) -> Copy | None:
         """The file, if it is a copy of this one and not of another that began in the same way."""
         opened: GrowingFile | None = None
         run = partial(self._calls.run, file.place[0])
@@ -172,7 +175,7 @@ class Settling:
                 self._calls.later(opened.close)
 
 
-def _still_is(file: FoundFile, held: Held) -> bool:
+def _still_is(file: FoundFile, held: Committed) -> bool:
     """Whether a file that was renamed has what is held of it; one that cannot be judged just now is taken to."""
     try:
         with closing((Archive if file.is_archive else GrowingFile)(file.real_path, 1)) as opened:
@@ -182,7 +185,7 @@ def _still_is(file: FoundFile, held: Held) -> bool:
         return True
 
 
-def _reported(held: Held, offset: int, seen_bytes: int, reason: str) -> Gap:
+def _reported(held: Committed, offset: int, seen_bytes: int, reason: str) -> Gap:
     """The gap from `offset` on. How many bytes were seen is a lower bound: what came after that look is not known."""
     gap = Gap(offset, max(0, seen_bytes - offset), False, reason, clock.now_ns())
     metrics.followed_gaps.inc()

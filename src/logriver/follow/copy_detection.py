@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from logriver.file_position import Committed
 from logriver.follow.file_calls import FileCalls
-from logriver.follow.generations import Claim, Generations
 from logriver.follow.growing_file import HEAD_BYTES, GrowingFile
+from logriver.follow.incarnations import Claim, Incarnations
 from logriver.path_text import text_of
-from logriver.record import Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +23,15 @@ class Origin:
     Of one of its own, the first `copied_bytes` are known to be a copy of what is held.
     """
 
-    takes_over: Held | None = None
+    takes_over: Committed | None = None
     held_back: str = ""
     copied_bytes: int = 0
 
 
-class OriginFinder:
+class CopyDetection:
     """Asked about one file, again and again while it is held back."""
 
-    def __init__(self, generations: Generations, calls: FileCalls, device: int, only: str) -> None:
+    def __init__(self, generations: Incarnations, calls: FileCalls, device: int, only: str) -> None:
         """`device` is the file's, `only` the one generation that it is read for."""
         self._generations = generations
         self._run = calls.run
@@ -68,7 +68,7 @@ class OriginFinder:
         held = self._generations.get(key)
         return unchanged and not same and not (held and held.end)
 
-    async def _compare(self, file: GrowingFile, held: Held) -> Origin | None:
+    async def _compare(self, file: GrowingFile, held: Committed) -> Origin | None:
         """None: it is no copy of that."""
         size, key = await self._run(self._device, file.size), held.generation.id
         if size >= held.end:
@@ -80,7 +80,7 @@ class OriginFinder:
             return Origin(takes_over=held) if self._generations.free(held) else Origin(held_back=held.path)
         return await self._compare_shorter(file, held, size)
 
-    async def _compare_shorter(self, file: GrowingFile, held: Held, size: int) -> Origin | None:
+    async def _compare_shorter(self, file: GrowingFile, held: Committed, size: int) -> Origin | None:
         """A copy that is being made is shorter than what is held, and so is one that was overtaken."""
         key = held.generation.id
         claim = self._generations.claimed(held)
@@ -109,7 +109,7 @@ def _begins(path: Path, head: bytes) -> bool:
         return file.read(len(head)) == head
 
 
-def _has(path: Path, held: Held) -> bool:
+def _has(path: Path, held: Committed) -> bool:
     """Whether the file there still ends, up to what is held, as it did."""
     with path.open("rb") as file:
         file.seek(held.end - len(held.tail))
