@@ -159,8 +159,8 @@ class _Server:
         self._agents = Agents()
         self._web: WebServer | None = None
         self._ended = self._store_ended = False
-        self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
-        self._storing = Rate(lambda: self._queue.mark)
+        self._accepting = Rate(lambda: self._queue.watermark + self._queue.waiting)
+        self._storing = Rate(lambda: self._queue.watermark)
         self._quiet_seconds = 0
         self._following = SupervisedTask(
             "follow", "files cannot be followed", first_backoff_seconds=_FOLLOW_AGAIN_SECONDS, late_seconds=None
@@ -290,11 +290,11 @@ class _Server:
             pipeline.routes,
             lambda: Promoted(self._promotion.keys, self._promotion.uses.note),
             self._promotion,
-            lambda: self._queue.mark,
+            lambda: self._queue.watermark,
             self._status,
             lambda: self._store.incomplete,
             self._readiness.not_ready,
-            lambda: self._queue.mark + self._queue.waiting,
+            lambda: self._queue.watermark + self._queue.waiting,
             self._queue.sources,
             self._followed,
             AskedFiles(
@@ -424,8 +424,8 @@ def _store_behind(store: Embedded, state: State, stored_seq: int) -> list[str]:
     # What is set aside may be just those.
     if stored_seq >= done or store.incomplete:
         return []
-    missing = done - stored_seq - len(state.buried(stored_seq + 1, done))
-    missing -= sum(max(0, min(h.last_seq, done) - max(h.first_seq, stored_seq + 1) + 1) for h in state.holes())
+    missing = done - stored_seq - len(state.dead_lettered(stored_seq + 1, done))
+    missing -= sum(max(0, min(h.last_seq, done) - max(h.first_seq, stored_seq + 1) + 1) for h in state.skipped_ranges())
     if missing <= 0:
         return []
     problem = f"the newest {missing} stored records are not in store/: is it older than state.db, from a backup?"

@@ -75,21 +75,21 @@ class Faults:
         "begin a range": (Ledger, "begin"),
         "apply a range": (Ledger, "apply"),
         "fail a range": (Ledger, "failed"),
-        "spans": (group_commit, "_spans"),
+        "extents": (group_commit, "_extents"),
         "open a segment": (SegmentHeader, "encode"),
         "write": (os, "writev"),
         "sync": (os, "fdatasync"),
         "index": (wal_segment, "Index"),
-        "index span": (wal_segment.Span, "extend"),
+        "index extent": (wal_segment.Extent, "extend"),
         "add to the backlog": (Backlog, "_add"),
         "claim": (backlog_module, "_Claim"),
         "read": (Backlog, "read"),
-        "bury": (DeadLetters, "bury"),
-        "buried": (DeadLetters, "buried"),
+        "dead_letter": (DeadLetters, "dead_letter"),
+        "dead_lettered": (DeadLetters, "dead_lettered"),
         "choose a slice": (Slices, "_choose"),
         "insert": (MemoryStore, "insert"),
         "verify": (MemoryStore, "query"),
-        "acknowledge": (Backlog, "acknowledge"),
+        "acknowledge": (Backlog, "ack"),
     }
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
@@ -164,9 +164,9 @@ class Life:
                 asyncio.gather(*(self.put(wal, kind) for kind, _, _, _ in group)), WAIT_SECONDS
             )
             self.highest = max([self.highest, *answers])
-        assert await wal.wait_searchable(wal._next_seq - 1, WAIT_SECONDS), (wal.mark, wal._next_seq, wal.problems)
-        assert wal.mark == wal._next_seq - 1
-        assert self.highest <= wal.mark
+        assert await wal.wait_searchable(wal._next_seq - 1, WAIT_SECONDS), (wal.watermark, wal._next_seq, wal.problems)
+        assert wal.watermark == wal._next_seq - 1
+        assert self.highest <= wal.watermark
         assert await asyncio.to_thread(wal.stop_receiving), "the writing thread is gone or hangs"
         assert await asyncio.to_thread(writer.join, WAIT_SECONDS)
         # What was armed and met nothing until now must not be met by the last snapshot alone.
@@ -247,7 +247,7 @@ step = st.tuples(
 
 
 # What is only reached where something else fails first.
-REACHED_BY = {"buried": "insert", "fail a range": "sync"}
+REACHED_BY = {"dead_lettered": "insert", "fail a range": "sync"}
 
 
 @pytest.mark.parametrize("place", Faults.PLACES)

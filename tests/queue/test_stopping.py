@@ -18,7 +18,7 @@ from logriver.queue.wal import Wal
 from logriver.record import Receipt
 from logriver.write.writer import Writer
 from tests.queue.test_faults import MemoryStore
-from tests.queue.test_wal import LARGE, batch, opened, queue_at, take
+from tests.queue.test_wal import LARGE, batch, opened, poll, queue_at
 
 
 def test_a_disk_that_hangs_keeps_neither_the_stop_nor_a_sender_waiting(
@@ -75,7 +75,7 @@ def test_a_batch_that_comes_while_the_queue_stops_is_answered(tmp_path: Path) ->
         answers = await putting
         assert {type(answer) for answer in answers} == {Receipt, Unavailable}
         durable = [answer.last_seq for answer in answers if isinstance(answer, Receipt)]
-        assert max(durable) == wal.mark + wal.waiting
+        assert max(durable) == wal.watermark + wal.waiting
         assert wal.close()
         state.close()
 
@@ -149,7 +149,7 @@ def test_a_snapshot_that_fails_is_shown_and_forgets_no_key(
                 assert (await wal.put(batch("a", key=f"k{number}", content="c"))).duplicate, "forgotten at once"
             failing.clear()
             await until(lambda: wal.problems == [])
-            wal.acknowledge(take(wal))
+            wal.ack(poll(wal))
         async with opened(tmp_path, stored_seq=3) as wal:
             for number in range(3):
                 assert (await wal.put(batch("a", key=f"k{number}", content="c"))).duplicate, "forgotten"

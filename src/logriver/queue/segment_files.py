@@ -123,7 +123,7 @@ def _read(file: SegmentFile, is_there: bool, headers: dict[int, SegmentHeader | 
         # Nothing was answered for before the header was synced, and it was synced before this was noted.
         is_being_made = file.number > made and not any(number > file.number for number in headers)
         file.what = "" if is_being_made else f"has no valid record in {size} bytes"
-    elif contents.headless and not contents.spans:
+    elif contents.headless and not contents.extents:
         file.what = "cannot be read from the disk" if contents.unreadable else f"has no valid record in {size} bytes"
     else:
         file.contents = contents
