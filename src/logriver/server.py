@@ -51,7 +51,7 @@ from logriver.ingest.small_bodies import SmallBodies
 from logriver.ingest.unix_socket import removed_at_end
 from logriver.ingest.web_server import CONNECTIONS_WAITING, WebServer
 from logriver.query.sql.binding import Promoted
-from logriver.queue.recovery import nodes_of
+from logriver.queue.segment_files import nodes_of
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.readiness import Readiness
@@ -63,6 +63,8 @@ from logriver.store.directory import DataDirectory, open_directory
 from logriver.store.disk import Disk, directory_bytes, free_bytes, plan
 from logriver.store.embedded import Embedded
 from logriver.store.memory import engine_memory_bytes
+from logriver.store.migrations.convert import convert
+from logriver.store.migrations.data_format import FORMAT
 from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
@@ -98,6 +100,7 @@ def run(settings: Settings) -> None:
     cors_origins = checked_origins(settings.cors_origin)
     directory = open_directory(settings.data, nodes_of)
     try:
+        convert(directory.path)
         sockets = listeners(settings.listen)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             with removed_at_end(sockets):
@@ -137,6 +140,7 @@ class _Server:
             sizes.segment_bytes,
             sizes.backlog_bytes,
             self._disk.check,
+            lambda first_seq, last_seq: _stored_in(self._store, node, first_seq, last_seq),
         )
         self._retention = Retention(self._store, self._state, self._disk, settings.retention_seconds)
         self._part_checks = SupervisedThread("part-checks", "parts cannot be checked for damage", late_seconds=None)
@@ -149,7 +153,7 @@ class _Server:
             block_records=settings.block_records,
             block_bytes=settings.block_bytes,
             block_seconds=settings.block_seconds,
-            removed_slice=self._state.mark("removing_slice"),
+            removed_slice=self._state.number("removing_partition"),
         )
         self._follower = Follower(self._queue, settings)
         self._agents = Agents()
@@ -174,7 +178,7 @@ class _Server:
                 lambda: self._retention.problems,
             ],
             others=[
-                lambda: self._queue.damage,
+                lambda: [*self._queue.torn, *self._queue.damage.problems],
                 lambda: self._behind,
                 lambda: self._store.problems,
                 lambda: self._part_checks.problems,
@@ -300,6 +304,7 @@ class _Server:
             self._agents,
             self._access,
             self._queue.letters,
+            self._queue.damage,
             self._queue,
             self._format_of,
             self._store.refusal,
@@ -415,7 +420,7 @@ def _stored_seq(store: Embedded, directory: DataDirectory) -> int:
 
 def _store_behind(store: Embedded, state: State, stored_seq: int) -> list[str]:
     """That the newest records which were stored are not in the store, if that is so."""
-    done = state.mark("mark")
+    done = state.number("watermark")
     # What is set aside may be just those.
     if stored_seq >= done or store.incomplete:
         return []
@@ -430,9 +435,15 @@ def _store_behind(store: Embedded, state: State, stored_seq: int) -> list[str]:
 
 def _state_of(directory: DataDirectory, max_dead_letter_bytes: int) -> State:
     """The state. Raises `DataDirectoryError` if it cannot be read, or is of another node."""
-    state = State(directory.path / "state.db", max_dead_letter_bytes)
+    state = State(directory.path / "state.db", max_dead_letter_bytes, FORMAT)
     first = state.node_of_first(directory.node)
     if first != directory.node:
         state.close()
         raise other_node(directory.path, directory.node, "state.db", first)
     return state
+
+
+def _stored_in(store: Embedded, node: str, first_seq: int, last_seq: int) -> int:
+    """How many of these numbers are in the store."""
+    numbers = f"_node = '{node}' AND _seq BETWEEN {first_seq} AND {last_seq}"
+    return int(str(store.query(f"SELECT count(DISTINCT _seq) FROM {TABLE} WHERE {numbers}").rows[0][0]))

@@ -1,6 +1,6 @@
 """Every setting, declared once with unit and help: flag > environment `LOGRIVER_*` > config file > default.
 
-The commands take their help texts from here, `docs/settings.md` is checked against it.
+The commands take their help texts from here, `docs/reference/settings.md` is checked against it.
 """
 
 import contextlib

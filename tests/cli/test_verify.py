@@ -15,8 +15,9 @@ import pytest
 import zstandard
 
 from logriver.decode.formats import decoder
+from logriver.file_position import FileIdentity, FileRange
 from logriver.follow.growing_file import TAIL_BYTES, head_hash
-from logriver.record import Batch, Decoded, FileRange, Generation
+from logriver.record import Batch, Decoded
 from logriver.ship.server_sink import ServerSink
 from tests.commands import logriver
 from tests.conftest import RunningServer
@@ -230,7 +231,7 @@ def test_what_an_agent_left_out_doubled_or_changed_is_found_out(followed: Follow
 
 async def send(server: RunningServer, path: str, content: bytes, rows: list[bytes]) -> None:
     """All of a file as one range, with these rows."""
-    generation = Generation("liar", 1, 2, 1024, head_hash(content[:1024]))
+    generation = FileIdentity("liar", 1, 2, 1024, head_hash(content[:1024]))
     covers = FileRange(generation, path, 0, len(content), google_crc32c.value(content), content[-TAIL_BYTES:])
     sink = ServerSink(server.url)
     await sink.put(Batch(Decoded([b"".join(rows)], len(rows)), path, range=covers))

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from logriver.columns import ROW_FORMAT
 from logriver.queue.base import DeadLetter, Run
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
@@ -181,8 +182,8 @@ def test_a_letter_that_the_engine_refuses_again_stays_the_one_letter(new_server:
     state = State(server.data / "state.db", LARGE)
     refused = b"no time\tinfo\tits message\t\t\t\t\t{}\t\t0\tapp.log\t1700000000000000000"
     readable = refused.replace(b"no time", b"1700000000000000000")
-    state.bury([DeadLetter(1, "the engine refused it", refused, "", 0)])
-    state.bury([DeadLetter(2, "refused by an earlier version", readable, "", 0)])
+    state.bury([DeadLetter(1, "the engine refused it", refused, "", 0, ROW_FORMAT)])
+    state.bury([DeadLetter(2, "refused by an earlier version", readable, "", 0, ROW_FORMAT)])
     state.close()
     server.start()
     for _ in range(2):

@@ -14,15 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from logriver.file_position import FileIdentity, FileRange
 from logriver.queue import backlog as backlog_module
 from logriver.queue import group_commit, wal_segment
 from logriver.queue import wal as wal_module
 from logriver.queue.backlog import Backlog
 from logriver.queue.dead_letters import DeadLetters
 from logriver.queue.ledger import Ledger
+from logriver.queue.segment_header import SegmentHeader
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
-from logriver.record import Batch, BatchKey, Decoded, FileRange, Generation, Receipt, Refused
+from logriver.record import Batch, BatchKey, Decoded, Receipt, Refused
 from logriver.store.base import Answer, Block, Limits, Param, Pieces, SliceSize
 from logriver.write.slices import Slices
 from logriver.write.writer import Writer
@@ -74,7 +76,7 @@ class Faults:
         "apply a range": (Ledger, "apply"),
         "fail a range": (Ledger, "failed"),
         "spans": (group_commit, "_spans"),
-        "open a segment": (wal_segment, "_FILE_HEADER"),
+        "open a segment": (SegmentHeader, "encode"),
         "write": (os, "writev"),
         "sync": (os, "fdatasync"),
         "index": (wal_segment, "Index"),
@@ -95,10 +97,7 @@ class Faults:
         self.met: set[str] = set()
         self._lock = threading.Lock()
         for name, (owner, attribute) in self.PLACES.items():
-            if name == "open a segment":
-                patch.setattr(owner, attribute, _FailingStruct(self, name, getattr(owner, attribute)))
-            else:
-                patch.setattr(owner, attribute, self._failing(name, getattr(owner, attribute)))
+            patch.setattr(owner, attribute, self._failing(name, getattr(owner, attribute)))
 
     def arm(self, name: str, after: int, error: BaseException) -> None:
         with self._lock:
@@ -125,19 +124,6 @@ class Faults:
             return call(*arguments, **named)
 
         return failing
-
-
-class _FailingStruct:
-    def __init__(self, faults: Faults, name: str, struct: object) -> None:
-        self._faults, self._name, self._struct = faults, name, struct
-
-    def pack(self, *values: object) -> bytes:
-        self._faults.strike(self._name)
-        packed: bytes = self._struct.pack(*values)  # type: ignore[attr-defined]
-        return packed
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._struct, name)
 
 
 @contextmanager
@@ -220,7 +206,7 @@ class Life:
         return receipt.last_seq
 
     def file_range(self, start: int, end: int, path: str = "/var/log/x") -> FileRange:
-        return FileRange(Generation("me", 1, 2, 3, "head"), path, start, end, 0, b"")
+        return FileRange(FileIdentity("me", 1, 2, 3, "head"), path, start, end, 0, b"")
 
     def hostile(self, kind: str, batch: Batch) -> Batch:
         """Batches that cannot be encoded, each in another way."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from logriver.queue.wal_segment import FILE_HEADER_BYTES, records
+from logriver.queue.segment_header import FILE_HEADER_BYTES
+from logriver.queue.wal_segment import records
 from tests.conftest import RunningServer
 from tests.crash.test_crash import HELD, SMALL, NewServer
 from tests.crash_clients import body, found, stored, wait_until_stored
@@ -196,7 +197,7 @@ def test_what_is_intact_is_stored_and_what_is_lost_is_said(
 def holes(data: Path) -> set[int]:
     """Every number that is recorded as a hole."""
     with closing(sqlite3.connect(data / "state.db")) as state:
-        rows = state.execute("SELECT first_seq, last_seq FROM holes").fetchall()
+        rows = state.execute("SELECT first_seq, last_seq FROM skipped_ranges").fetchall()
     return {number for first, last in rows for number in range(first, last + 1)}
 
 

@@ -7,11 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from logriver.queue.record_header import Letter, RecordHeader
+from logriver.queue.segment_header import FILE_HEADER_BYTES, NO_END, SegmentHeader
 from logriver.queue.wal_segment import (
-    FILE_HEADER_BYTES,
-    NO_END,
-    Letter,
-    RecordHeader,
     SegmentWriter,
     Span,
     encode_record,
@@ -51,7 +49,7 @@ record_shapes = st.lists(
 
 def write(path: Path, shapes: list[tuple[list[bytes], list[Letter], int, bool]], *, group: int = 3) -> list[Record]:
     """Write a segment, a few records to one sync; a shape's third is the hole before it, the last gives it a key."""
-    writer = SegmentWriter(path, "node", 1, FIRST_SEQ, NO_END)
+    writer = SegmentWriter(path, SegmentHeader("node", 1, FIRST_SEQ, NO_END))
     written: list[Record] = []
     next_seq = FIRST_SEQ
     for start in range(0, len(shapes), group):

@@ -8,13 +8,13 @@ import pytest
 
 from logriver import metrics
 from logriver.errors import DataDirectoryError
+from logriver.file_position import Committed, FileIdentity
 from logriver.queue import state as state_module
 from logriver.queue.base import DeadLetter
 from logriver.queue.state import KEY_LIFE_NS, Hole, KnownKey, Snapshot, State
-from logriver.record import Generation, Held
 
 NOW_NS = 1_700_000_000_000_000_000
-HELD = Held(Generation("me", 1, 2, 3, "head"), "/var/log/x", 10, 7, b"tail")
+HELD = Committed(FileIdentity("me", 1, 2, 3, "head"), "/var/log/x", 10, 7, b"tail")
 
 
 @pytest.fixture
@@ -39,15 +39,15 @@ def letter(seq: int, size: int = 10) -> DeadLetter:
 
 def test_a_snapshot_is_there_after_a_restart(tmp_path: Path) -> None:
     first = State(tmp_path / "state.db", 1_000)
-    assert (first.mark("mark"), first.mark("highest"), first.ledger(), first.holes()) == (0, 0, [], [])
+    assert (first.number("watermark"), first.number("highest"), first.known().files, first.holes()) == (0, 0, [], [])
     first.save(snapshot(10, a=key()), NOW_NS)
     first.save(snapshot(20, b=key()), NOW_NS)
     first.close()
 
     again = State(tmp_path / "state.db", 1_000)
 
-    assert (again.mark("mark"), again.mark("highest")) == (20, 25)
-    assert again.ledger() == [HELD]
+    assert (again.number("watermark"), again.number("highest")) == (20, 25)
+    assert again.known().files == [HELD]
     assert again.key(b"a") == again.key(b"b") == key()
     assert again.key(b"c") is None
     assert again.holes() == [Hole(10, 10, "lost"), Hole(20, 20, "lost")]
@@ -62,11 +62,11 @@ def test_a_snapshot_that_fails_changes_nothing(state: State) -> None:
     with pytest.raises((sqlite3.Error, OverflowError)):
         state.save(broken, NOW_NS)
 
-    assert (state.mark("mark"), state.mark("highest")) == (10, 15)
+    assert (state.number("watermark"), state.number("highest")) == (10, 15)
     assert state.key(b"b") is None
     assert state.holes() == [Hole(10, 10, "lost")]
     state.save(snapshot(30), NOW_NS)
-    assert state.mark("mark") == 30
+    assert state.number("watermark") == 30
 
 
 def test_a_copy_taken_at_any_time_is_one_whole_snapshot(tmp_path: Path, state: State) -> None:
@@ -76,7 +76,7 @@ def test_a_copy_taken_at_any_time_is_one_whole_snapshot(tmp_path: Path, state: S
         for name in ("state.db", "state.db-wal"):
             (tmp_path / f"copy-{name}").write_bytes((tmp_path / name).read_bytes())
         copy = State(tmp_path / "copy-state.db", 1_000)
-        assert copy.mark("mark") == mark
+        assert copy.number("watermark") == mark
         assert copy.key(f"k{mark}".encode()) == key()
         assert len(copy.holes()) == mark
         copy.close()

@@ -97,7 +97,8 @@ def test_a_segment_that_cannot_be_read_does_not_hold_the_drain(tmp_path: Path, m
         store = MemoryStore()
         writer = Writer(wal, store, "node", LARGE, block_records=1, block_bytes=LARGE, block_seconds=0.01)
         with monkeypatch.context() as patch:
-            patch.setattr(backlog_module, "_read_bytes", unreadable)
+            for way in ("read_range", "read_around"):
+                patch.setattr(backlog_module, way, unreadable)
             wal.start(asyncio.get_running_loop())
             writer.start(2)
             assert not await wal.wait_searchable(1, 0.2)

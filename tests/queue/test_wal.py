@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 
 from logriver import clock, metrics
 from logriver.errors import KeyReused, Overloaded, RangeConflict, Unavailable
+from logriver.file_position import FileIdentity, FileRange
 from logriver.queue import state as state_module
 from logriver.queue import wal as wal_module
 from logriver.queue.base import Run
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
-from logriver.record import Batch, BatchKey, Decoded, FileRange, Generation, Receipt, Refused
+from logriver.record import Batch, BatchKey, Decoded, Receipt, Refused
 
 LARGE = 10**9
-GENERATION = Generation("me", 1, 2, 3, "head")
+GENERATION = FileIdentity("me", 1, 2, 3, "head")
 
 
 def queue_at(directory: Path, stored_seq: int, segment_bytes: int, max_backlog_bytes: int) -> tuple[State, Wal]:
@@ -206,9 +207,9 @@ def test_a_range_is_taken_only_where_the_ledger_ends(tmp_path: Path) -> None:
             await wal.put(batch(range=file_range(25, 30)))
             assert rows_of(take(wal)) == {1: "a", 2: "b"}
         async with opened(tmp_path) as wal:
-            [held] = await wal.known("me")
+            [held] = (await wal.known("me")).files
             assert (held.generation, held.end) == (GENERATION, 30)
-            assert await wal.known("you") == []
+            assert (await wal.known("you")).files == []
 
     asyncio.run(run())
 

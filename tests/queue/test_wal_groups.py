@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from logriver import clock
-from logriver.queue.wal_segment import FILE_HEADER_BYTES, records
+from logriver.queue.segment_header import FILE_HEADER_BYTES
+from logriver.queue.wal_segment import records
 from logriver.record import Batch, Decoded, Receipt
 from tests.queue.test_wal import LARGE, batch, copied, opened, rows_of, take
 

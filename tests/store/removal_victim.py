@@ -53,7 +53,7 @@ class Memory(State):
             die()
 
     def finish_removal(self) -> None:
-        pending = self.mark("removing_rows")
+        pending = self.number("removing_rows")
         super().finish_removal()
         if self.point == "after the count" and pending:
             die()
@@ -86,7 +86,7 @@ def main(directory: Path, point: str) -> None:
     """Start, say what is there, and remove one slice after the other as far as the point lets it."""
     store = Store(directory, "")
     memory = Memory(directory / "state.db", 1_000)
-    if not memory.mark("mark"):
+    if not memory.number("watermark"):
         fill(store, memory)
     disk = Disk(directory, lambda total: total, lambda: 0)
     retention = Retention(store, memory, disk, max_age_seconds=1)

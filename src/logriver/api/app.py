@@ -7,6 +7,7 @@ from logriver import __version__
 from logriver.api import (
     agents,
     context,
+    damage,
     dead_letters,
     docs,
     errors,
@@ -95,6 +96,7 @@ def create_api(services: Services, compat: APIRouter) -> FastAPI:
     app.include_router(file_search.router(hosts, services.settings.export_idle))
     max_record_bytes = services.settings.max_record_bytes
     replay = Replay(services.letters, services.sink, services.format_of, services.refusal, max_record_bytes)
+    app.include_router(damage.router(services.damage))
     app.include_router(dead_letters.router(services.letters, replay, max_record_bytes))
     app.include_router(login.router(services.access))
     app.include_router(docs.router(app, services.ingest))

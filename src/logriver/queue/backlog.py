@@ -8,7 +8,6 @@ and `acknowledge` may be repeated: what takes memory is done before anything is 
 """
 
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,7 +16,10 @@ from dataclasses import dataclass
 
 from logriver import clock, metrics, threads
 from logriver.queue.base import DeadLetter, Piece, Run
-from logriver.queue.wal_segment import Letter, RecordHeader, Span, records
+from logriver.queue.file_read import is_gone, read_around, read_range
+from logriver.queue.record_header import Letter, RecordHeader
+from logriver.queue.row_formats import DECODERS
+from logriver.queue.wal_segment import Span, records
 
 _JOIN_BYTES = 1_000_000
 # Where less than this share of a block comes in this share of the time, blocks are so far apart. Where more comes,
@@ -30,6 +32,8 @@ _LONGEST_SHARE = 0.5
 _GATHER_SHARE = 0.02
 # Rows that are kept in memory until they are taken; what is beyond is read from the log again.
 _READY_BYTES = 64_000_000
+# So often the disk is asked for what it does not give.
+_MOST_READS = 30
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +72,7 @@ class Backlog:
         self._block_seconds = 0.0
         self._changed = threading.Condition()
         self._closed = False
+        self._failed_reads: dict[int, int] = {}
         self._listeners: list[Callable[[int], None]] = []
 
     @contextmanager
@@ -191,8 +196,18 @@ class Backlog:
         return min(soon, since + linger_seconds)
 
     def read(self, spans: list[Span]) -> Run:
-        """What is in taken spans, every byte checked. Raises `OSError`."""
-        return _read(spans, self._doubtful)
+        """What is in taken spans, every byte checked. Raises `OSError` where another try may give it.
+
+        What many tries do not give, and what is not there any more, is damaged.
+        """
+        first_seq = spans[0].first_seq
+        try:
+            run = _read(spans, self._doubtful, around=self._failed_reads.get(first_seq, 0) >= _MOST_READS)
+        except OSError:
+            self._failed_reads[first_seq] = self._failed_reads.get(first_seq, 0) + 1
+            raise
+        self._failed_reads.pop(first_seq, None)
+        return run
 
     def acknowledge(self, run: Run) -> None:
         """See `Queue.acknowledge`."""
@@ -246,8 +261,11 @@ class _Pieces:
         self._rows, self._count = [], 0
 
 
-def _read(spans: list[Span], doubtful: int) -> Run:
-    """Read spans with contiguous numbers, from memory or from the log, there checking every byte."""
+def _read(spans: list[Span], doubtful: int, *, around: bool) -> Run:
+    """Read spans with contiguous numbers, from memory or from the log, there checking every byte.
+
+    `around` what the disk does not give.
+    """
     size = sum(span.end - span.start for span in spans)
     run = Run(spans[0].first_seq, spans[-1].last_seq, size, spans[0].first_seq <= doubtful)
     pieces = _Pieces(run)
@@ -255,48 +273,33 @@ def _read(spans: list[Span], doubtful: int) -> Run:
         if span.ready is not None:
             pieces.add(span.first_seq, span.last_seq - span.first_seq + 1, span.ready)
         else:
-            _read_log(span, run, pieces)
+            _read_log(span, run, pieces, around=around)
     pieces.end()
     return run
 
 
-def _read_log(span: Span, run: Run, pieces: _Pieces) -> None:
+def _read_log(span: Span, run: Run, pieces: _Pieces, *, around: bool) -> None:
     expected = span.first_seq
-    for header, body, letters in _unfinished(span):
+    complete = DECODERS[span.formats.rows]
+    for header, body, letters in _unfinished(span, around=around):
         if header.first_seq > expected:
-            run.damaged.append((expected, header.first_seq - 1))
+            run.damaged.append((span.path.name, expected, header.first_seq - 1))
         if header.rows:
-            pieces.add(header.first_seq, header.rows, [complete_rows(header, body)])
+            pieces.add(header.first_seq, header.rows, [complete(body, header.source, header.received_ns)])
         for number, letter in enumerate(letters, header.first_seq + header.rows):
             run.letters.append(DeadLetter(number, letter.reason, letter.raw, header.source, header.received_ns))
         expected = header.last_seq + 1
     if expected <= span.last_seq:
-        run.damaged.append((expected, span.last_seq))
+        run.damaged.append((span.path.name, expected, span.last_seq))
 
 
-def _unfinished(span: Span) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:
+def _unfinished(span: Span, *, around: bool) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:
     """The records of a span but for those before its first number, which were done before this start."""
-    return (record for record in records(_read_bytes(span)) if record[0].last_seq >= span.first_seq)
-
-
-def complete_rows(header: RecordHeader, rows: bytes) -> bytes:
-    """Rows with what the header says of all of them (`columns.py`: `_source`, `_received`)."""
-    return rows.replace(b"\n", row_end(header.source, header.received_ns))
-
-
-def row_end(source: str, received_ns: int) -> bytes:
-    """The end of each row of a batch."""
-    escaped = source.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-    return f"\t{escaped}\t{received_ns}\n".encode()
-
-
-def _read_bytes(span: Span) -> bytes:
-    file = os.open(span.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        pieces, at = [], span.start
-        while at < span.end and (piece := os.pread(file, span.end - at, at)):
-            pieces.append(piece)
-            at += len(piece)
-        return b"".join(pieces)
-    finally:
-        os.close(file)
+        whole = (span.path, span.start, span.end)
+        data = read_around(*whole)[0] if around else read_range(*whole)
+    except OSError as error:
+        if not is_gone(error):
+            raise
+        data = b""
+    return (record for record in records(data, span.formats) if record[0].last_seq >= span.first_seq)

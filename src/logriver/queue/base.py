@@ -9,13 +9,17 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that was taken and cannot be stored, under the number it took."""
+    """A record that was taken and cannot be stored, under the number it took.
+
+    `raw` is what came, or a row where `row_format` says in which format (`row_formats.py`).
+    """
 
     seq: int
     reason: str
     raw: bytes
     source: str
     received_ns: int
+    row_format: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,8 @@ class Piece:
 class Run:
     """A range of numbers handed to one writer: `pieces` to store, dead letters to bury, and what was lost.
 
-    `damaged` are ranges (first, last) that the log has but cannot read any more. `in_doubt` says that some of it may
-    be stored already (a restart came between).
+    `damaged` are ranges (file, first, last) that the log has but cannot read any more. `in_doubt` says that some
+    of it may be stored already (a restart came between).
     """
 
     first_seq: int
@@ -41,7 +45,7 @@ class Run:
     in_doubt: bool
     pieces: list[Piece] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
-    damaged: list[tuple[int, int]] = field(default_factory=list)
+    damaged: list[tuple[str, int, int]] = field(default_factory=list)
 
 
 class Queue(Protocol):

@@ -17,9 +17,12 @@ from typing import Protocol
 
 from logriver import clock, metrics
 from logriver.errors import Unavailable
-from logriver.queue.backlog import row_end
-from logriver.queue.recovery import segment_path
-from logriver.queue.wal_segment import FILE_HEADER_BYTES, NO_END, RecordHeader, SegmentWriter, Span
+from logriver.queue.record_header import RecordHeader
+from logriver.queue.row_formats import row_end
+from logriver.queue.segment_files import make_segment
+from logriver.queue.segment_header import FILE_HEADER_BYTES, NO_END, SegmentHeader
+from logriver.queue.state import State
+from logriver.queue.wal_segment import SegmentWriter, Span
 from logriver.record import Batch, Receipt
 from logriver.threads import Owner, SupervisedThread, idle
 
@@ -93,19 +96,20 @@ class GroupCommit:
     def __init__(
         self,
         directory: Path,
-        node: str,
+        state: State,
+        after: SegmentHeader,
         segment_bytes: int,
-        next_number: int,
         work: threading.Condition,
         outcome: Outcome,
     ) -> None:
+        """`after` is the header of the next segment, but for its first number."""
         self._directory = directory
-        self._node = node
+        self._state = state
+        self._node, self._next_number = after.node, after.number
         self._segment_bytes = segment_bytes
-        self._next_number = next_number
         self._work = work
         self._outcome = outcome
-        self._previous_end = NO_END
+        self._previous_end = after.previous_end
         self._segment: SegmentWriter | None = None
         self._writing = Owner("the segment that is being written")
         # The first so many are handed over to the thread, the others come with the end of the event loop's turn.
@@ -256,9 +260,8 @@ class GroupCommit:
         log.error(group.failure, exc_info=error, extra={"fields": fields})
 
     def _open_segment(self, first_seq: int) -> SegmentWriter:
-        path = segment_path(self._directory, self._next_number)
-        segment = SegmentWriter(path, self._node, self._next_number, first_seq, self._previous_end)
-        self._segment = segment
+        header = SegmentHeader(self._node, self._next_number, first_seq, self._previous_end)
+        segment = self._segment = make_segment(self._directory, header, self._state)
         self._next_number += 1
         self._previous_end = NO_END
         return segment

@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 class Memory(Protocol):
     """What retention needs to be remembered, each call durable on return; `queue/state.py` does it."""
 
-    def mark(self, name: str) -> int:
-        """`mark` (all records up to it are done), `removed`, `removing_slice`, `removing_rows`."""
+    def number(self, name: str) -> int:
+        """`watermark` (all records up to it are done), `removed`, `removing_partition`, `removing_rows`."""
         ...
 
     def begin_removal(self, slice: int, rows: int) -> None:
@@ -93,9 +93,9 @@ class Retention:
             last_backoff_seconds=_LOOK_SECONDS,
             late_seconds=_LATE_SECONDS,
         )
-        self.removed = memory.mark("removed") + memory.mark("removing_rows")
+        self.removed = memory.number("removed") + memory.number("removing_rows")
         self._finish()
-        disk.look(store.slices(), memory.mark("removing_slice"))
+        disk.look(store.slices(), memory.number("removing_partition"))
 
     @property
     def problems(self) -> list[str]:
@@ -124,18 +124,18 @@ class Retention:
 
     def sweep(self, writer: Openness) -> None:
         """Drop what is too old and as much more as there is too little room for."""
-        removed = self._memory.mark("removing_slice")
+        removed = self._memory.number("removing_partition")
         # In this order: a slice that is closed now is closed in the list too, and the newest is known.
         first_open = writer.first_open_slice()
         self._disk.keep_reserve()
         slices = self._store.slices()
-        if self._memory.mark("removing_rows") or any(size.rows and size.slice <= removed for size in slices):
+        if self._memory.number("removing_rows") or any(size.rows and size.slice <= removed for size in slices):
             self._finish()
             slices = self._store.slices()
         wanted_bytes = self._disk.look(slices, removed)
         filled = [size for size in slices if size.rows]
         closed = [size for size in filled[:-1] if size.slice < first_open]
-        done = self._memory.mark("mark")
+        done = self._memory.number("watermark")
         dropped = 0
         for size in closed:
             content = self._content(size)
@@ -176,7 +176,7 @@ class Retention:
 
     def _finish(self) -> None:
         """Drop everything up to the intended slice, then count it."""
-        intended = self._memory.mark("removing_slice")
+        intended = self._memory.number("removing_partition")
         for size in self._store.slices():
             if size.rows and size.slice <= intended:
                 self._store.drop(size.slice)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from logriver import clock, metrics
-from logriver.columns import TABLE
+from logriver.columns import ROW_FORMAT, TABLE
 from logriver.errors import DataRefused, LogriverError, StoreError
 from logriver.queue.base import DeadLetter, Piece, Queue, Run
 from logriver.store.base import Block, Store
@@ -159,7 +159,9 @@ class Writer:
         raw = piece.rows.split(b"\n")[error.row]
         seq = piece.first_seq + error.row
         log.error("record cannot be stored", extra={"fields": {"seq": seq, "reason": error.message}})
-        self._queue.bury([DeadLetter(seq, f"the engine refused it: {error.message}", raw, "", clock.now_ns())])
+        self._queue.bury(
+            [DeadLetter(seq, f"the engine refused it: {error.message}", raw, "", clock.now_ns(), ROW_FORMAT)]
+        )
         return seq
 
     def _count(self, piece: Piece) -> int:

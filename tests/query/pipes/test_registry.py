@@ -14,7 +14,7 @@ from logriver.query.pipes.registry import PIPES
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "src/logriver/ui/helpers/language.js").read_text()
-DOCUMENT = (ROOT / "docs/search.md").read_text()
+DOCUMENT = (ROOT / "docs/reference/search.md").read_text()
 
 every_pipe = pytest.mark.parametrize("pipe", PIPES.values(), ids=PIPES)
 
