@@ -7,7 +7,7 @@ import typer
 from logriver.cli import also_files
 from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption, connect
 from logriver.cli.filter import exit_codes
-from logriver.cli.pipes import pipes_of
+from logriver.cli.pipes import make_table, pipes_of
 from logriver.cli.render import counting, export, records
 from logriver.cli.render.around import MOST_LINES
 from logriver.cli.render.output import ColorOption
@@ -69,7 +69,7 @@ def run(
             also_files.show(client, wanted, also_files.size_bytes(max_bytes))
         elif "patterns" in pipes:
             counting.patterns(client, wanted)
-        elif "stats" in pipes or "top" in pipes:
+        elif make_table(pipes):
             counting.statistics(client, wanted)
         elif format in export.FILES:
             records.copy_file(client, wanted)
@@ -93,6 +93,7 @@ def _check_context(wanted: Wanted, elsewhere: bool) -> None:
     if elsewhere or wanted.format != "text" or (wanted.count or 0) > records.PAGE:
         reason = f"-A, -B and -C go with -o text and at most {records.PAGE} records, without -f and --also-files"
         raise typer.BadParameter(reason)
-    without = {"stats", "top", "patterns", "fields"} & set(pipes_of(wanted.query))
+    pipes = pipes_of(wanted.query)
+    without = {*make_table(pipes), *({"patterns", "fields"} & set(pipes))}
     if without:
         raise typer.BadParameter(f"what '| {min(without)}' gives has no lines around it; leave out -A, -B and -C")
