@@ -82,5 +82,5 @@ def _found(checks: Iterable[Check]) -> list[str]:
         except Exception as error:
             # That nothing can be said is a problem too, and must not hide the others.
             log.warning("a check of the server failed", exc_info=error)
-            found[f"a check of the server failed: {type(error).__name__}, the own log says why"] = None
+            found[f"a check of the server failed: {type(error).__name__}, the internal log says why"] = None
     return list(found)

@@ -178,7 +178,7 @@ def given_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What the own log lines of one request have in common, by the W3C's Trace Context.
+    """What the internal log lines of one request have in common, by the W3C's Trace Context.
 
     `span_id` is of this process's part of the request, `parent_id` of the caller's, empty if the trace began here.
     """

@@ -68,7 +68,7 @@ from logriver.store.migrations.data_format import FORMAT
 from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
-from logriver.telemetry.store_log import into, own_log_stored
+from logriver.telemetry.store_log import internal_log_stored, into
 from logriver.threads import SupervisedTask, SupervisedThread, ending_executor, ends_within
 from logriver.write.writer import Writer
 
@@ -213,7 +213,7 @@ class _Server:
             sys.stdout.write(f"its token is {new_token} (shown only now, kept in {self._settings.data / TOKEN_FILE})\n")
         sys.stdout.flush()
         try:
-            async with self._own_log_stored():
+            async with self._internal_log_stored():
                 fields = {"version": __version__, "trust_loopback": trusts_loopback(self._settings)}
                 log.info("listening", extra={"fields": fields})
                 await self._web.serve(sockets)
@@ -223,10 +223,10 @@ class _Server:
             drained = await asyncio.to_thread(self._drain)
             self._ended = end_threads(_CANCEL_SECONDS) and drained and all(stopped)
 
-    def _own_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
-        if not self._settings.own_logs:
+    def _internal_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
+        if not self._settings.internal_logs:
             return contextlib.nullcontext()
-        return own_log_stored(into(self._queue), self._settings.follower_name)
+        return internal_log_stored(into(self._queue), self._settings.follower_name)
 
     def _check_part(self) -> float:
         return self._store.check_part() if self._disk.is_usable else _NOT_USABLE_SECONDS

@@ -23,7 +23,7 @@ def made(root: Path, count: int) -> Iterable[Path]:
 
 
 def stored(server: RunningServer, at_least: int, seconds: float) -> int:
-    """Records of the files that are stored, once they are so many; the own log's are not counted."""
+    """Records of the files that are stored, once they are so many; the internal log's are not counted."""
     deadline = time.monotonic() + seconds
     while True:
         answer = server.client.get("/api/v1/stats", params={"q": '"INFO file" OR appended | stats count() as n'})

@@ -1,4 +1,4 @@
-"""The own log in the own store: lines are found like any other, and storing them never makes more of them."""
+"""The internal log in the own store: lines are found like any other, and storing them never makes more of them."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ import pytest
 
 from logriver.errors import BadBody, Unavailable
 from logriver.telemetry import store_log
-from logriver.telemetry.store_log import Put, own_log_stored
+from logriver.telemetry.store_log import Put, internal_log_stored
 from tests.conftest import RunningServer
 from tests.running_agent import Network, RunningAgent
 from tests.store.test_small_disk import Server, SmallDisk
@@ -25,7 +25,7 @@ log = logging.getLogger("logriver.tests.own")
 
 
 def trace(server: RunningServer, path: str = "/api/v1/fields") -> str:
-    """Ask something; the trace that its line in the own log has."""
+    """Ask something; the trace that its line in the internal log has."""
     return server.client.get(path).headers["traceparent"].split("-")[1]
 
 
@@ -39,7 +39,7 @@ def wait_for_line(server: RunningServer, query: str) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("talkative") / "data", "--own-logs", "--name", "my-host")
+    running = RunningServer(tmp_path_factory.mktemp("talkative") / "data", "--internal-logs", "--name", "my-host")
     yield running
     if running.process.poll() is None:
         assert running.stop() == 0
@@ -92,7 +92,7 @@ def test_a_stop_loses_no_line_and_a_kill_at_most_the_last_second(talkative: Runn
 def test_a_full_disk_brings_few_lines_and_they_are_there_when_it_is_not_full_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOGRIVER_OWN_LOGS", "true")
+    monkeypatch.setenv("LOGRIVER_INTERNAL_LOGS", "true")
     disk = SmallDisk(tmp_path / "disk")
     server = Server(disk, tmp_path / "disk" / "data")
     try:
@@ -128,7 +128,7 @@ def test_an_agent_keeps_its_log_in_its_server_once_whatever_the_network_loses(
 ) -> None:
     network = Network(lambda: talkative.url)
     network.lose_answers = 3
-    arguments = ["--own-logs", "--name", "web-1", "--files-root", str(tmp_path), "--server", network.url]
+    arguments = ["--internal-logs", "--name", "web-1", "--files-root", str(tmp_path), "--server", network.url]
     agent = RunningAgent(tmp_path / "own", *arguments)
     try:
         row = wait_for_line(talkative, "service:logriver host:web-1 following server:*")
@@ -173,7 +173,7 @@ class Store:
 @asynccontextmanager
 async def logging_into(put: Put) -> AsyncIterator[None]:
     logging.getLogger().setLevel(logging.INFO)
-    async with own_log_stored(put, socket.gethostname()):
+    async with internal_log_stored(put, socket.gethostname()):
         yield
 
 
@@ -229,7 +229,7 @@ def test_what_is_refused_is_counted_and_not_tried_again() -> None:
             await until(lambda: len(store.lines) > 1)
 
     asyncio.run(work())
-    assert set(messages(store)) == {"second", "lines of the own log are not in the store"}
+    assert set(messages(store)) == {"second", "lines of the internal log are not in the store"}
     assert [line["lost"] for line in store.lines if "lost" in line] == [1]
 
 

@@ -1,4 +1,4 @@
-"""The own log: one JSON object a line, on stderr or in a file.
+"""The internal log: one JSON object a line, on stderr or in a file.
 
 WARN is unexpected with nothing lost; ERROR is something lost, or an operator is needed. Fields of a line go into
 `extra={"fields": {...}}` of the logging call. A line that belongs to a request has its `trace_id` and `span_id`.

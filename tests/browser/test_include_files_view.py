@@ -1,4 +1,4 @@
-"""The switch "also files": lines of files of a server and of a real agent, beside the stored ones."""
+"""The switch "include files": lines of files of a server and of a real agent, beside the stored ones."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def wait_until_connected(server: RunningServer) -> None:
 def test_the_switch_shows_lines_of_files_beside_the_stored_ones(machines: RunningServer, open_page: Open) -> None:
     page = open_page(f"{machines.url}/?q=timeout&from=")
     expect(page.get_by_role("grid", name="lines, newest first").locator(".line")).to_have_count(1)
-    page.get_by_role("button", name="also files").click()
+    page.get_by_role("button", name="include files").click()
     expect(page).to_have_url(re.compile("files=1"))
 
     files = page.get_by_role("grid", name="lines of files, newest first")
@@ -68,7 +68,7 @@ def test_the_switch_shows_lines_of_files_beside_the_stored_ones(machines: Runnin
     opened = files.locator(".opened")
     expect(opened).to_contain_text("app.log")
     expect(opened.get_by_role("button", name="lines around")).to_have_count(0)
-    page.get_by_role("button", name="also files").click()
+    page.get_by_role("button", name="include files").click()
     expect(files).to_have_count(0)
 
 
@@ -95,7 +95,7 @@ def test_a_search_can_be_cancelled(machines: RunningServer, open_page: Open) -> 
     page = open_page(f"{machines.url}/")
     # An answer that never ends.
     page.route("**/api/v1/files/search*", lambda route: None)
-    page.get_by_role("button", name="also files").click()
+    page.get_by_role("button", name="include files").click()
     panel = page.get_by_role("region", name="from files")
     panel.get_by_role("button", name="cancel").click()
     expect(panel.get_by_role("status")).to_have_text("cancelled")

@@ -76,13 +76,13 @@ def size_bytes(text: str) -> int:
 def show(client: httpx.Client, wanted: Wanted, max_bytes: int) -> None:
     """Print what is found. Ends the command with 1 for nothing, and with 2 where files could not be read."""
     if any(pipe != "fields" for pipe in pipes_of(wanted.query)):
-        raise BadRequest("--also-files takes no pipe but 'fields'", hint="-n says how many")
+        raise BadRequest("--include-files takes no pipe but 'fields'", hint="-n says how many")
     if wanted.format == "parquet":
         # Only the server's engine writes it, and that has never seen the records of the files.
-        raise BadRequest("--also-files gives no parquet", hint="-o csv and -o ndjson have the same records")
+        raise BadRequest("--include-files gives no parquet", hint="-o csv and -o ndjson have the same records")
     count = DEFAULT_COUNT if wanted.count is None else wanted.count
     if count > MOST:
-        raise BadRequest(f"--also-files gives at most {MOST} records", hint="say from when on with --since")
+        raise BadRequest(f"--include-files gives at most {MOST} records", hint="say from when on with --since")
     search = _FileSearch()
     found = [*search.records(client, wanted, count, max_bytes), *_stored(client, wanted, count)]
     # In the order of their times alone: of equal ones those of files stay in the order in which they came.

@@ -21,7 +21,7 @@ function useFileSearch(params) {
   return search;
 }
 
-export function AlsoFiles({ params, place, zone, add, hover }) {
+export function IncludeFiles({ params, place, zone, add, hover }) {
   const search = useFileSearch(params);
   const [open, setOpen] = useState(null);
   const [current, setCurrent] = useState(0);

@@ -297,7 +297,16 @@ def test_an_agent_that_dies_midway_is_told_of_and_the_others_go_on(machines: Mac
 
 
 def search(machines: Machines, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "logriver", "search", "--also-files", "--server", machines.server.url, *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "logriver",
+        "search",
+        "--include-files",
+        "--server",
+        machines.server.url,
+        *arguments,
+    ]
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
 
 
