@@ -128,7 +128,9 @@ class _Server:
         memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
         # Before its columns go, every query that was compiled with them has had its turn.
         self._promotion = Promotion(path, settings.promote, leave_seconds=2 * settings.query_timeout)
-        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, self._promotion.keys, directory.is_there)
+        self._store = Embedded(
+            path, node, memory_bytes, sizes.partition_bytes, self._promotion.keys, directory.is_there
+        )
         stored_seq = _stored_seq(self._store, directory)
         self._state = _state_of(directory, sizes.dead_letter_bytes)
         self._disk = Disk(path, settings.max_disk_bytes, lambda: self._queue.backlog.bytes, directory.problem)
@@ -149,11 +151,11 @@ class _Server:
             self._queue,
             self._store,
             node,
-            sizes.slice_bytes,
+            sizes.partition_bytes,
             block_records=settings.block_records,
             block_bytes=settings.block_bytes,
             block_seconds=settings.block_seconds,
-            removed_slice=self._state.number("removing_partition"),
+            removed_partition=self._state.number("removing_partition"),
         )
         self._follower = Follower(self._queue, settings)
         self._agents = Agents()

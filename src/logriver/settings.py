@@ -157,8 +157,10 @@ class Settings(FollowSettings):
     max_disk: str = Field(
         "80%", description="disk Logriver may use: a size (10GB) or a share of what it has and is free"
     )
-    slice_bytes: int = Field(
-        0, ge=0, description="size of the slices that are removed as a whole; 0 is a 32nd of max_disk, at least 16 MB"
+    partition_bytes: int = Field(
+        0,
+        ge=0,
+        description="size of the partitions that are removed as a whole; 0 is a 32nd of max_disk, at least 16 MB",
     )
 
     max_body_bytes: int = Field(64 * MB, gt=0, description="largest body, inflated")

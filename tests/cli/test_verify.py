@@ -257,7 +257,7 @@ def test_records_of_several_lines_are_read_as_the_follower_reads_them(new_server
 
 def test_what_retention_removed_is_no_loss(new_server: NewServer, tmp_path: Path) -> None:
     path = tmp_path / "old.log"
-    brief = {"LOGRIVER_SLICE_BYTES": "1", "LOGRIVER_RETENTION": "1s", "STREAM_MAX_WAIT_TIME_IN_SECONDS": "0.05"}
+    brief = {"LOGRIVER_PARTITION_BYTES": "1", "LOGRIVER_RETENTION": "1s", "STREAM_MAX_WAIT_TIME_IN_SECONDS": "0.05"}
     followed = Followed(new_server("--follow", str(path), **brief), tmp_path)
     deadline, number = time.monotonic() + SECONDS, 0
     while not followed.server.status()["removed_by_retention"]:
@@ -267,7 +267,7 @@ def test_what_retention_removed_is_no_loss(new_server: NewServer, tmp_path: Path
         number += 1
         time.sleep(0.2)
     followed.wait_until_held(path)
-    # The newest slice is never removed: once it is the only one, nothing is.
+    # The newest partition is never removed: once it is the only one, nothing is.
     searchable: dict[str, int] = {}
     while searchable.get("records") != 1:
         assert time.monotonic() < deadline, searchable

@@ -25,8 +25,8 @@ from logriver.queue.segment_header import SegmentHeader
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.record import Batch, BatchKey, Decoded, Receipt, Refused
-from logriver.store.base import Answer, Block, Limits, Param, Pieces, SliceSize
-from logriver.write.slices import Slices
+from logriver.store.base import Answer, Block, Limits, Param, PartitionSize, Pieces
+from logriver.write.partitions import Partitions
 from logriver.write.writer import Writer
 
 LARGE = 10**9
@@ -59,10 +59,10 @@ class MemoryStore:
     def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Pieces:
         raise NotImplementedError
 
-    def slices(self) -> list[SliceSize]:
+    def partitions(self) -> list[PartitionSize]:
         return []
 
-    def drop(self, slice: int) -> None:
+    def drop(self, partition: int) -> None:
         raise NotImplementedError
 
 
@@ -86,7 +86,7 @@ class Faults:
         "read": (Backlog, "read"),
         "dead_letter": (DeadLetters, "dead_letter"),
         "dead_lettered": (DeadLetters, "dead_lettered"),
-        "choose a slice": (Slices, "_choose"),
+        "choose a partition": (Partitions, "_choose"),
         "insert": (MemoryStore, "insert"),
         "verify": (MemoryStore, "query"),
         "acknowledge": (Backlog, "ack"),

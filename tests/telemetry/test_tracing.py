@@ -1,4 +1,4 @@
-"""W3C Trace Context: the request that a line of the internal log belongs to, here and on agents; a line for each call."""
+"""W3C Trace Context: the request that a line of the internal log belongs to, here and on agents; one for each call."""
 
 import asyncio
 import logging

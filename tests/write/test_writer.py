@@ -235,7 +235,7 @@ def test_a_block_that_did_not_arrive_whole_is_completed(tmp_path: Path, store: F
 
     def lossy(block: Block) -> None:
         store.insert = whole  # type: ignore[method-assign]
-        whole(Block(full_rows(1, 2), 1, 2, block.slice))
+        whole(Block(full_rows(1, 2), 1, 2, block.partition))
 
     store.insert = lossy  # type: ignore[method-assign]
 

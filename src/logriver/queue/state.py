@@ -204,12 +204,12 @@ class State:
                 self._db.execute("INSERT INTO node VALUES (?)", (node,))
         return str(row[0]) if row else node
 
-    def begin_removal(self, slice: int, rows: int) -> None:
-        """Make durable that a slice with so many rows is about to be dropped, and all slices before it are gone."""
-        self._set_numbers({"removing_partition": slice, "removing_rows": rows})
+    def begin_removal(self, partition: int, rows: int) -> None:
+        """Make durable that a partition with so many rows is about to be dropped, and all before it are gone."""
+        self._set_numbers({"removing_partition": partition, "removing_rows": rows})
 
     def finish_removal(self) -> None:
-        """The slice is gone: its rows count as removed. Once, however often this is called."""
+        """The partition is gone: its rows count as removed. Once, however often this is called."""
         removed = self.number("removed") + self.number("removing_rows")
         self._set_numbers({"removed": removed, "removing_rows": 0})
 

@@ -18,7 +18,7 @@ from logriver.errors import DataRefused, LogriverError, StoreError
 from logriver.queue.base import ClaimedBatch, DeadLetter, Queue, RowRange
 from logriver.store.base import Block, Store
 from logriver.threads import SupervisedThread, beat
-from logriver.write.slices import Slices
+from logriver.write.partitions import Partitions
 
 _FIRST_BACKOFF_SECONDS = 0.2
 # An insert that has begun is waited for so long after the time is over.
@@ -48,18 +48,18 @@ class Writer:
         queue: Queue,
         store: Store,
         node: str,
-        slice_bytes: int,
+        partition_bytes: int,
         *,
         block_records: int,
         block_bytes: int,
         block_seconds: float,
-        removed_slice: int = 0,
+        removed_partition: int = 0,
     ) -> None:
-        """`removed_slice`: slices up to this number were removed and are not used again."""
+        """`removed_partition`: partitions up to this number were removed and are not used again."""
         self._queue = queue
         self._store = store
         self._node = node
-        self._slices = Slices(store, slice_bytes, removed_slice)
+        self._partitions = Partitions(store, partition_bytes, removed_partition)
         self._block = (block_records, block_bytes, block_seconds)
         self._loops: list[SupervisedThread] = []
 
@@ -68,9 +68,9 @@ class Writer:
         """What keeps blocks from being stored now."""
         return sorted({problem for loop in self._loops for problem in loop.problems})
 
-    def first_open_slice(self) -> int:
-        """Nothing is inserted any more into slices below this."""
-        return self._slices.first_open()
+    def first_open_partition(self) -> int:
+        """Nothing is inserted any more into partitions below this."""
+        return self._partitions.first_open()
 
     def start(self, workers: int) -> None:
         """Begin to write, `workers` blocks at one time."""
@@ -140,7 +140,7 @@ class Writer:
         while waiting:
             part = waiting.pop(0)
             try:
-                with self._slices.place(len(part.rows)) as place:
+                with self._partitions.place(len(part.rows)) as place:
                     self._store.insert(Block(part.rows, part.first_seq, part.count, place))
             except DataRefused as error:
                 dead.add(self._dead_letter(part, error))
