@@ -18,8 +18,8 @@ from typing import Any
 
 Pattern = str | list[str]
 
-# One character or class repeated, or a group that may be left out.
-_REPEATED = re.compile(r"(?:\\.|\[(?:\\.|[^\]\\])+\]|[^\\\[])(?:[*+]|\{\d+,\d*\})|\(\?:[^()]*\)\?")
+# One character or class repeated, or what ends with a group that is.
+_REPEATED = re.compile(r"(?:\\.|\[(?:\\.|[^\]\\])+\]|[^\\\[])(?:[*+]|\{\d+,\d*\})|\(\?:.*\)[*?]", re.DOTALL)
 _PART = re.compile(r"\{([a-z_]+)\}")
 
 
