@@ -60,7 +60,9 @@ disk_limit_bytes = _gauge("disk_limit_bytes", "disk that they may have")
 disk_free_bytes = _gauge("disk_free_bytes", "disk that is free")
 
 loop_failures = _counter("loop_failures", "turns of the process's own loops that failed and are tried again", "loop")
-own_log_lost = _counter("own_log_lost", "lines of the own log that are not in the store: too many, or refused")
+internal_log_lost = _counter(
+    "internal_log_lost", "lines of the internal log that are not in the store: too many, or refused"
+)
 queries = _counter("queries", "queries answered", "call")
 queries_cancelled = _counter("queries_cancelled", "queries ended because nobody waits for their answer any more")
 query_seconds = _histogram("query_seconds", "time of one query", 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)

@@ -7,7 +7,8 @@ version 1 were maps by the names of their time; they are read, and written for a
 
 import msgspec
 
-from logriver.record import CommittedStream, FileRange, Gap, Generation, Held, Stream, StreamRange
+from logriver.file_position import Committed, FileIdentity, FileRange, Gap
+from logriver.record import CommittedStream, Stream, StreamRange
 
 
 class FileForm(msgspec.Struct, array_like=True, frozen=True):
@@ -48,7 +49,7 @@ class FileRangeForm(msgspec.Struct, array_like=True, frozen=True):
 
 
 class CommittedFileForm(msgspec.Struct, array_like=True, frozen=True):
-    """`Held`."""
+    """`Committed`."""
 
     file: FileForm
     path: str
@@ -116,7 +117,7 @@ def to_range(form: FileRangeForm) -> FileRange:
     )
 
 
-def of_committed(held: Held) -> CommittedFileForm:
+def of_committed(held: Committed) -> CommittedFileForm:
     """The form of what is known of a file."""
     gaps = tuple(_of_gap(gap) for gap in held.gaps)
     return CommittedFileForm(
@@ -133,10 +134,10 @@ def of_committed(held: Held) -> CommittedFileForm:
     )
 
 
-def to_committed(form: CommittedFileForm) -> Held:
+def to_committed(form: CommittedFileForm) -> Committed:
     """What is known of the file that has this form."""
     gaps = tuple(_to_gap(gap) for gap in form.gaps)
-    return Held(
+    return Committed(
         _to_file(form.file),
         form.path,
         form.end,
@@ -172,12 +173,12 @@ def to_stream(form: CommittedStreamForm) -> CommittedStream:
     return CommittedStream(Stream(form.follower, form.name, form.epoch), form.end, form.last_event_ns)
 
 
-def _of_file(file: Generation) -> FileForm:
+def _of_file(file: FileIdentity) -> FileForm:
     return FileForm(file.follower, file.device, file.inode, file.head_length, file.head_hash, file.life)
 
 
-def _to_file(form: FileForm) -> Generation:
-    return Generation(form.follower, form.device, form.inode, form.head_length, form.head_hash, form.incarnation)
+def _to_file(form: FileForm) -> FileIdentity:
+    return FileIdentity(form.follower, form.device, form.inode, form.head_length, form.head_hash, form.incarnation)
 
 
 def _of_gap(gap: Gap) -> GapForm:

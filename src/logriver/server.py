@@ -68,7 +68,7 @@ from logriver.store.migrations.data_format import FORMAT
 from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
-from logriver.telemetry.store_log import into, own_log_stored
+from logriver.telemetry.store_log import internal_log_stored, into
 from logriver.threads import SupervisedTask, SupervisedThread, ending_executor, ends_within
 from logriver.write.writer import Writer
 
@@ -128,7 +128,9 @@ class _Server:
         memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
         # Before its columns go, every query that was compiled with them has had its turn.
         self._promotion = Promotion(path, settings.promote, leave_seconds=2 * settings.query_timeout)
-        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, self._promotion.keys, directory.is_there)
+        self._store = Embedded(
+            path, node, memory_bytes, sizes.partition_bytes, self._promotion.keys, directory.is_there
+        )
         stored_seq = _stored_seq(self._store, directory)
         self._state = _state_of(directory, sizes.dead_letter_bytes)
         self._disk = Disk(path, settings.max_disk_bytes, lambda: self._queue.backlog.bytes, directory.problem)
@@ -149,18 +151,18 @@ class _Server:
             self._queue,
             self._store,
             node,
-            sizes.slice_bytes,
+            sizes.partition_bytes,
             block_records=settings.block_records,
             block_bytes=settings.block_bytes,
             block_seconds=settings.block_seconds,
-            removed_slice=self._state.number("removing_partition"),
+            removed_partition=self._state.number("removing_partition"),
         )
         self._follower = Follower(self._queue, settings)
         self._agents = Agents()
         self._web: WebServer | None = None
         self._ended = self._store_ended = False
-        self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
-        self._storing = Rate(lambda: self._queue.mark)
+        self._accepting = Rate(lambda: self._queue.watermark + self._queue.waiting)
+        self._storing = Rate(lambda: self._queue.watermark)
         self._quiet_seconds = 0
         self._following = SupervisedTask(
             "follow", "files cannot be followed", first_backoff_seconds=_FOLLOW_AGAIN_SECONDS, late_seconds=None
@@ -213,7 +215,7 @@ class _Server:
             sys.stdout.write(f"its token is {new_token} (shown only now, kept in {self._settings.data / TOKEN_FILE})\n")
         sys.stdout.flush()
         try:
-            async with self._own_log_stored():
+            async with self._internal_log_stored():
                 fields = {"version": __version__, "trust_loopback": trusts_loopback(self._settings)}
                 log.info("listening", extra={"fields": fields})
                 await self._web.serve(sockets)
@@ -223,10 +225,10 @@ class _Server:
             drained = await asyncio.to_thread(self._drain)
             self._ended = end_threads(_CANCEL_SECONDS) and drained and all(stopped)
 
-    def _own_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
-        if not self._settings.own_logs:
+    def _internal_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
+        if not self._settings.internal_logs:
             return contextlib.nullcontext()
-        return own_log_stored(into(self._queue), self._settings.follower_name)
+        return internal_log_stored(into(self._queue), self._settings.follower_name)
 
     def _check_part(self) -> float:
         return self._store.check_part() if self._disk.is_usable else _NOT_USABLE_SECONDS
@@ -290,11 +292,11 @@ class _Server:
             pipeline.routes,
             lambda: Promoted(self._promotion.keys, self._promotion.uses.note),
             self._promotion,
-            lambda: self._queue.mark,
+            lambda: self._queue.watermark,
             self._status,
             lambda: self._store.incomplete,
             self._readiness.not_ready,
-            lambda: self._queue.mark + self._queue.waiting,
+            lambda: self._queue.watermark + self._queue.waiting,
             self._queue.sources,
             self._followed,
             AskedFiles(
@@ -424,8 +426,8 @@ def _store_behind(store: Embedded, state: State, stored_seq: int) -> list[str]:
     # What is set aside may be just those.
     if stored_seq >= done or store.incomplete:
         return []
-    missing = done - stored_seq - len(state.buried(stored_seq + 1, done))
-    missing -= sum(max(0, min(h.last_seq, done) - max(h.first_seq, stored_seq + 1) + 1) for h in state.holes())
+    missing = done - stored_seq - len(state.dead_lettered(stored_seq + 1, done))
+    missing -= sum(max(0, min(h.last_seq, done) - max(h.first_seq, stored_seq + 1) + 1) for h in state.skipped_ranges())
     if missing <= 0:
         return []
     problem = f"the newest {missing} stored records are not in store/: is it older than state.db, from a backup?"

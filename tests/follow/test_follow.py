@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logriver.errors import Overloaded, RangeConflict, SettingsError, Unavailable
+from logriver.file_position import Committed, FileRange
 from logriver.follow.follower import Follower
 from logriver.queue.ledger import Ledger as QueueLedger
-from logriver.record import Batch, FileRange, Held, Known, Receipt
+from logriver.record import Batch, Known, Receipt
 from logriver.settings import FollowSettings, SourceTable
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +54,7 @@ class Ledger:
         return self.kept.known(follower)
 
     @property
-    def ledger(self) -> dict[str, Held]:
+    def ledger(self) -> dict[str, Committed]:
         return {held.generation.id: held for held in self.kept.entries()}
 
     async def wait_searchable(self, seq: int, timeout_seconds: float) -> bool:

@@ -21,7 +21,8 @@ from logriver.decode.row_builder import row
 from logriver.decode.row_check import RowCheck
 from logriver.decode.wire import ranges
 from logriver.errors import BadBody
-from logriver.record import Batch, CommittedStream, Decoded, FileRange, Gap, Generation, Held, Known, Refused, Stream
+from logriver.file_position import Committed, FileIdentity, FileRange, Gap
+from logriver.record import Batch, CommittedStream, Decoded, Known, Refused, Stream
 from tests.conftest import RunningServer
 from tests.cpu_time import within_cpu_time
 
@@ -32,7 +33,7 @@ Change = Callable[[list[Any]], object]
 
 
 def batch(rows: bytes = GOOD, count: int = 1, *, start: int = 0, end: int = 100, follower: str = "") -> Batch:
-    generation = Generation(follower or uuid4().hex, 1, 2, 3, "ab" * 16)
+    generation = FileIdentity(follower or uuid4().hex, 1, 2, 3, "ab" * 16)
     covers = FileRange(generation, "/var/log/x.log", start, end, 7, b"tail")
     return Batch(Decoded([rows], count), "/var/log/x.log", range=covers)
 
@@ -213,8 +214,8 @@ def test_a_slice_is_good_if_each_of_its_rows_is(columns: list[list[bytes]], good
 
 
 def test_a_ledger_comes_back_as_it_was() -> None:
-    generation = Generation("me", 2**64 - 1, 2**63, 1024, "ab" * 16, 3)
-    held = [Held(generation, "/x", 5, 2**32 - 1, b"\xff", (1, 2), True, 7, (Gap(1, 2, False, "why", 3),))]
+    generation = FileIdentity("me", 2**64 - 1, 2**63, 1024, "ab" * 16, 3)
+    held = [Committed(generation, "/x", 5, 2**32 - 1, b"\xff", (1, 2), True, 7, (Gap(1, 2, False, "why", 3),))]
     streams = [CommittedStream(Stream("me", "topic/0", "a1"), 7, 9)]
     assert ranges.decode_known(ranges.encode_known(Known(held, streams))) == Known(held, streams)
     assert ranges.decode_known(ranges.encode_known(Known(held, streams), 1)) == Known(held)

@@ -227,13 +227,13 @@ def rows_left(wal: Wal) -> set[int]:
     wal.backlog.close()
     while True:
         try:
-            run = wal.take(LARGE, LARGE, 0.0)
+            run = wal.poll(LARGE, LARGE, 0.0)
         except OSError:
             continue
         if run is None:
             break
         found |= rows_of(run)
-        wal.acknowledge(run)
+        wal.ack(run)
     assert all(row == f"row {number}" for number, row in found.items())
     return set(found)
 
@@ -262,7 +262,7 @@ def test_it_is_counted_kept_and_shown(
         assert count("queue_damaged_records") - before == at_least
         assert [record.levelname for record in caplog.records] == ["ERROR"] * len(found)
         assert len(said(wal)) == len(found)
-        assert wal.mark >= BATCHES * ROWS, "nobody waits for what is lost"
+        assert wal.watermark >= BATCHES * ROWS, "nobody waits for what is lost"
         next_seq = wal._next_seq
     assert next_seq > BATCHES * ROWS, "no number is given out again"
     still_there_until_it_is_acknowledged(directory, found, count("queue_damaged_records"))
@@ -346,9 +346,9 @@ def test_segments_that_were_removed_are_not_missed(killed: dict[bool, Path], tmp
     directory = copied(killed[False], tmp_path / "data")
     with started(directory) as (_, wal):
         for _ in range(3):
-            run = wal.take(1, 1, 0.0)
+            run = wal.poll(1, 1, 0.0)
             assert run is not None
-            wal.acknowledge(run)
+            wal.ack(run)
         there = segments(directory)
         assert wal._snapshot()
         removed = set(there) - set(segments(directory))
@@ -452,7 +452,7 @@ def test_a_segment_that_goes_while_it_is_waited_for_is_damage(killed: dict[bool,
         replaced.mkdir()
         assert rows_left(wal) == set(range(1, BATCHES * ROWS + 1)) - lost
         assert said_numbers(wal.damage.open()) == lost
-        assert wal.mark == BATCHES * ROWS
+        assert wal.watermark == BATCHES * ROWS
 
 
 def test_what_the_disk_does_not_give_the_writer_is_asked_for_often_and_then_damage(

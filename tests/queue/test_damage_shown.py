@@ -1,4 +1,4 @@
-"""Damage to the log by a server's own calls: status, metrics, own log, doctor, acknowledgement; a lost `state.db`."""
+"""Damage to the log by a server's own calls: status, metrics, log, doctor, acknowledgement; a lost `state.db`."""
 
 import json
 import shutil

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from logriver.errors import RangeConflict, Unavailable
+from logriver.file_position import FileIdentity, FileRange
 from logriver.queue.ledger import Ledger
 from logriver.queue.streams import FORGET_AFTER_NS, Streams
-from logriver.record import Batch, CommittedStream, Decoded, FileRange, Generation, Known, Position, Stream, StreamRange
-from tests.queue.test_wal import copied, opened, rows_of, take
+from logriver.record import Batch, CommittedStream, Decoded, Known, Position, Stream, StreamRange
+from tests.queue.test_wal import copied, opened, poll, rows_of
 
 STREAM = Stream("me", "topic/0", "epoch")
-GENERATION = Generation("me", 1, 2, 3, "head")
+GENERATION = FileIdentity("me", 1, 2, 3, "head")
 
 
 def of_stream(start: int, end: int) -> Position:
@@ -94,7 +95,7 @@ def test_positions_survive_a_kill_and_a_restart(tmp_path: Path, at: Callable[[in
             with pytest.raises(RangeConflict):
                 await wal.put(batch(at(0, 700), "a", "b"))
             copied(tmp_path / "running", tmp_path / "killed")
-            assert rows_of(take(wal)) == {1: "a", 2: "b", 3: "c"}
+            assert rows_of(poll(wal)) == {1: "a", 2: "b", 3: "c"}
         for directory in ("running", "killed"):
             async with opened(tmp_path / directory) as wal:
                 with pytest.raises(RangeConflict) as found:
@@ -124,7 +125,7 @@ def test_a_failed_write_leaves_the_position(
             with pytest.raises(Unavailable):
                 await wal.put(batch(at(10, 20), "b"))
             await wal.put(batch(at(10, 20), "b"))
-            assert sorted(rows_of(take(wal)).values()) == ["a"]
+            assert sorted(rows_of(poll(wal)).values()) == ["a"]
 
     asyncio.run(run())
 

@@ -16,11 +16,11 @@ from logriver.files.request import SearchRequest
 from logriver.identity import principal_of
 from logriver.query.language.parser import parse
 from logriver.query.language.text import to_text
-from logriver.query.language.tree import Sort
 from logriver.query.match.row_match import holds
+from logriver.query.pipes.row_pipes import row_pipes
+from logriver.query.pipes.sort import Sort
 from logriver.search.export import NDJSON
 from logriver.search.search import MAX_LIMIT
-from logriver.search.shape import shape_of
 
 # Events come when they come, not when there is enough to be compressed.
 _HEADERS = {"Cache-Control": "no-store", "Content-Encoding": "identity"}
@@ -58,7 +58,7 @@ def router(hosts: Hosts, idle_seconds: float) -> APIRouter:
 def _wanted(given: dict[str, str]) -> SearchRequest:
     """What the parameters of a search over files ask for. Raises `BadRequest`."""
     search = parse(parameters.text_of(given))
-    shape = shape_of(search)
+    rows = row_pipes(search)
     for number, pipe in enumerate(search.pipes):
         with search.at_pipe(number):
             if isinstance(pipe, Sort):
@@ -68,9 +68,9 @@ def _wanted(given: dict[str, str]) -> SearchRequest:
     times = parameters.times_of(given)
     return SearchRequest(
         q=to_text(search.where),
-        limit=limit if shape.limit is None else min(limit, shape.limit),
+        limit=limit if rows.limit is None else min(limit, rows.limit),
         max_bytes=_max_bytes(given.get("max_bytes") or str(_DEFAULT_BYTES)),
-        fields=shape.fields,
+        fields=rows.fields,
         from_ns=times.from_ns,
         to_ns=times.to_ns,
     )

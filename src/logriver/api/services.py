@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from logriver.api.source_list import Statuses
 from logriver.auth.access_control import AccessControl
 from logriver.federated.agent_registry import Agents
+from logriver.file_position import Committed
 from logriver.files.asked import AskedFiles
 from logriver.ingest.endpoint import Route
 from logriver.queue.damage import Damages
 from logriver.queue.dead_letters import DeadLetters
-from logriver.record import Held, SearchedSink
+from logriver.record import SearchedSink
 from logriver.search.desk import Desk
 from logriver.settings import Settings
 from logriver.store.promotion import Promotion
@@ -41,7 +42,7 @@ class Services:
     incomplete: Callable[[], Sequence[str]]
     ready: Callable[[], Sequence[str]]
     acknowledged: Callable[[], int]
-    ledger: Callable[[], list[Held]]
+    ledger: Callable[[], list[Committed]]
     followed: Callable[[], Statuses]
     files: AskedFiles
     agents: Agents

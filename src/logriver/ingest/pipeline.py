@@ -17,12 +17,13 @@ from contextlib import aclosing
 
 from logriver import metrics
 from logriver.errors import LogriverError
+from logriver.file_position import FileRange
 from logriver.ingest.answer import Send, send_answer
 from logriver.ingest.body import BodyLimits, ClientGone, Receive, Scope
 from logriver.ingest.endpoint import Answer, Endpoint, Outcome, Outcomes, Request, Route
 from logriver.ingest.memory_budget import Reservation
 from logriver.ingest.request_body import RequestBody
-from logriver.record import Batch, FileRange, Receipt, Sink
+from logriver.record import Batch, Receipt, Sink
 
 log = logging.getLogger(__name__)
 

@@ -22,11 +22,11 @@ from logriver.queue.row_formats import row_end
 from logriver.queue.segment_files import make_segment
 from logriver.queue.segment_header import FILE_HEADER_BYTES, NO_END, SegmentHeader
 from logriver.queue.state import State
-from logriver.queue.wal_segment import SegmentWriter, Span
+from logriver.queue.wal_segment import Extent, SegmentWriter
 from logriver.record import Batch, Receipt
 from logriver.threads import Owner, SupervisedThread, idle
 
-_SPAN_BYTES = 8_000_000
+_EXTENT_BYTES = 8_000_000
 # So long after a failed write it is shown: what comes next may tell that it is over, but nothing may come.
 _SHOWN_SECONDS = 10.0
 
@@ -60,7 +60,7 @@ class Group:
 
     entries: list[Entry]
     size: int
-    spans: list[Span] = field(default_factory=list)
+    extents: list[Extent] = field(default_factory=list)
     headers: list[RecordHeader] = field(default_factory=list)
     is_durable: bool = False
     failure: str = ""
@@ -234,12 +234,12 @@ class GroupCommit:
 
     def _write(self, group: Group) -> None:
         segment = self._segment or self._open_segment(group.first_seq)
-        group.spans = _spans(segment, group.entries)
+        group.extents = _extents(segment, group.entries)
         group.headers = [entry.header for entry in group.entries if entry.header.remembered]
         buffers = [buffer for entry in group.entries for buffer in entry.buffers]
         started, size = clock.monotonic(), segment.size
         try:
-            segment.append(buffers, group.spans, group.headers)
+            segment.append(buffers, group.extents, group.headers)
         finally:
             group.is_durable = segment.size > size
         self._failed = ("", 0.0)
@@ -301,28 +301,28 @@ class GroupCommit:
             self._event_loop.call_soon_threadsafe(_resolve_all, entries, error)
 
 
-def _spans(segment: SegmentWriter, entries: list[Entry]) -> list[Span]:
+def _extents(segment: SegmentWriter, entries: list[Entry]) -> list[Extent]:
     """The records of a group as they will stand at the end of the segment, with their rows still in memory."""
-    spans: list[Span] = []
-    span = Span(segment.path, segment.size, segment.size, entries[0].header.first_seq, segment.last_seq, [])
+    extents: list[Extent] = []
+    extent = Extent(segment.path, segment.size, segment.size, entries[0].header.first_seq, segment.last_seq, [])
     end_of: tuple[str, int] | None = None
     end = b""
     for entry in entries:
         header = entry.header
-        if span.end - span.start >= _SPAN_BYTES:
-            spans.append(span)
-            span = Span(segment.path, span.end, span.end, header.first_seq, header.first_seq - 1, [])
+        if extent.end - extent.start >= _EXTENT_BYTES:
+            extents.append(extent)
+            extent = Extent(segment.path, extent.end, extent.end, header.first_seq, header.first_seq - 1, [])
         if end_of != (header.source, header.received_ns):
             end_of = header.source, header.received_ns
             end = row_end(*end_of)
-        span.end += entry.size
-        span.last_seq = header.last_seq
+        extent.end += entry.size
+        extent.last_seq = header.last_seq
         if header.dead:
-            span.ready = None
-        elif span.ready is not None:
-            span.ready += [rows.replace(b"\n", end) for rows in entry.batch.decoded.rows]
-    spans.append(span)
-    return [span for span in spans if span.last_seq >= span.first_seq]
+            extent.ready = None
+        elif extent.ready is not None:
+            extent.ready += [rows.replace(b"\n", end) for rows in entry.batch.decoded.rows]
+    extents.append(extent)
+    return [extent for extent in extents if extent.last_seq >= extent.first_seq]
 
 
 def _resolve_all(entries: list[Entry], error: Exception | None) -> None:

@@ -8,19 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from logriver.errors import RangeConflict
+from logriver.file_position import MAX_GAPS, Committed, FileIdentity, FileRange, Gap
 from logriver.queue.streams import Streams
-from logriver.record import (
-    MAX_GAPS,
-    CommittedStream,
-    FileRange,
-    Gap,
-    Generation,
-    Held,
-    Known,
-    Position,
-    Stream,
-    StreamRange,
-)
+from logriver.record import CommittedStream, Known, Position, Stream, StreamRange
 
 FORGET_AFTER_NS = 30 * 86_400 * 1_000_000_000
 """So long after its file is gone, a generation is forgotten."""
@@ -33,7 +23,7 @@ _Life = tuple[str, int, int, int]
 class Changes:
     """What a snapshot has to save of the ledger: entries that changed, and which ones were forgotten."""
 
-    files: list[Held]
+    files: list[Committed]
     streams: list[CommittedStream]
     forgotten: list[str]
     forgotten_streams: list[Stream]
@@ -42,12 +32,12 @@ class Changes:
 class Ledger:
     """In memory, filled from the last snapshot and the log's headers. Guarded by the log's lock."""
 
-    def __init__(self, held: list[Held], streams: Iterable[CommittedStream] = ()) -> None:
+    def __init__(self, held: list[Committed], streams: Iterable[CommittedStream] = ()) -> None:
         self._streams = Streams(streams)
         self._held = {entry.generation.id: entry for entry in held}
         self._by_life = {_life(entry.generation): key for key, entry in self._held.items()}
         self._appending: dict[str, int] = {}
-        self._changed: dict[str, Held] = {}
+        self._changed: dict[str, Committed] = {}
         self._forgotten: list[str] = []
 
     @classmethod
@@ -100,7 +90,7 @@ class Ledger:
             return
         if known is not None and range.start > known.end:
             known = _with_lost_bytes(known, range, now_ns)
-        known = known or Held(range.generation, range.path, 0, 0, b"")
+        known = known or Committed(range.generation, range.path, 0, 0, b"")
         self._by_life.setdefault(_life(range.generation), key)
         # Taken out and put in again: the order is that of the last change.
         self._held[key] = self._changed[key] = known.after(range, now_ns)
@@ -110,7 +100,7 @@ class Ledger:
         files = [entry for entry in self._held.values() if entry.generation.follower == follower]
         return Known(files, self._streams.known(follower))
 
-    def entries(self) -> list[Held]:
+    def entries(self) -> list[Committed]:
         """Every generation, the last changed last."""
         return list(self._held.values())
 
@@ -137,17 +127,17 @@ class Ledger:
         forgotten, self._forgotten = self._forgotten, []
         return [key for key in forgotten if key not in self._held]
 
-    def _free_life(self, generation: Generation) -> None:
+    def _free_life(self, generation: FileIdentity) -> None:
         """A generation is not known any more."""
         life = _life(generation)
         if self._by_life.get(life) == generation.id:
             del self._by_life[life]
 
 
-def _life(generation: Generation) -> _Life:
+def _life(generation: FileIdentity) -> _Life:
     return generation.follower, generation.device, generation.inode, generation.life
 
 
-def _with_lost_bytes(known: Held, range: FileRange, now_ns: int) -> Held:
+def _with_lost_bytes(known: Committed, range: FileRange, now_ns: int) -> Committed:
     gap = Gap(known.end, range.start - known.end, True, "damaged in the log", now_ns)
     return replace(known, gaps=(*known.gaps, gap)[-MAX_GAPS:])

@@ -83,9 +83,9 @@ class Letter(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 
 class Index(msgspec.Struct, array_like=True):
-    """The end of a sealed segment: its spans as (start, end, first_seq, last_seq), and the headers to be remembered."""
+    """The end of a sealed segment: its extents as (start, end, first_seq, last_seq), and headers to be remembered."""
 
-    spans: list[tuple[int, int, int, int]]
+    extents: list[tuple[int, int, int, int]]
     headers: list[RecordHeader]
 
 
@@ -120,7 +120,7 @@ class _HeaderV1(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 
 class _IndexV1(msgspec.Struct, array_like=True):
-    spans: list[tuple[int, int, int, int]]
+    extents: list[tuple[int, int, int, int]]
     headers: list[_HeaderV1]
 
 
@@ -135,7 +135,7 @@ HEADER_DECODERS: dict[int, Callable[[bytes], RecordHeader]] = {
 
 def _index_1(data: bytes) -> Index:
     found = _decode_index_1(data)
-    return Index(found.spans, [header.header() for header in found.headers])
+    return Index(found.extents, [header.header() for header in found.headers])
 
 
 INDEX_DECODERS: dict[int, Callable[[bytes], Index]] = {1: _index_1, 2: msgspec.msgpack.Decoder(Index).decode}

@@ -16,8 +16,8 @@ from logriver.queue.damage import Damage, Damages
 from logriver.queue.record_header import RecordHeader
 from logriver.queue.segment_files import SegmentFile, segment_files
 from logriver.queue.segment_header import NO_END, SegmentHeader
-from logriver.queue.state import Hole, State
-from logriver.queue.wal_segment import Contents, Span
+from logriver.queue.state import SkippedRange, State
+from logriver.queue.wal_segment import Contents, Extent
 
 # More numbers than a segment that is gone can have had.
 _NUMBERS_OF_A_SEGMENT = 2**26
@@ -32,17 +32,17 @@ StoredIn = Callable[[int, int], int]
 
 @dataclass(slots=True)
 class Recovered:
-    """`mark`: done up to here. `segments`: the files that exist with their last numbers, oldest first.
+    """`watermark`: done up to here. `segments`: the files that exist with their last numbers, oldest first.
 
     `previous_end` is for the next segment: up to where the newest one counts.
     """
 
-    mark: int
+    watermark: int
     last_seq: int
     next_number: int = 1
-    spans: list[Span] = field(default_factory=list)
+    extents: list[Extent] = field(default_factory=list)
     headers: list[RecordHeader] = field(default_factory=list)
-    holes: list[Hole] = field(default_factory=list)
+    skipped_ranges: list[SkippedRange] = field(default_factory=list)
     segments: list[tuple[Path, int]] = field(default_factory=list)
     damages: list[Damage] = field(default_factory=list)
     previous_end: int = NO_END
@@ -73,8 +73,8 @@ def recover(directory: Path, state: State, damages: Damages, stored_seq: int, st
     damages.found(found.damages)
     try:
         # What is lost is lost once: the next start must not find it anew.
-        holes = found.holes if found.damages else []
-        state.note_start(holes, files[0].number - 1 if files else 0, found.next_number - 1)
+        skipped_ranges = found.skipped_ranges if found.damages else []
+        state.note_start(skipped_ranges, files[0].number - 1 if files else 0, found.next_number - 1)
     except sqlite3.Error as error:
         log.warning("what was found at start cannot be kept: %s", error)
     else:
@@ -89,8 +89,8 @@ class _Recovery:
         self._stored_seq = stored_seq
         self._stored_in = stored_in
         self._suspects: list[_Suspect] = []
-        mark = state.number("watermark")
-        self._found = Recovered(mark, mark)
+        watermark = state.number("watermark")
+        self._found = Recovered(watermark, watermark)
         self._lost_numbers = 0
 
     def run(self, files: list[SegmentFile]) -> Recovered:
@@ -125,9 +125,9 @@ class _Recovery:
         found.headers += contents.headers
         if not contents.headless:
             self._reach(contents.first_seq)
-        items: list[_Bytes | Span] = [*contents.lost, *contents.spans]
+        items: list[_Bytes | Extent] = [*contents.lost, *contents.extents]
         for item in sorted(items, key=_start):
-            if isinstance(item, Span):
+            if isinstance(item, Extent):
                 self._reach(item.first_seq)
                 self._add(item)
             else:
@@ -135,20 +135,20 @@ class _Recovery:
         if contents.end_is_missing and not self._suspects:
             name = contents.path.name
             self._suspects.append(_Suspect(name, f"{name}:end", "its end is missing"))
-        last_seq = contents.spans[-1].last_seq if contents.spans else max(0, contents.first_seq - 1)
+        last_seq = contents.extents[-1].last_seq if contents.extents else max(0, contents.first_seq - 1)
         found.segments.append((contents.path, last_seq))
         self._lost_numbers, found.previous_end = contents.lost_numbers, contents.end
 
-    def _add(self, span: Span) -> None:
+    def _add(self, extent: Extent) -> None:
         found = self._found
-        if span.last_seq <= found.last_seq:
+        if extent.last_seq <= found.last_seq:
             return
-        if span.first_seq <= found.last_seq:
+        if extent.first_seq <= found.last_seq:
             # Joined records of which some are done. Those are passed over when it is read: retention may have removed
             # them since, so that the store does not tell whether they were there.
-            span = replace(span, first_seq=found.last_seq + 1)
-        found.spans.append(span)
-        found.last_seq = span.last_seq
+            extent = replace(extent, first_seq=found.last_seq + 1)
+        found.extents.append(extent)
+        found.last_seq = extent.last_seq
 
     def _reach(self, first_seq: int) -> None:
         """The log goes on with this number: what is between is lost if anything is suspected, and else was skipped."""
@@ -170,8 +170,11 @@ class _Recovery:
         """How many of these numbers were records that are nowhere else."""
         if start > end:
             return 0
-        skipped = sum(max(0, min(hole.last_seq, end) - max(hole.first_seq, start) + 1) for hole in self._state.holes())
-        elsewhere = self._stored_in(start, end) + len(self._state.buried(start, end)) + skipped
+        skipped = sum(
+            max(0, min(skipped_range.last_seq, end) - max(skipped_range.first_seq, start) + 1)
+            for skipped_range in self._state.skipped_ranges()
+        )
+        elsewhere = self._stored_in(start, end) + len(self._state.dead_lettered(start, end)) + skipped
         return max(0, end - start + 1 - elsewhere)
 
     def _end(self) -> None:
@@ -210,12 +213,12 @@ class _Recovery:
     def _skip_to(self, seq: int, reason: str) -> None:
         found = self._found
         if seq > found.last_seq:
-            found.holes.append(Hole(found.last_seq + 1, seq, reason))
+            found.skipped_ranges.append(SkippedRange(found.last_seq + 1, seq, reason))
             found.last_seq = seq
 
 
-def _start(item: _Bytes | Span) -> int:
-    return item.start if isinstance(item, Span) else item[0]
+def _start(item: _Bytes | Extent) -> int:
+    return item.start if isinstance(item, Extent) else item[0]
 
 
 def _suspect(contents: Contents, start: int, end: int) -> _Suspect:

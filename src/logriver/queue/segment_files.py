@@ -60,11 +60,14 @@ def make_segment(directory: Path, header: SegmentHeader, state: State) -> Segmen
     segment = SegmentWriter(path, header)
     try:
         state.begin_segment(header.number, header.first_seq)
-    except sqlite3.Error as error:
+    except BaseException as error:
+        # Its number is given out again.
         with contextlib.suppress(OSError):
             segment.abandon()
         path.unlink(missing_ok=True)
-        raise OSError(f"the queue's file cannot be written: {error}") from error
+        if isinstance(error, sqlite3.Error):
+            raise OSError(f"the queue's file cannot be written: {error}") from error
+        raise
     return segment
 
 
@@ -120,7 +123,7 @@ def _read(file: SegmentFile, is_there: bool, headers: dict[int, SegmentHeader | 
         # Nothing was answered for before the header was synced, and it was synced before this was noted.
         is_being_made = file.number > made and not any(number > file.number for number in headers)
         file.what = "" if is_being_made else f"has no valid record in {size} bytes"
-    elif contents.headless and not contents.spans:
+    elif contents.headless and not contents.extents:
         file.what = "cannot be read from the disk" if contents.unreadable else f"has no valid record in {size} bytes"
     else:
         file.contents = contents

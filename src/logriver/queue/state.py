@@ -15,8 +15,9 @@ import msgspec
 
 from logriver import clock, metrics
 from logriver.errors import DataDirectoryError
+from logriver.file_position import Committed
 from logriver.queue.base import DeadLetter
-from logriver.record import MAX_SEQ, CommittedStream, Held, Known, Stream
+from logriver.record import MAX_SEQ, CommittedStream, Known, Stream
 from logriver.record_forms import (
     CommittedFileForm,
     CommittedStreamForm,
@@ -74,7 +75,7 @@ class KnownKey(msgspec.Struct, frozen=True, gc=False):
     received_ns: int
 
 
-class Hole(msgspec.Struct, frozen=True):
+class SkippedRange(msgspec.Struct, frozen=True):
     """Numbers that never became a record, and why."""
 
     first_seq: int
@@ -85,15 +86,15 @@ class Hole(msgspec.Struct, frozen=True):
 class Snapshot(msgspec.Struct):
     """What changed since the last one.
 
-    `mark`: all up to it is done; `highest`: the last number handed out; `durable`: all up to it was on disk, or was
-    skipped; `segments_removed`: the last segment that this snapshot covers, so that it may be gone.
+    `watermark`: all up to it is done; `highest`: the last number handed out; `durable`: all up to it was on disk, or
+    was skipped; `segments_removed`: the last segment that this snapshot covers, so that it may be gone.
     """
 
-    mark: int
+    watermark: int
     highest: int
     keys: dict[bytes, KnownKey]
-    held: list[Held]
-    holes: list[Hole]
+    held: list[Committed]
+    skipped_ranges: list[SkippedRange]
     forgotten: list[str] = []
     replayed: list[int] = []
     streams: list[CommittedStream] = []
@@ -103,7 +104,7 @@ class Snapshot(msgspec.Struct):
 
     def numbers(self) -> dict[str, int]:
         """Those that are kept under their names."""
-        numbers = {"watermark": self.mark, "highest": self.highest}
+        numbers = {"watermark": self.watermark, "highest": self.highest}
         if self.durable:
             numbers["durable"] = self.durable
         if self.segments_removed:
@@ -183,7 +184,7 @@ class State:
         with self.transaction() as db:
             _raise_numbers(db, {"segments_made": number, "durable": first_seq - 1})
 
-    def note_start(self, skipped: list[Hole], removed: int, made: int) -> None:
+    def note_start(self, skipped: list[SkippedRange], removed: int, made: int) -> None:
         """What a start found: numbers that are skipped, and, unless that is known, the segments that are gone and made.
 
         Durable on return. Raises `sqlite3.Error`.
@@ -203,12 +204,12 @@ class State:
                 self._db.execute("INSERT INTO node VALUES (?)", (node,))
         return str(row[0]) if row else node
 
-    def begin_removal(self, slice: int, rows: int) -> None:
-        """Make durable that a slice with so many rows is about to be dropped, and all slices before it are gone."""
-        self._set_numbers({"removing_partition": slice, "removing_rows": rows})
+    def begin_removal(self, partition: int, rows: int) -> None:
+        """Make durable that a partition with so many rows is about to be dropped, and all before it are gone."""
+        self._set_numbers({"removing_partition": partition, "removing_rows": rows})
 
     def finish_removal(self) -> None:
-        """The slice is gone: its rows count as removed. Once, however often this is called."""
+        """The partition is gone: its rows count as removed. Once, however often this is called."""
         removed = self.number("removed") + self.number("removing_rows")
         self._set_numbers({"removed": removed, "removing_rows": 0})
 
@@ -236,13 +237,13 @@ class State:
             ).fetchone()
         return KnownKey(*row) if row else None
 
-    def holes(self) -> list[Hole]:
-        """The recorded holes, oldest first."""
+    def skipped_ranges(self) -> list[SkippedRange]:
+        """The recorded skipped ranges, oldest first."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT first_seq, last_seq, reason FROM skipped_ranges ORDER BY first_seq"
             ).fetchall()
-        return [Hole(*row) for row in rows]
+        return [SkippedRange(*row) for row in rows]
 
     def save(self, snapshot: Snapshot, now_ns: int) -> None:
         """Make a snapshot durable, and forget keys that are too old or too many. All of it or nothing."""
@@ -254,13 +255,14 @@ class State:
             )
             self._save_known(snapshot)
             self._delete_letters(snapshot.replayed)
-            self._skip(snapshot.holes)
+            self._skip(snapshot.skipped_ranges)
             if snapshot.keys:
                 self._expire_keys(now_ns)
 
-    def _skip(self, holes: list[Hole]) -> None:
+    def _skip(self, skipped: list[SkippedRange]) -> None:
         self._db.executemany(
-            "REPLACE INTO skipped_ranges VALUES (?, ?, ?)", ((h.first_seq, h.last_seq, h.reason) for h in holes)
+            "REPLACE INTO skipped_ranges VALUES (?, ?, ?)",
+            ((one.first_seq, one.last_seq, one.reason) for one in skipped),
         )
 
     def _save_known(self, snapshot: Snapshot) -> None:
@@ -290,7 +292,7 @@ class State:
             )
             metrics.keys_expired.inc(count - MAX_KEYS)
 
-    def bury(self, letters: Iterable[DeadLetter]) -> None:
+    def dead_letter(self, letters: Iterable[DeadLetter]) -> None:
         """Make dead letters durable; beyond their limit the oldest go."""
         with self.transaction() as db:
             db.executemany(
@@ -344,7 +346,7 @@ class State:
         count, size = self._db.execute("SELECT count(*), ifnull(sum(length(raw)), 0) FROM dead_letters").fetchone()
         return int(count), int(size)
 
-    def buried(self, first_seq: int, last_seq: int) -> set[int]:
+    def dead_lettered(self, first_seq: int, last_seq: int) -> set[int]:
         """The numbers of dead letters in the range."""
         with self._lock:
             rows = self._db.execute("SELECT seq FROM dead_letters WHERE seq BETWEEN ? AND ?", (first_seq, last_seq))

@@ -1,9 +1,9 @@
 """The queue on a write-ahead log: a sink for whoever receives, a queue for the writer.
 
 A batch is encoded before it takes its numbers: what cannot be encoded takes none. From then on its numbers are either
-durable or a hole (`group_commit.py`), so that the visible mark reaches the last one that was given out. What the log
-means byte by byte is in `wal_segment.py`, reading it at start in `recovery.py`, what is waiting in `backlog.py`, what
-outlives the segments in `state.py`.
+durable or a skipped range (`group_commit.py`), so that the watermark reaches the last one that was given out. What
+the log means byte by byte is in `wal_segment.py`, reading it at start in `recovery.py`, what is waiting in
+`backlog.py`, what outlives the segments in `state.py`.
 """
 
 import asyncio
@@ -16,17 +16,18 @@ from pathlib import Path
 
 from logriver import clock, metrics
 from logriver.errors import KeyReused, LogriverError, Overloaded, Unavailable
+from logriver.file_position import Committed
 from logriver.queue.backlog import Backlog
-from logriver.queue.base import DeadLetter, Run
+from logriver.queue.base import ClaimedBatch, DeadLetter
 from logriver.queue.damage import Damages, unreadable
 from logriver.queue.dead_letters import DeadLetters
 from logriver.queue.group_commit import Entry, Group, GroupCommit
 from logriver.queue.ledger import Ledger
 from logriver.queue.record_header import Letter, RecordHeader, position_forms
 from logriver.queue.recovery import StoredIn, recover
-from logriver.queue.state import KEY_LIFE_NS, Hole, KnownKey, Snapshot, State
+from logriver.queue.state import KEY_LIFE_NS, KnownKey, SkippedRange, Snapshot, State
 from logriver.queue.wal_segment import encode_apart, encode_record
-from logriver.record import MAX_SEQ, Batch, Held, Known, Receipt
+from logriver.record import MAX_SEQ, Batch, Known, Receipt
 from logriver.threads import Owner, SupervisedThread
 
 _SNAPSHOT_SECONDS = 5.0
@@ -68,11 +69,11 @@ class Wal:
         """What was being written when the process ended before."""
         self.recovered_seq = found.last_seq
         """The highest number that was given out before this start."""
-        self.backlog = Backlog(found.mark, found.last_seq)
+        self.backlog = Backlog(found.watermark, found.last_seq)
         self.letters = DeadLetters(state)
         self._ledger = Ledger.of(state.known())
         self._keys, self._keys_being_saved = dict[bytes, KnownKey](), dict[bytes, KnownKey]()
-        self._holes: list[Hole] = []
+        self._skipped: list[SkippedRange] = []
         self._lock = threading.Lock()
         self._next_seq = found.last_seq + 1
         self._durable_seq = found.last_seq
@@ -82,9 +83,9 @@ class Wal:
         self._commit.finished += found.segments
         for header in found.headers:
             self._remember(header)
-        for hole in found.holes:
-            self._record_hole(hole)
-        self.backlog.add(found.spans)
+        for skipped_range in found.skipped_ranges:
+            self._record_skipped(skipped_range)
+        self.backlog.add(found.extents)
         self._attempts: dict[bytes, asyncio.Task[Receipt]] = {}
         self._closing = False
         self._putting = Owner("putting into the queue")
@@ -95,17 +96,17 @@ class Wal:
         )
 
     @property
-    def mark(self) -> int:
-        """The visible mark: searches read up to it."""
-        return self.backlog.mark
+    def watermark(self) -> int:
+        """The watermark: searches read up to it."""
+        return self.backlog.watermark
 
     @property
     def waiting(self) -> int:
-        """Numbers that are durable and not yet below the mark."""
-        return max(0, self._durable_seq - self.backlog.mark)
+        """Numbers that are durable and not yet below the watermark."""
+        return max(0, self._durable_seq - self.backlog.watermark)
 
     def stalled_seconds(self) -> tuple[float, float]:
-        """For how long nothing was taken and the mark has not moved, and only the latter; zeros if nothing waits."""
+        """For how long nothing was claimed and the watermark has not moved, and only the latter; else zeros."""
         return self.backlog.stalled_seconds()
 
     @property
@@ -138,7 +139,7 @@ class Wal:
         with self._lock:
             return self._ledger.known(follower)
 
-    def sources(self) -> list[Held]:
+    def sources(self) -> list[Committed]:
         """The ledger, for showing it."""
         with self._lock:
             return self._ledger.entries()
@@ -148,16 +149,16 @@ class Wal:
         reached = asyncio.Event()
         loop = asyncio.get_running_loop()
 
-        def listen(mark: int) -> None:
-            if mark >= seq:
+        def listen(watermark: int) -> None:
+            if watermark >= seq:
                 loop.call_soon_threadsafe(reached.set)
 
         with self.backlog.listening(listen):
-            if self.mark >= seq:
+            if self.watermark >= seq:
                 return True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(reached.wait(), timeout_seconds)
-        return self.mark >= seq
+        return self.watermark >= seq
 
     async def _once(self, scope: bytes, batch: Batch) -> Receipt:
         """Append a batch with a key unless that key is known; an equal one that is on its way is waited for."""
@@ -245,16 +246,16 @@ class Wal:
             for header in group.headers:
                 self._remember(header)
             self._durable_seq = max(self._durable_seq, group.last_seq)
-        self.backlog.add(group.spans)
+        self.backlog.add(group.extents)
 
     def failed(self, group: Group) -> None:
-        """See `Outcome.failed`. Neither ranges nor keys of the group count, its numbers become a hole."""
+        """See `Outcome.failed`. Neither ranges nor keys of the group count, its numbers become a skipped range."""
         with self._lock:
             for entry in group.entries:
                 if (position := entry.batch.position) is not None:
                     self._ledger.failed(position)
             if group.last_seq >= group.first_seq:
-                self._record_hole(Hole(group.first_seq, group.last_seq, group.failure))
+                self._record_skipped(SkippedRange(group.first_seq, group.last_seq, group.failure))
             self._durable_seq = max(self._durable_seq, group.last_seq)
 
     def _remember(self, header: RecordHeader) -> None:
@@ -266,54 +267,54 @@ class Wal:
         if header.replays is not None:
             self.letters.replayed(header.replays)
 
-    def _record_hole(self, hole: Hole) -> None:
-        self._holes.append(hole)
-        self.backlog.skip(hole.first_seq, hole.last_seq)
+    def _record_skipped(self, skipped_range: SkippedRange) -> None:
+        self._skipped.append(skipped_range)
+        self.backlog.skip(skipped_range.first_seq, skipped_range.last_seq)
 
     # The queue.
 
-    def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
+    def poll(self, max_records: int, max_bytes: int, linger_seconds: float) -> ClaimedBatch | None:
         """See `Queue.take`."""
-        spans = self.backlog.take(max_records, max_bytes, linger_seconds)
-        if not spans:
+        extents = self.backlog.poll(max_records, max_bytes, linger_seconds)
+        if not extents:
             return None
         try:
-            run = self.backlog.read(spans)
-            self._note_damage(run)
+            claimed = self.backlog.read(extents)
+            self._note_damage(claimed)
         except BaseException as error:
-            self.backlog.give_back(spans)
+            self.backlog.give_back(extents)
             if isinstance(error, OSError):
                 self._unreadable = (
-                    f"log segment {spans[0].path.name} cannot be read: {error.strerror or type(error).__name__}"
+                    f"log segment {extents[0].path.name} cannot be read: {error.strerror or type(error).__name__}"
                 )
             raise
         self._unreadable = ""
-        return run
+        return claimed
 
-    def _note_damage(self, run: Run) -> None:
-        for name, first_seq, last_seq in run.damaged:
+    def _note_damage(self, claimed: ClaimedBatch) -> None:
+        for name, first_seq, last_seq in claimed.damaged:
             self.damage.found([unreadable(name, first_seq, last_seq)])
             with self._lock:
-                self._holes.append(Hole(first_seq, last_seq, "damaged in the log"))
+                self._skipped.append(SkippedRange(first_seq, last_seq, "damaged in the log"))
 
-    def acknowledge(self, run: Run) -> None:
+    def ack(self, claimed: ClaimedBatch) -> None:
         """See `Queue.acknowledge`."""
-        self.backlog.acknowledge(run)
+        self.backlog.ack(claimed)
 
-    def bury(self, letters: list[DeadLetter]) -> None:
-        """See `Queue.bury`."""
-        self.letters.bury(letters)
+    def dead_letter(self, letters: list[DeadLetter]) -> None:
+        """See `Queue.dead_letter`."""
+        self.letters.dead_letter(letters)
         metrics.dead_letters.inc(len(letters))
 
-    def buried(self, first_seq: int, last_seq: int) -> set[int]:
-        """See `Queue.buried`."""
-        return self.letters.buried(first_seq, last_seq)
+    def dead_lettered(self, first_seq: int, last_seq: int) -> set[int]:
+        """See `Queue.dead_lettered`."""
+        return self.letters.dead_lettered(first_seq, last_seq)
 
     # The keeping thread.
 
     def _keep(self) -> float:
         with self._lock:
-            removable = any(last_seq <= self.mark for _, last_seq in self._commit.finished)
+            removable = any(last_seq <= self.watermark for _, last_seq in self._commit.finished)
         if (removable and self._is_saved) or clock.monotonic() - self._saved_at >= _SNAPSHOT_SECONDS:
             self._is_saved = False
             self._snapshot()
@@ -331,22 +332,22 @@ class Wal:
                 # What a snapshot that failed has left is still there.
                 keys = self._keys_being_saved | self._keys if self._keys_being_saved else self._keys
                 self._keys, self._keys_being_saved = {}, keys
-                holes = self._holes.copy()
+                skipped_ranges = self._skipped.copy()
                 replays = self.letters.replays()
                 changes = self._ledger.changes(clock.now_ns())
                 snapshot = Snapshot(
-                    self.mark,
+                    self.watermark,
                     self._next_seq - 1,
                     keys,
                     changes.files,
-                    holes,
+                    skipped_ranges,
                     changes.forgotten,
                     replays,
                     changes.streams,
                     changes.forgotten_streams,
                     self._durable_seq,
                 )
-                covered = [entry for entry in self._commit.finished if entry[1] <= snapshot.mark]
+                covered = [entry for entry in self._commit.finished if entry[1] <= snapshot.watermark]
                 snapshot.segments_removed = max((int(path.stem) for path, _ in covered), default=0)
             self._state.save(snapshot, clock.now_ns())
             for path, _ in covered:
@@ -356,10 +357,10 @@ class Wal:
                 with self._lock:
                     self._ledger.not_saved(changes)
             raise
-        self.letters.saved(replays, snapshot.mark)
+        self.letters.saved(replays, snapshot.watermark)
         with self._lock:
             self._keys_being_saved = {}
-            del self._holes[: len(holes)]
+            del self._skipped[: len(skipped_ranges)]
             self._commit.finished[:] = [entry for entry in self._commit.finished if entry not in covered]
         return True
 

@@ -11,7 +11,7 @@ Layout, little-endian:
 Index and trailer are there only if the segment was sealed. One request is one record.
 
 Invariants:
-  - Numbers grow along the records without overlap. A gap is a hole: those numbers were never acknowledged.
+  - Numbers grow along the records without overlap. A gap is a skipped range: those numbers were never acknowledged.
   - A record is answered for only after the `fdatasync` that covers it; a new file's directory entry is synced before.
   - A segment ends sealed, or the next one's `previous_end` says up to where it is valid: after a failed write or sync
     nothing more is appended, and nothing to the one that was not sealed when the process ended. So recovery never
@@ -56,7 +56,7 @@ _MAX_WRITEV = 512
 
 
 @dataclass(slots=True)
-class Span:
+class Extent:
     """Records that stand one behind the other in a segment and have contiguous numbers.
 
     `ready` are their rows (complete, see `columns.py`), while they are still in memory and all of them are rows.
@@ -70,7 +70,7 @@ class Span:
     ready: list[bytes] | None = None
     formats: Formats = PRESENT
 
-    def extend(self, other: "Span", max_bytes: int) -> bool:
+    def extend(self, other: "Extent", max_bytes: int) -> bool:
         """Take `other` in if it continues this one and both are small enough together."""
         if self.path != other.path or self.end != other.start or self.last_seq + 1 != other.first_seq:
             return False
@@ -97,7 +97,7 @@ class Contents:
 
     path: Path
     header: SegmentHeader
-    spans: list[Span] = field(default_factory=list)
+    extents: list[Extent] = field(default_factory=list)
     headers: list[RecordHeader] = field(default_factory=list)
     lost: list[tuple[int, int]] = field(default_factory=list)
     unreadable: list[tuple[int, int]] = field(default_factory=list)
@@ -151,7 +151,7 @@ def encode_apart(together: RecordHeader, rows: list[bytes]) -> list[bytes]:
 
 
 def records(data: bytes, formats: Formats = PRESENT) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:
-    """The valid records in the bytes of a span: header, rows, letters. What is damaged in between is passed over."""
+    """The valid records in the bytes of an extent: header, rows, letters. What is damaged in between is passed over."""
     at = 0
     while at < len(data):
         end = _record_end(data, at, _RECORD_MAGIC)
@@ -193,7 +193,7 @@ class SegmentWriter:
         self.path = path
         self.size = FILE_HEADER_BYTES
         self.last_seq = header.first_seq - 1
-        self._spans: list[Span] = []
+        self._extents: list[Extent] = []
         self._headers: list[RecordHeader] = []
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -209,25 +209,25 @@ class SegmentWriter:
             path.unlink(missing_ok=True)
             raise
 
-    def append(self, buffers: list[bytes], spans: list[Span], headers: list[RecordHeader]) -> None:
+    def append(self, buffers: list[bytes], extents: list[Extent], headers: list[RecordHeader]) -> None:
         """Write records and make them durable: they are exactly if `size` has grown, whatever is raised.
 
         After an error the segment must be abandoned.
         """
         self._write(buffers)
         os.fdatasync(self._file)
-        for span in spans:
-            if not (self._spans and self._spans[-1].extend(span, NO_END)):
-                self._spans.append(Span(span.path, span.start, span.end, span.first_seq, span.last_seq))
+        for extent in extents:
+            if not (self._extents and self._extents[-1].extend(extent, NO_END)):
+                self._extents.append(Extent(extent.path, extent.start, extent.end, extent.first_seq, extent.last_seq))
         self._headers += headers
-        if spans:
-            self.last_seq = spans[-1].last_seq
+        if extents:
+            self.last_seq = extents[-1].last_seq
         self.size += sum(map(len, buffers))
 
     def seal(self) -> None:
         """Write the index and close; recovery then need not read the records. Raises `OSError`."""
         try:
-            index = Index([(s.start, s.end, s.first_seq, s.last_seq) for s in self._spans], self._headers)
+            index = Index([(s.start, s.end, s.first_seq, s.last_seq) for s in self._extents], self._headers)
             empty = RecordHeader(0, 0, 0, 0, 0)
             buffers = encode_record(empty, [_encode(index)], [], _INDEX_MAGIC)
             self._write([*buffers, _TRAILER.pack(self.size, _TRAILER_MAGIC)])
@@ -306,7 +306,7 @@ def _read_index(size: int, contents: Contents) -> bool:
     _, head_length, _, _ = _PREFIX.unpack_from(data, 0)
     formats = contents.header.formats
     index = INDEX_DECODERS[formats.headers](data[_PREFIX.size + head_length :])
-    contents.spans = [Span(path, *span, None, formats) for span in index.spans]
+    contents.extents = [Extent(path, *extent, None, formats) for extent in index.extents]
     contents.headers = index.headers
     contents.sealed, contents.end = True, NO_END
     return True
@@ -321,9 +321,9 @@ def _scan(data: bytes, contents: Contents, valid_end: int) -> None:
             at = _pass_over(data, at, contents, valid_end)
             continue
         contents.lost_numbers, contents.torn, contents.end = 0, False, end
-        span = Span(contents.path, at, end, header.first_seq, header.last_seq, None, formats)
-        if header.rows + header.dead and not (contents.spans and contents.spans[-1].extend(span, NO_END)):
-            contents.spans.append(span)
+        extent = Extent(contents.path, at, end, header.first_seq, header.last_seq, None, formats)
+        if header.rows + header.dead and not (contents.extents and contents.extents[-1].extend(extent, NO_END)):
+            contents.extents.append(extent)
         if header.remembered:
             contents.headers.append(header)
         at = end

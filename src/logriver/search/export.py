@@ -11,6 +11,7 @@ import msgspec
 
 from logriver.columns import TABLE
 from logriver.query.language import parser
+from logriver.query.pipes.row_pipes import RowPipes, order_by, row_pipes
 from logriver.query.sql import escaping
 from logriver.query.sql.conditions import Condition
 from logriver.query.sql.field_sql import value
@@ -18,7 +19,6 @@ from logriver.search import documents
 from logriver.search.cursor import Order
 from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, Times, where
-from logriver.search.shape import Shape, order_by, shape_of
 from logriver.store.base import Pieces
 
 NDJSON = "application/x-ndjson"
@@ -62,37 +62,37 @@ class Export:
         Raises `BadQuery` at once for words that cannot be read.
         """
         search = parser.parse(wanted.text)
-        shape = shape_of(search)
+        pipes = row_pipes(search)
         made = where(search.where, wanted.times, self._mark(), self._promoted())
         is_ndjson = wanted.media_type == NDJSON
-        chosen = {} if is_ndjson else _chosen(shape, made)
+        chosen = {} if is_ndjson else _chosen(pipes, made)
         columns = [f"{sql} AS c{at}" for at, sql in enumerate(chosen.values())] or documents.COLUMNS
         sql = (
-            f"SELECT {', '.join(columns)} FROM {TABLE} WHERE {made.sql} ORDER BY {order_by(shape, wanted.order, made)}"
+            f"SELECT {', '.join(columns)} FROM {TABLE} WHERE {made.sql} ORDER BY {order_by(pipes, wanted.order, made)}"
         )
-        limits = [limit for limit in (wanted.limit, shape.limit) if limit is not None]
+        limits = [limit for limit in (wanted.limit, pipes.limit) if limit is not None]
         if limits:
             sql += f" LIMIT {made.bind(min(limits), 'UInt64')}"
         if chosen:
             # Outside: in the condition and the order a name means the table's column, not what is given back for it.
             names = ", ".join(f"c{at} AS {escaping.identifier(name)}" for at, name in enumerate(chosen))
             sql = f"SELECT {names} FROM ({sql})"
-        to_documents = (lambda pieces: _documents(pieces, shape)) if is_ndjson else None
+        to_documents = (lambda pieces: _documents(pieces, pipes)) if is_ndjson else None
         return self._desk.stream("export", sql, made.params, _FORMATS[wanted.media_type], to_documents)
 
 
-def _chosen(shape: Shape, made: Condition) -> dict[str, str]:
+def _chosen(pipes: RowPipes, made: Condition) -> dict[str, str]:
     """The columns of a file: name and SQL."""
-    names = shape.fields or (*_COLUMNS, *_OWN_COLUMNS)
+    names = pipes.fields or (*_COLUMNS, *_OWN_COLUMNS)
     values = {name: value(name, made) for name in names if name != _REST}
-    chosen = {name: field.nullable if shape.fields else field.sql for name, field in values.items()}
+    chosen = {name: field.nullable if pipes.fields else field.sql for name, field in values.items()}
     return {name: chosen.get(name, _REST) for name in names}
 
 
-def _documents(pieces: Pieces, shape: Shape) -> Pieces:
+def _documents(pieces: Pieces, pipes: RowPipes) -> Pieces:
     """Rows as lines of JSON to documents as lines."""
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")
         if lines:
-            yield b"".join(documents.line(_decode_row(line), shape.fields) + b"\n" for line in lines)
+            yield b"".join(documents.line(_decode_row(line), pipes.fields) + b"\n" for line in lines)

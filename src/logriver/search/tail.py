@@ -14,11 +14,11 @@ from logriver.columns import TABLE
 from logriver.errors import Overloaded
 from logriver.query.language import parser
 from logriver.query.language.tree import Search as Parsed
+from logriver.query.pipes.row_pipes import chosen_fields
 from logriver.search import documents
 from logriver.search.cursor import TailCursor
 from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, where
-from logriver.search.shape import fields_of
 
 QUIET_SECONDS = 15.0
 """After so long without a record there is an empty batch."""
@@ -67,7 +67,7 @@ class Tail:
         Raises `BadQuery` at once, `Overloaded` when it is asked for the first batch, which is empty.
         """
         search = parser.parse(text)
-        fields = fields_of(search, "tail")
+        fields = chosen_fields(search, "tail")
         # What is ahead of all that was ever given out is of a data directory that is no more.
         start = after.seq if after is not None and after.seq <= self._acknowledged() else self._mark()
         # Only to find what is wrong with the values now.

@@ -82,7 +82,7 @@ class ServerSink:
         return await asyncio.to_thread(ranges.decode_known, answer.content)
 
     async def put_lines(self, lines: bytes) -> None:
-        """Store NDJSON that is of no file: the agent's own log. The same again is stored once. Raises as `put` does."""
+        """Store NDJSON that is of no file: the agent's internal log. Repeating stores it once. Raises as `put` does."""
         headers = {"Idempotency-Key": hashlib.sha256(lines).hexdigest()}
         await self._ask("POST", path=_LINES_PATH, content=lines, headers=headers)
 

@@ -2,7 +2,8 @@
 
 from logriver import clock
 from logriver.decode.lines.whole_lines import MAX_REFUSED_BYTES
-from logriver.record import FileRange, Gap, Generation, Position, Refused, StreamRange
+from logriver.file_position import FileIdentity, FileRange, Gap
+from logriver.record import Position, Refused, StreamRange
 
 _MAX_PATH_LENGTH = 5_000
 _MAX_NAME_LENGTH = 255
@@ -52,7 +53,7 @@ def _range_problem(range: FileRange) -> str | None:
     return _generation_problem(range.generation) or (_gap_problem(range.gap) if range.gap else None)
 
 
-def _generation_problem(generation: Generation) -> str | None:
+def _generation_problem(generation: FileIdentity) -> str | None:
     numbers = (generation.device, generation.inode, generation.life)
     if not all(0 <= number < _UINT64 for number in numbers) or not 0 <= generation.head_length <= _MAX_HEAD_BYTES:
         return "the generation has a number that cannot be"
