@@ -34,7 +34,7 @@ _decode_key = msgspec.json.Decoder(tuple[str, str]).decode
 def router(
     sources: SourceList, lines: HeldLines, sink: SearchedSink, acknowledged: Callable[[], int], idle_seconds: float
 ) -> APIRouter:
-    """The routes. `acknowledged` as in `Services`; who takes no lines for `idle_seconds` is cut off."""
+    """The routes. `acknowledged` as in `ServerState`; who takes no lines for `idle_seconds` is cut off."""
     routes = APIRouter(tags=["sources"])
 
     @routes.get("/api/v1/sources", summary="Followed files: bytes held without a gap, gaps, lag, last event")
