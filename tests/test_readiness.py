@@ -58,7 +58,7 @@ def post(server: RunningServer, text: str) -> httpx.Response:
 
 class FakeQueue:
     def __init__(self) -> None:
-        self.recovered_seq, self.mark, self.stalled = 10, 4, (0.0, 0.0)
+        self.recovered_seq, self.watermark, self.stalled = 10, 4, (0.0, 0.0)
 
     def stalled_seconds(self) -> tuple[float, float]:
         return self.stalled
@@ -69,9 +69,9 @@ def test_it_is_recovering_until_what_was_durable_is_searchable(monkeypatch: pyte
     readiness = Readiness(queue, [], [])
     assert readiness.not_ready() == ["recovering: 6 records from before the start are not searchable yet"]
     assert readiness.problems() == [], "that is no trouble"
-    queue.mark = 10
+    queue.watermark = 10
     assert readiness.not_ready() == []
-    queue.mark = 4
+    queue.watermark = 4
     assert readiness.not_ready() == [], "only once after a start"
 
     readiness, now = Readiness(queue, [], []), clock.monotonic()
@@ -91,14 +91,14 @@ def test_it_is_recovering_until_what_was_durable_is_searchable(monkeypatch: pyte
 )
 def test_records_that_wait_must_get_on(stalled: tuple[float, float], said: bool) -> None:
     queue = FakeQueue()
-    queue.mark, queue.stalled = queue.recovered_seq, stalled
+    queue.watermark, queue.stalled = queue.recovered_seq, stalled
     readiness = Readiness(queue, [], [])
     assert bool(readiness.not_ready()) is bool(readiness.problems()) is said
 
 
 def test_a_check_that_fails_is_a_problem_and_hides_no_other() -> None:
     queue = FakeQueue()
-    queue.mark = queue.recovered_seq
+    queue.watermark = queue.recovered_seq
 
     def fails() -> list[str]:
         raise OSError(2, "No such file or directory", "/var/lib/logriver")

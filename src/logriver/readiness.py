@@ -28,7 +28,7 @@ class Waiting(Protocol):
     recovered_seq: int
 
     @property
-    def mark(self) -> int:
+    def watermark(self) -> int:
         """All numbers up to it are searchable, dead letters or holes."""
         ...
 
@@ -61,7 +61,7 @@ class Readiness:
     def _recovering(self) -> list[str]:
         """Only once after a start: later the mark is behind what was durable at the start no more."""
         if self._is_recovering:
-            left = self._queue.recovered_seq - self._queue.mark
+            left = self._queue.recovered_seq - self._queue.watermark
             self._is_recovering = left > 0 and clock.monotonic() < self._until
             if self._is_recovering:
                 return [f"recovering: {left} records from before the start are not searchable yet"]

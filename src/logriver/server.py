@@ -110,7 +110,8 @@ class _Server:
     def __init__(self, settings: Settings, directory: DataDirectory, access: AccessControl) -> None:
         self._settings = settings
         self._access = access
-        path, node = directory.path, directory.node
+        self._node = node = directory.node
+        path = directory.path
         sizes = plan(settings, directory_bytes(path) + free_bytes(path))
         memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
         # Before its columns go, every query that was compiled with them has had its turn.
@@ -145,8 +146,8 @@ class _Server:
         self._agents = Agents()
         self._web: WebServer | None = None
         self._ended = self._store_ended = False
-        self._accepting = Rate(lambda: self._queue.mark + self._queue.waiting)
-        self._storing = Rate(lambda: self._queue.mark)
+        self._accepting = Rate(lambda: self._queue.watermark + self._queue.waiting)
+        self._storing = Rate(lambda: self._queue.watermark)
         self._quiet_seconds = 0
         self._following = SupervisedTask(
             "follow", "files cannot be followed", first_backoff_seconds=_FOLLOW_AGAIN_SECONDS, late_seconds=None
@@ -270,6 +271,7 @@ class _Server:
     def _api(self, pipeline: Pipeline) -> ASGIApp:
         parts = Parts(
             settings=self._settings,
+            node=self._node,
             store=self._store,
             queue=self._queue,
             promotion=self._promotion,
@@ -285,7 +287,7 @@ class _Server:
             status=self._status,
             incomplete=lambda: self._store.incomplete,
             not_ready=self._readiness.not_ready,
-            acknowledged=parts.acknowledged,
+            acknowledged=parts.acknowledged_seq,
             export_idle_seconds=self._settings.export_idle,
             max_record_bytes=self._settings.max_record_bytes,
         )

@@ -41,6 +41,7 @@ from logriver.settings import Settings
 from logriver.store.embedded import Embedded
 from logriver.store.memory import engine_memory_bytes
 from logriver.store.promotion import Promotion
+from logriver.watermark import Watermark
 
 # One query may have this part of the engine's memory.
 _QUERY_SHARE = 4
@@ -55,6 +56,7 @@ class Parts:
     """
 
     settings: Settings
+    node: str
     store: Embedded
     queue: Wal
     promotion: Promotion
@@ -63,13 +65,17 @@ class Parts:
     followed: Callable[[], Statuses]
     stopping: Callable[[], bool]
 
-    def mark(self) -> int:
+    def watermark(self) -> Watermark:
         """Up to where everything is searchable now."""
-        return self.queue.mark
+        return Watermark({self.node: self.queue.watermark})
 
-    def acknowledged(self) -> int:
-        """The highest number on disk."""
-        return self.queue.mark + self.queue.waiting
+    def acknowledged_seq(self) -> int:
+        """The highest number of this node that is on disk."""
+        return self.queue.watermark + self.queue.waiting
+
+    def acknowledged(self) -> Watermark:
+        """The highest number of each node that is on disk."""
+        return Watermark({self.node: self.acknowledged_seq()})
 
     def promoted(self) -> Promoted:
         """The keys of the fields that have columns now."""
@@ -85,14 +91,14 @@ def use_cases(parts: Parts) -> UseCases:
     """All of them, over one desk: their limits hold for all together."""
     settings = parts.settings
     desk = Desk(parts.store, _bounds(settings))
-    mark = parts.mark
-    asked = desk, mark, parts.promoted
+    watermark = parts.watermark
+    asked = desk, watermark, parts.promoted
     fields = FieldList(*asked)
     return UseCases(
         search=Search(*asked),
         export=Export(*asked),
         tail=Tail(*asked, parts.acknowledged, settings.max_tails, parts.stopping),
-        context=Context(desk, mark),
+        context=Context(desk, watermark),
         sql=Sql(*asked),
         statistics=Statistics(*asked),
         histograms=Histograms(*asked),
@@ -104,9 +110,9 @@ def use_cases(parts: Parts) -> UseCases:
         explain=Explain(*asked),
         hints=Hints(*asked),
         unknown_fields=UnknownFields(*asked),
-        status=Status(desk, mark),
+        status=Status(desk, watermark),
         sources=SourceList(parts.queue.sources, parts.followed),
-        held_lines=HeldLines(desk, mark),
+        held_lines=HeldLines(desk, watermark),
         hosts=_hosts(parts),
         agents=parts.agents,
         dead_letters=parts.queue.letters,

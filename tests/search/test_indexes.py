@@ -14,6 +14,7 @@ from logriver.query.language import parser
 from logriver.search.scope import ANY_TIME, Times, where
 from logriver.store.base import Block
 from logriver.store.embedded import Embedded
+from logriver.watermark import Watermark
 
 PARTS = 3
 RECORDS = 30_000
@@ -43,7 +44,7 @@ def row(number: int) -> str:
 
 def granules(store: Embedded, text: str, times: Times = ANY_TIME) -> tuple[int, int]:
     """How many of all granules a search reads."""
-    wanted = where(parser.parse(text).where, times, MARK, frozenset())
+    wanted = where(parser.parse(text).where, times, Watermark({"n": MARK}), frozenset())
     plan = store.query_text(f"EXPLAIN indexes = 1 SELECT _seq FROM {TABLE} WHERE {wanted.sql}", "TSVRaw", wanted.params)
     steps = GRANULES.findall(plan.decode())
     return int(steps[-1][0]), int(steps[0][1])

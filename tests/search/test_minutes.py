@@ -13,6 +13,7 @@ from logriver.search.scope import Times
 from logriver.store.base import Block
 from logriver.store.ddl import MINUTE_NS
 from logriver.store.embedded import Embedded
+from logriver.watermark import Watermark
 
 # Around 1970, so that minutes below zero are among them; every third record is late.
 SPACING_NS = MINUTE_NS // 7
@@ -42,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
 
 def counted(store: Embedded, times: Times, mark: int) -> dict[RECORD, int] | None:
     made = Condition()
-    sql = counts(times, mark, made)
+    sql = counts(times, Watermark({"n": mark}), made)
     if sql is None:
         return None
     found: dict[RECORD, int] = {}
@@ -83,7 +84,7 @@ def test_times_that_the_mark_hides_wholly_have_no_level(store: Embedded) -> None
 
 def test_the_counts_come_out_of_the_parts(store: Embedded) -> None:
     made = Condition()
-    sql = counts(Times(), LAST, made)
+    sql = counts(Times(), Watermark({"n": LAST}), made)
     plan = store.query_text(f"EXPLAIN projections = 1 {sql}", "TSVRaw", made.params).decode()
     assert "ReadFromMergeTree (minutes)" in plan
     assert store.query(str(sql), made.params).rows_read < LAST

@@ -12,6 +12,7 @@ from logriver.search.desk import Bounds, Desk
 from logriver.search.search import Question, Search
 from logriver.store.base import Block
 from logriver.store.embedded import Embedded
+from logriver.watermark import Watermark
 
 COUNT = 60
 
@@ -35,7 +36,7 @@ def shown(store: Embedded, text: str, order: Order, marks: list[int], limit: int
     async def pages() -> list[int]:
         desk = Desk(store, Bounds(2, 1, 30, 200_000_000))
         left = iter(marks)
-        search = Search(desk, lambda: next(left, marks[-1]), frozenset)
+        search = Search(desk, lambda: Watermark({"n": next(left, marks[-1])}), frozenset)
         cursor, found = "", list[int]()
         while True:
             page = await search.page(Question(text=text, limit=limit, order=order, cursor=cursor))

@@ -12,6 +12,7 @@ from logriver.query.sql.field_sql import value
 from logriver.record import MAX_SEQ, given_name
 from logriver.search.desk import Desk
 from logriver.search.scope import where
+from logriver.watermark import Watermark
 
 MAX_RESULTS = 10_000
 """Records of one answer."""
@@ -38,9 +39,9 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 class RecordSearch:
     """Finds records for the calls of the earlier systems; `promoted` are the keys of fields that have columns."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
-        self._mark = mark
+        self._watermark = watermark
         self._promoted = promoted
 
     async def records(self, wanted: Wanted, limit: int, offset: int = 0) -> list[Record]:
@@ -48,7 +49,7 @@ class RecordSearch:
 
         Raises what `Desk.ask` and `where` raise.
         """
-        found = where(wanted.query, wanted.times, self._mark(), self._promoted())
+        found = where(wanted.query, wanted.times, self._watermark(), self._promoted())
         # There are never more records than numbers.
         place = f"LIMIT {found.bind(limit, 'UInt64')} OFFSET {found.bind(min(offset, MAX_SEQ), 'UInt64')}"
         order = "ORDER BY timestamp DESC, _node DESC, _seq DESC"

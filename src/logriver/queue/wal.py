@@ -1,7 +1,7 @@
 """The queue on a write-ahead log: a sink for whoever receives, a queue for the writer.
 
 A batch is encoded before it takes its numbers: what cannot be encoded takes none. From then on its numbers are either
-durable or a hole (`group_commit.py`), so that the visible mark reaches the last one that was given out. What the log
+durable or a hole (`group_commit.py`), so that the watermark reaches the last one that was given out. What the log
 means byte by byte is in `wal_segment.py`, reading it at start in `recovery.py`, what is waiting in `backlog.py`, what
 outlives the segments in `state.py`.
 """
@@ -92,8 +92,8 @@ class Wal:
         )
 
     @property
-    def mark(self) -> int:
-        """The visible mark: searches read up to it."""
+    def watermark(self) -> int:
+        """That of this node: searches read up to it."""
         return self.backlog.mark
 
     @property
@@ -150,11 +150,11 @@ class Wal:
                 loop.call_soon_threadsafe(reached.set)
 
         with self.backlog.listening(listen):
-            if self.mark >= seq:
+            if self.watermark >= seq:
                 return True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(reached.wait(), timeout_seconds)
-        return self.mark >= seq
+        return self.watermark >= seq
 
     async def _once(self, scope: bytes, batch: Batch) -> Receipt:
         """Append a batch with a key unless that key is known; an equal one that is on its way is waited for."""
@@ -311,7 +311,7 @@ class Wal:
 
     def _keep(self) -> float:
         with self._lock:
-            removable = any(last_seq <= self.mark for _, last_seq in self._commit.finished)
+            removable = any(last_seq <= self.watermark for _, last_seq in self._commit.finished)
         if (removable and self._is_saved) or clock.monotonic() - self._saved_at >= _SNAPSHOT_SECONDS:
             self._is_saved = False
             self._snapshot()
@@ -333,7 +333,7 @@ class Wal:
                 forgotten = self._ledger.forget(clock.now_ns())
                 replays = self.letters.replays()
                 held = self._ledger.changed()
-                snapshot = Snapshot(self.mark, self._next_seq - 1, keys, held, holes, forgotten, replays)
+                snapshot = Snapshot(self.watermark, self._next_seq - 1, keys, held, holes, forgotten, replays)
                 covered = [entry for entry in self._commit.finished if entry[1] <= snapshot.mark]
             self._state.save(snapshot, clock.now_ns())
             for path, _ in covered:

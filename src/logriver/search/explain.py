@@ -14,6 +14,7 @@ from logriver.search.estimate import Estimate, estimate
 from logriver.search.scope import Times, where
 from logriver.search.stats import Statistics
 from logriver.store.base import Param
+from logriver.watermark import Watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +31,17 @@ class Explanation:
 class Explain:
     """Explains search texts."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
-        self._mark = mark
+        self._watermark = watermark
         self._promoted = promoted
-        self._statistics = Statistics(desk, mark, promoted)
+        self._statistics = Statistics(desk, watermark, promoted)
 
     async def explain(self, query: str, times: Times) -> Explanation:
         """What `query` means. Raises `BadQuery`, and what `Desk.ask` raises."""
         search = parser.parse(query)
         sql, wanted = self._select(search, times)
-        narrowed = where(search.where, times, self._mark(), self._promoted())
+        narrowed = where(search.where, times, self._watermark(), self._promoted())
         records = f"SELECT 1 FROM {TABLE} WHERE {narrowed.sql}"
         reads = await estimate(self._desk, "explain", records, narrowed.params)
         return Explanation(text.search_text(search), sql, wanted.params, reads, await self._bytes(sql, reads.rows))
@@ -48,7 +49,7 @@ class Explain:
     def _select(self, search: Search, times: Times) -> tuple[str, Condition]:
         if any(isinstance(pipe, Stats | Top) for pipe in search.pipes):
             return self._statistics.sql(search, times, zone.UTC)
-        wanted = where(search.where, times, self._mark(), self._promoted())
+        wanted = where(search.where, times, self._watermark(), self._promoted())
         return f"SELECT * FROM {TABLE} WHERE {wanted.sql} ORDER BY timestamp DESC, _node DESC, _seq DESC", wanted
 
     async def _bytes(self, sql: str, rows: int) -> int:

@@ -20,6 +20,7 @@ from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, Times, where
 from logriver.search.shape import Shape, order_by, shape_of
 from logriver.store.base import Pieces
+from logriver.watermark import Watermark
 
 NDJSON = "application/x-ndjson"
 _FORMATS = {
@@ -51,19 +52,19 @@ class Wanted:
 class Export:
     """Streams what is wanted; `promoted` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
-        self._mark = mark
+        self._watermark = watermark
         self._promoted = promoted
 
     def stream(self, wanted: Wanted) -> AsyncGenerator[bytes, None]:
-        """The file, piece by piece, of the records up to the visible mark of now; see `Desk.stream`.
+        """The file, piece by piece, of the records up to the watermark of now; see `Desk.stream`.
 
         Raises `BadQuery` at once for words that cannot be read.
         """
         search = parser.parse(wanted.text)
         shape = shape_of(search)
-        made = where(search.where, wanted.times, self._mark(), self._promoted())
+        made = where(search.where, wanted.times, self._watermark(), self._promoted())
         is_ndjson = wanted.media_type == NDJSON
         chosen = {} if is_ndjson else _chosen(shape, made)
         columns = [f"{sql} AS c{at}" for at, sql in enumerate(chosen.values())] or documents.COLUMNS

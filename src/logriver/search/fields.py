@@ -13,6 +13,7 @@ from logriver.record import given_name
 from logriver.search.cost import Cost
 from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, Times, where
+from logriver.watermark import Watermark
 
 SAMPLE_ROWS = 10_000
 MAX_FIELDS = 1_000
@@ -52,9 +53,9 @@ class Fields:
 class FieldList:
     """Lists fields; `promoted` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
-        self._mark = mark
+        self._watermark = watermark
         self._promoted = promoted
 
     async def sample(
@@ -65,7 +66,7 @@ class FieldList:
         `of_each_source`: of the newest of each source and service, so that none with many records hides the others.
         """
         promoted = self._promoted()
-        wanted = where(parser.parse(text).where, times, self._mark(), promoted)
+        wanted = where(parser.parse(text).where, times, self._watermark(), promoted)
         cost = Cost()
         answer = cost.add(await self._desk.ask("fields", _sql(wanted, rows, of_each_source), wanted.params))
         found: dict[str, Counter[str]] = defaultdict(Counter)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from logriver import clock
 from logriver.columns import HASHED_COLUMNS, TABLE
-from logriver.query.sql import escaping
+from logriver.query.sql import watermark_sql
+from logriver.query.sql.binding import Condition
 from logriver.search.desk import Desk
-from logriver.store.base import Param
+from logriver.watermark import Watermark
 
 MAX_SPAN_BYTES = 16_000_000
 """So many bytes of a file can be asked for at one time: its records are sorted in memory."""
@@ -46,37 +47,37 @@ class Searchable:
 
 
 class HeldLines:
-    """Asks for records of followed files, up to the visible mark."""
+    """Asks for records of followed files, up to the watermark."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int]) -> None:
+    def __init__(self, desk: Desk, watermark: Callable[[], Watermark]) -> None:
         self._desk = desk
-        self._mark = mark
+        self._watermark = watermark
 
     def stream(self, wanted: Wanted) -> AsyncGenerator[bytes, None]:
         """Lines of JSON `[offset, timestamp_ns, received_ns, hash]`, by offset. Raises as `Desk.stream` does."""
+        made = self._of_source(wanted.source)
         sql = (
             f"SELECT _offset, toUnixTimestamp64Nano(timestamp), toUnixTimestamp64Nano(_received), {_HASH} FROM {TABLE} "
-            f"WHERE {self._of_source()} AND _offset >= {{start:UInt64}} AND _offset < {{end:UInt64}} ORDER BY _offset"
+            f"WHERE {made.sql} AND _offset >= {made.bind(wanted.start, 'UInt64')} "
+            f"AND _offset < {made.bind(wanted.end, 'UInt64')} ORDER BY _offset"
         )
-        params = self._params(wanted.source) | {"start": wanted.start, "end": wanted.end}
-        return self._desk.stream("held_lines", sql, params, "JSONCompactEachRow")
+        return self._desk.stream("held_lines", sql, made.params, "JSONCompactEachRow")
 
     async def searchable(self, source: str) -> Searchable:
         """What can be found of a source. Raises as `Desk.ask` does."""
+        made = self._of_source(source)
         received_ns = "toUnixTimestamp64Nano(_received)"
         sql = (
             f"SELECT count(), min({received_ns}), max({received_ns}), argMin(_offset, _seq) FROM {TABLE} "
-            f"WHERE {self._of_source()}"
+            f"WHERE {made.sql}"
         )
-        answer = await self._desk.ask("searchable", sql, self._params(source))
+        answer = await self._desk.ask("searchable", sql, made.params)
         records, oldest_ns, newest_ns, offset = (int(str(value)) for value in answer.rows[0])
         if not records:
             return Searchable(0)
         return Searchable(records, clock.to_text(oldest_ns), clock.to_text(newest_ns), offset)
 
-    @staticmethod
-    def _of_source() -> str:
-        return "_source = {source:String} AND _seq <= {mark:UInt64}"
-
-    def _params(self, source: str) -> dict[str, Param]:
-        return {"source": escaping.parameter(source), "mark": self._mark()}
+    def _of_source(self, source: str) -> Condition:
+        made = Condition()
+        made.sql = f"_source = {made.bind(source)} AND {watermark_sql.below(self._watermark(), made.bind)}"
+        return made

@@ -50,6 +50,7 @@ from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
 from logriver.search.scope import ANY_TIME, Times, where
 from logriver.search.unknown_fields import MAX_NAME, SAMPLE_ROWS, near_names, spellings
+from logriver.watermark import Watermark
 
 MAX_SECONDS = 1.0
 _LIKENESS = 0.7
@@ -82,11 +83,11 @@ _Named = tuple[str, Query]
 class Hints:
     """Finds hints; `promoted` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
-        self._mark = mark
+        self._watermark = watermark
         self._promoted = promoted
-        self._fields = FieldList(desk, mark, promoted)
+        self._fields = FieldList(desk, watermark, promoted)
 
     async def hint(self, given: str, times: Times) -> Hint | None:
         """What finds something where `given` does not; None if `given` does, nothing does, or that takes too long.
@@ -110,7 +111,7 @@ class Hints:
         """The time of the newest record that it finds, where that matters, else of any; None if there is none."""
         order = "ORDER BY timestamp DESC" if guess.any_time else ""
         try:
-            wanted = where(guess.where, times, self._mark(), self._promoted())
+            wanted = where(guess.where, times, self._watermark(), self._promoted())
             asked = f"SELECT toUnixTimestamp64Nano(timestamp) FROM {TABLE} WHERE {wanted.sql} {order} LIMIT 1"
             answer = await self._desk.ask("hint", asked, wanted.params)
         except LogriverError:

@@ -19,6 +19,7 @@ from logriver.search.buckets import DAY, Buckets
 from logriver.search.cost import Cost
 from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, Times, where
+from logriver.watermark import Watermark
 
 MAX_BUCKETS = 1_000
 MAX_KEYS = 20
@@ -65,24 +66,24 @@ class Histogram:
 class Histograms:
     """Answers histograms; `promoted` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
-        self._mark = mark
+        self._watermark = watermark
         self._promoted = promoted
-        self._values = values.FieldValues(desk, mark, promoted)
+        self._values = values.FieldValues(desk, watermark, promoted)
 
     async def histogram(self, question: Question) -> Histogram:
         """The histogram; an open end is that of all records there are. Raises `BadQuery`, and as `Desk.ask` does."""
         cost = Cost()
-        query, mark = parser.parse(question.text).where, self._mark()
-        wanted = where(query, question.times, mark, self._promoted())
+        query, watermark = parser.parse(question.text).where, self._watermark()
+        wanted = where(query, question.times, watermark, self._promoted())
         value = field_sql.value(question.by, wanted)
         if value.kind == "time":
             raise BadQuery(f"field {question.by[:60]!r} holds times", hint="take a field with few values for 'by'")
         frequent = None if field_sql.has_few_values(question.by) else await self._frequent(question, cost)
         from_ns, to_ns = await self._ends(question.times, cost)
         made = buckets.buckets(from_ns, to_ns, question.buckets, question.tz)
-        counts = _counts(query, question, made, mark, wanted)
+        counts = _counts(query, question, made, watermark, wanted)
         sql = _sum(counts, wanted, made) if counts else _sql(wanted, value, frequent, made, question.tz)
         rows = cost.add(await self._desk.ask("histogram", sql, wanted.params)).rows
         counted = ((_key(key, frequent), made.index(int(str(ns)) // clock.SECOND_NS), count) for ns, key, count in rows)
@@ -107,13 +108,13 @@ class Histograms:
         return from_ns, max(from_ns, to_ns)
 
 
-def _counts(query: Query, question: Question, made: Buckets, mark: int, wanted: Condition) -> str | None:
+def _counts(query: Query, question: Question, made: Buckets, watermark: Watermark, wanted: Condition) -> str | None:
     """The SELECT of counts by minute and level, where the histogram can be made of them."""
     # The clocks of some zones once were not whole minutes apart.
     whole_minutes = made.seconds % _MINUTE_SECONDS == 0 and (made.seconds < DAY or question.tz.key == zone.UTC.key)
     if query != Everything() or ALIASES.get(question.by, question.by) != "level" or not whole_minutes:
         return None
-    return minutes.counts(question.times, mark, wanted)
+    return minutes.counts(question.times, watermark, wanted)
 
 
 def _sum(counts: str, wanted: Condition, made: Buckets) -> str:

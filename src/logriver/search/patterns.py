@@ -11,6 +11,7 @@ from logriver.query.sql import templates
 from logriver.search.cost import Cost
 from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, Times, where
+from logriver.watermark import Watermark
 
 MAX_LIMIT = 1_000
 EXACT_ROWS = 1_000_000
@@ -57,9 +58,9 @@ class Found:
 class PatternList:
     """Finds patterns; `promoted` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
-        self._mark = mark
+        self._watermark = watermark
         self._promoted = promoted
 
     async def patterns(self, question: Question) -> Found:
@@ -67,7 +68,7 @@ class PatternList:
         search = parser.parse(question.text)
         limit = _limit(search, question.limit)
         cost = Cost()
-        wanted = where(search.where, question.times, self._mark(), self._promoted())
+        wanted = where(search.where, question.times, self._watermark(), self._promoted())
         counted = await self._desk.ask("patterns", f"SELECT count() FROM {TABLE} WHERE {wanted.sql}", wanted.params)
         records = int(str(cost.add(counted).rows[0][0]))
         one_in = 1 if records <= EXACT_ROWS else -(-2 * records // EXACT_ROWS)

@@ -1,4 +1,4 @@
-"""Rows that match a search text, a page at a time in both directions, up to the visible mark."""
+"""Rows that match a search text, a page at a time in both directions, up to the watermark."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from logriver.errors import BadRequest
 from logriver.query.language import parser
 from logriver.query.language.text import search_text
 from logriver.query.language.tree import Query
+from logriver.query.sql import watermark_sql
 from logriver.query.sql.conditions import Condition
 from logriver.search import cursor as cursors
 from logriver.search import documents
@@ -19,6 +20,7 @@ from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, Times, time, where
 from logriver.search.shape import Shape, order_by, shape_of
 from logriver.store.base import Answer
+from logriver.watermark import Watermark
 
 MAX_LIMIT = 10_000
 """Rows of one page."""
@@ -59,9 +61,9 @@ class Page:
 class Search:
     """Answers questions for rows; `promoted` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
-        self._mark = mark
+        self._watermark = watermark
         self._promoted = promoted
 
     async def page(self, question: Question) -> Page:
@@ -74,10 +76,11 @@ class Search:
         asked = cursors.checksum(search_text(search))
         if not question.cursor:
             times = question.times
-            begin = (self._mark(), times.from_ns, times.to_ns, question.order, clock.MIN_TIME_NS, "", 0)
+            begin = (self._watermark(), times.from_ns, times.to_ns, question.order, clock.MIN_TIME_NS, "", 0)
             place = Cursor(*begin, asked=asked)
         else:
             place = cursors.decode(question.cursor)
+            place = msgspec.structs.replace(place, watermark=place.watermark.of_nodes(self._watermark()))
             if place.asked != asked:
                 hint = "give the search text that its page was asked with, or leave the cursor out"
                 raise BadRequest("the cursor is of another search text", hint=hint)
@@ -104,48 +107,49 @@ class Search:
         )
 
     async def _rows(self, query: Query, shape: Shape, place: Cursor, question: Question, limit: int) -> Answer:
-        """The rows behind the place, up to its mark.
+        """The rows behind the place, up to its watermark.
 
         Hardly ever is one above it, and to look at the number of each record takes a quarter of a page's time. So the
-        mark is a condition only where rows are skipped unseen, or when one that came is above it.
+        watermark is a condition only where rows are skipped unseen, or when one that came is above it.
         """
         offset = place.shown if shape.sort else 0
-        for mark in (place.mark,) if offset else (None, place.mark):
-            wanted = where(query, Times(place.from_ns, place.to_ns), mark, self._promoted())
+        for watermark in (place.watermark,) if offset else (None, place.watermark):
+            wanted = where(query, Times(place.from_ns, place.to_ns), watermark, self._promoted())
             if question.cursor and not shape.sort:
                 _only_beyond(wanted, place, place.order)
             sql = _sql(wanted, order_by(shape, place.order, wanted), limit, offset)
             answer = await self._desk.ask("search", sql, wanted.params)
-            if all(int(str(row[documents.SEQ])) <= place.mark for row in answer.rows):
+            if all(place.watermark.covers(*_number(row)) for row in answer.rows):
                 break
         return answer
 
     async def _newer_page(self, query: Query, shape: Shape, place: Cursor, limit: int) -> Page:
-        """The records next to the place on its newer side, up to a fresh mark, in the order that they are given in."""
+        """The records next to the place on its newer side, up to a fresh watermark, in their order."""
         if shape.sort or shape.limit is not None:
             raise BadRequest("a sorted or limited answer has no newer page")
-        times, mark = Times(place.from_ns, place.to_ns), max(place.mark, self._mark())
-        wanted = where(query, times, mark, self._promoted())
+        times, watermark = Times(place.from_ns, place.to_ns), place.watermark.higher(self._watermark())
+        place = msgspec.structs.replace(place, watermark=place.watermark.of_nodes(watermark))
+        wanted = where(query, times, watermark, self._promoted())
         _only_beyond(wanted, place, "asc")
         answer = await self._desk.ask("search", _sql(wanted, order_by(shape, "asc", wanted), limit, 0), wanted.params)
         rows = answer.rows if place.order == "asc" else answer.rows[::-1]
-        fresh = msgspec.structs.replace(place, mark=mark)
+        fresh = msgspec.structs.replace(place, watermark=watermark)
         return Page(
             documents=[documents.document(row, shape.fields) for row in rows],
-            # To what was shown before: with the mark that it was shown by.
+            # To what was shown before: with the watermark that it was shown by.
             cursor=_leading(place, rows[-1], shown=1) if rows and place.order == "desc" else None,
             newer=_leading(fresh, answer.rows[-1] if rows else None, newer=True),
-            late=await self._late(query, times, place, mark),
+            late=await self._late(query, times, place, watermark),
             rows_read=answer.rows_read,
             bytes_read=answer.bytes_read,
             incomplete=answer.incomplete,
         )
 
-    async def _late(self, query: Query, times: Times, place: Cursor, mark: int) -> int:
-        """Records that came after the place's mark and sort before it."""
-        late = where(query, times, mark, self._promoted())
+    async def _late(self, query: Query, times: Times, place: Cursor, watermark: Watermark) -> int:
+        """Records that came after the place's watermark and sort before it."""
+        late = where(query, times, watermark, self._promoted())
         _only_beyond(late, place, "desc")
-        late.sql += f" AND _seq > {late.bind(place.mark, 'UInt64')}"
+        late.sql += f" AND {watermark_sql.above(place.watermark, late.bind)}"
         answer = await self._desk.ask("search", f"SELECT count() FROM {TABLE} WHERE {late.sql}", late.params)
         return int(str(answer.rows[0][0]))
 
@@ -153,9 +157,14 @@ class Search:
 def _leading(place: Cursor, row: Row | None, shown: int = 0, newer: bool = False) -> str:
     """A cursor to what is beyond `row`; without one, beyond the place itself."""
     if row is not None:
-        time_ns, node, seq = row[documents.TIME], row[documents.NODE], row[documents.SEQ]
-        place = msgspec.structs.replace(place, time_ns=int(str(time_ns)), node=str(node), seq=int(str(seq)))
+        node, seq = _number(row)
+        place = msgspec.structs.replace(place, time_ns=int(str(row[documents.TIME])), node=node, seq=seq)
     return cursors.encode(msgspec.structs.replace(place, shown=shown, newer=newer))
+
+
+def _number(row: Row) -> tuple[str, int]:
+    """The node of a record and its number there."""
+    return str(row[documents.NODE]), int(str(row[documents.SEQ]))
 
 
 def _only_beyond(wanted: Condition, place: Cursor, order: Order) -> None:

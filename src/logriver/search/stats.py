@@ -18,6 +18,7 @@ from logriver.search.estimate import estimate
 from logriver.search.scope import ANY_TIME, Times, where
 from logriver.search.unknown_fields import fields_of
 from logriver.store.base import Answer
+from logriver.watermark import Watermark
 
 MAX_ROWS = 10_000
 """Rows of one table."""
@@ -51,9 +52,9 @@ class Table:
 class Statistics:
     """Answers statistics; `promoted` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
-        self._mark = mark
+        self._watermark = watermark
         self._promoted = promoted
 
     async def table(self, question: Question) -> Table:
@@ -79,7 +80,7 @@ class Statistics:
         return statistic(search, wanted, tz.key, True, MAX_ROWS).sql, wanted
 
     def _wanted(self, search: Search, times: Times) -> Condition:
-        return where(search.where, times, self._mark(), self._promoted())
+        return where(search.where, times, self._watermark(), self._promoted())
 
     async def _exact(self, search: Search, times: Times, cost: Cost) -> bool:
         """Whether there are few enough rows to keep what exact figures need."""

@@ -13,6 +13,7 @@ from logriver.query.sql import field_sql
 from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
 from logriver.search.scope import ANY_TIME, where
+from logriver.watermark import Watermark
 
 MAX_ITEMS = 30
 # A suggestion has to be there before the next key is pressed, so few records are read.
@@ -37,10 +38,10 @@ class Suggestions:
     """Suggests; `promoted` are the keys of fields that have columns in the store."""
 
     def __init__(
-        self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]], fields: FieldList
+        self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]], fields: FieldList
     ) -> None:
         self._desk = desk
-        self._mark = mark
+        self._watermark = watermark
         self._promoted = promoted
         self._fields = fields
 
@@ -77,7 +78,7 @@ class Suggestions:
 
     async def _values(self, field: str) -> list[Item]:
         """Values of `field` in the newest records, the most frequent first."""
-        wanted = where(Everything(), ANY_TIME, self._mark(), self._promoted())
+        wanted = where(Everything(), ANY_TIME, self._watermark(), self._promoted())
         value = field_sql.value(field, wanted)
         newest = (
             f"SELECT {value.text} AS value FROM {TABLE} WHERE {wanted.sql}"

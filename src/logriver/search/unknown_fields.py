@@ -14,6 +14,7 @@ from logriver.query.language.tree import Fields, Pipe, Stats, Top
 from logriver.query.sql import escaping
 from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
+from logriver.watermark import Watermark
 
 MAX_SECONDS = 1.0
 SAMPLE_ROWS = 1_000
@@ -30,9 +31,9 @@ _NOTHING = (None, "", 0, "0", False)
 class UnknownFields:
     """Finds them; `promoted` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
-        self._fields = FieldList(desk, mark, promoted)
+        self._fields = FieldList(desk, watermark, promoted)
 
     async def hint(self, asked: Iterable[str], rows: Sequence[Sequence[object]]) -> str | None:
         """A sentence about the first of the fields `asked` for that no record has, where the answer's rows hint at it.

@@ -10,6 +10,7 @@ from logriver.query.sql import field_sql
 from logriver.search.cost import Cost
 from logriver.search.desk import Desk
 from logriver.search.scope import ANY_TIME, Times, where
+from logriver.watermark import Watermark
 
 MAX_LIMIT = 1_000
 MAX_COUNTED = 200_000
@@ -45,14 +46,14 @@ class Values:
 class FieldValues:
     """Counts values; `promoted` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
         self._desk = desk
-        self._mark = mark
+        self._watermark = watermark
         self._promoted = promoted
 
     async def top(self, question: Question) -> Values:
         """The most frequent values. Raises `BadQuery` for a field that holds times, and what `Desk.ask` raises."""
-        wanted = where(parser.parse(question.text).where, question.times, self._mark(), self._promoted())
+        wanted = where(parser.parse(question.text).where, question.times, self._watermark(), self._promoted())
         value = field_sql.value(question.field, wanted)
         if value.kind == "time":
             raise BadQuery(f"the values of {question.field[:60]!r} are times", hint="a histogram counts times")

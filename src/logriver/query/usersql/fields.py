@@ -74,11 +74,11 @@ def resolve(tree: exp.Expr) -> Names:
     return names
 
 
-def source(names: Names, promoted: frozenset[str]) -> str:
-    """The SELECT that gives the records up to the mark with the fields that are asked for."""
+def source(names: Names, promoted: frozenset[str], visible: str) -> str:
+    """The SELECT that gives the records that are `visible`, an SQL condition, with the fields that are asked for."""
     read = attribute_sql.text if len(names.fields) <= _READ_OFF else attribute_text
     columns = [*OWN_COLUMNS, _ID, *(f"{_field(name, promoted, read)} AS `{name}`" for name in names.fields)]
-    return f"SELECT {', '.join(columns)} FROM {TABLE} WHERE _seq <= {{mark:UInt64}}"
+    return f"SELECT {', '.join(columns)} FROM {TABLE} WHERE {visible}"
 
 
 def _field(name: str, promoted: frozenset[str], read: _Read) -> str:
