@@ -53,8 +53,8 @@ from logriver.store.belonging import other_node
 from logriver.store.directory import DataDirectory, open_directory
 from logriver.store.disk import Disk, directory_bytes, free_bytes, plan
 from logriver.store.embedded import Embedded
+from logriver.store.materialized import Materialization
 from logriver.store.memory import engine_memory_bytes
-from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
 from logriver.telemetry.store_log import into, own_log_stored
@@ -115,8 +115,8 @@ class _Server:
         sizes = plan(settings, directory_bytes(path) + free_bytes(path))
         memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
         # Before its columns go, every query that was compiled with them has had its turn.
-        self._promotion = Promotion(path, settings.promote, leave_seconds=2 * settings.query_timeout)
-        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, self._promotion.keys, directory.is_there)
+        self._materialized = Materialization(path, settings.promote, leave_seconds=2 * settings.query_timeout)
+        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, self._materialized.keys, directory.is_there)
         stored_seq = _stored_seq(self._store, directory)
         self._state = _state_of(directory, sizes.dead_letter_bytes)
         self._disk = Disk(path, settings.max_disk_bytes, lambda: self._queue.backlog.bytes, directory.problem)
@@ -169,7 +169,7 @@ class _Server:
                 lambda: self._behind,
                 lambda: self._store.problems,
                 lambda: self._part_checks.problems,
-                lambda: self._promotion.problems,
+                lambda: self._materialized.problems,
                 lambda: self._following.problems,
                 lambda: self._sampling.problems,
                 lambda: self._follower.problems,
@@ -184,7 +184,7 @@ class _Server:
         self._writer.start(self._settings.workers)
         self._retention.start(self._writer)
         self._part_checks.start(self._check_part)
-        self._promotion.start(self._store)
+        self._materialized.start(self._store)
         self._web = self._web_server()
         self._following.start(self._follow)
         self._sampling.start(self._sample)
@@ -228,7 +228,7 @@ class _Server:
         written = self._queue.stop_receiving()
         if not self._writer.join(_DRAIN_SECONDS):
             log.warning("stopping with a backlog, it is in the log and goes on at the next start")
-        stopped = [written, self._writer.has_ended, self._retention.stop(), self._promotion.stop()]
+        stopped = [written, self._writer.has_ended, self._retention.stop(), self._materialized.stop()]
         stopped.append(self._part_checks.stop(_CANCEL_SECONDS))
         # What hangs may be in the state or the engine, and whoever closes them would hang too.
         return ends_within(_CLOSE_SECONDS, "closing the store", self._close) and all(stopped) and self._store_ended
@@ -274,7 +274,7 @@ class _Server:
             node=self._node,
             store=self._store,
             queue=self._queue,
-            promotion=self._promotion,
+            materialization=self._materialized,
             follower=self._follower,
             agents=self._agents,
             followed=self._followed,

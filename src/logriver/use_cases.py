@@ -18,10 +18,9 @@ from logriver.files.answers import FileAnswers
 from logriver.files.asked import AskedFiles
 from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
-from logriver.query.sql.binding import Promoted
+from logriver.query.sql.binding import MaterializedFields
 from logriver.queue.wal import Wal
 from logriver.search.context import Context
-from logriver.search.desk import Bounds, Desk
 from logriver.search.explain import Explain
 from logriver.search.export import Export
 from logriver.search.fields import FieldList
@@ -29,6 +28,7 @@ from logriver.search.held_lines import HeldLines
 from logriver.search.hints import Hints
 from logriver.search.histogram import Histograms
 from logriver.search.patterns import PatternList
+from logriver.search.scheduler import Bounds, QueryScheduler
 from logriver.search.search import Search
 from logriver.search.sql import Sql
 from logriver.search.stats import Statistics
@@ -39,8 +39,8 @@ from logriver.search.unknown_fields import UnknownFields
 from logriver.search.values import FieldValues
 from logriver.settings import Settings
 from logriver.store.embedded import Embedded
+from logriver.store.materialized import Materialization
 from logriver.store.memory import engine_memory_bytes
-from logriver.store.promotion import Promotion
 from logriver.watermark import Watermark
 
 # One query may have this part of the engine's memory.
@@ -59,7 +59,7 @@ class Parts:
     node: str
     store: Embedded
     queue: Wal
-    promotion: Promotion
+    materialization: Materialization
     follower: Follower
     agents: Agents
     followed: Callable[[], Statuses]
@@ -77,9 +77,9 @@ class Parts:
         """The highest number of each node that is on disk."""
         return Watermark({self.node: self.acknowledged_seq()})
 
-    def promoted(self) -> Promoted:
+    def materialized(self) -> MaterializedFields:
         """The keys of the fields that have columns now."""
-        return Promoted(self.promotion.keys, self.promotion.uses.note)
+        return MaterializedFields(self.materialization.keys, self.materialization.uses.note)
 
     def format_of(self, source: str) -> str | None:
         """The format of a file that this server or a connected agent follows, by its path."""
@@ -88,31 +88,31 @@ class Parts:
 
 
 def use_cases(parts: Parts) -> UseCases:
-    """All of them, over one desk: their limits hold for all together."""
+    """All of them, over one scheduler: their limits hold for all together."""
     settings = parts.settings
-    desk = Desk(parts.store, _bounds(settings))
+    scheduler = QueryScheduler(parts.store, _bounds(settings))
     watermark = parts.watermark
-    asked = desk, watermark, parts.promoted
+    asked = scheduler, watermark, parts.materialized
     fields = FieldList(*asked)
     return UseCases(
         search=Search(*asked),
         export=Export(*asked),
         tail=Tail(*asked, parts.acknowledged, settings.max_tails, parts.stopping),
-        context=Context(desk, watermark),
+        context=Context(scheduler, watermark),
         sql=Sql(*asked),
         statistics=Statistics(*asked),
         histograms=Histograms(*asked),
         fields=fields,
         values=FieldValues(*asked),
         patterns=PatternList(*asked),
-        promotion=parts.promotion,
+        promotion=parts.materialization,
         suggestions=Suggestions(*asked, fields),
         explain=Explain(*asked),
         hints=Hints(*asked),
         unknown_fields=UnknownFields(*asked),
-        status=Status(desk, watermark),
+        status=Status(scheduler, watermark),
         sources=SourceList(parts.queue.sources, parts.followed),
-        held_lines=HeldLines(desk, watermark),
+        held_lines=HeldLines(scheduler, watermark),
         hosts=_hosts(parts),
         agents=parts.agents,
         dead_letters=parts.queue.letters,

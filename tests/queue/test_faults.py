@@ -178,9 +178,9 @@ class Life:
                 asyncio.gather(*(self.put(wal, kind) for kind, _, _, _ in group)), WAIT_SECONDS
             )
             self.highest = max([self.highest, *answers])
-        assert await wal.wait_searchable(wal._next_seq - 1, WAIT_SECONDS), (wal.mark, wal._next_seq, wal.problems)
-        assert wal.mark == wal._next_seq - 1
-        assert self.highest <= wal.mark
+        assert await wal.wait_searchable(wal._next_seq - 1, WAIT_SECONDS), (wal.watermark, wal._next_seq, wal.problems)
+        assert wal.watermark == wal._next_seq - 1
+        assert self.highest <= wal.watermark
         assert await asyncio.to_thread(wal.stop_receiving), "the writing thread is gone or hangs"
         assert await asyncio.to_thread(writer.join, WAIT_SECONDS)
         # What was armed and met nothing until now must not be met by the last snapshot alone.

@@ -75,7 +75,7 @@ def test_a_batch_that_comes_while_the_queue_stops_is_answered(tmp_path: Path) ->
         answers = await putting
         assert {type(answer) for answer in answers} == {Receipt, Unavailable}
         durable = [answer.last_seq for answer in answers if isinstance(answer, Receipt)]
-        assert max(durable) == wal.mark + wal.waiting
+        assert max(durable) == wal.watermark + wal.waiting
         assert wal.close()
         state.close()
 

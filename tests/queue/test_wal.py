@@ -287,11 +287,11 @@ def test_the_mark_waits_for_the_oldest(tmp_path: Path) -> None:
             wal.acknowledge(third)
             wal.acknowledge(second)
             await asyncio.sleep(0.05)
-            assert (wal.mark, wal.waiting, waiter.done()) == (0, 3, False)
+            assert (wal.watermark, wal.waiting, waiter.done()) == (0, 3, False)
             assert not await wal.wait_searchable(3, 0.05)
             wal.acknowledge(first)
             assert await waiter
-            assert (wal.mark, wal.waiting) == (3, 0)
+            assert (wal.watermark, wal.waiting) == (3, 0)
             assert await wal.wait_searchable(3, 0)
 
     asyncio.run(run())
@@ -319,7 +319,7 @@ def test_segments_go_when_a_snapshot_covers_them_and_numbers_go_on(tmp_path: Pat
             wal.acknowledge(take(wal, 1))
         assert len(list((tmp_path / "log").glob("*.log"))) == 3
         async with opened(tmp_path, stored_seq=2) as wal:
-            assert wal.mark == 2
+            assert wal.watermark == 2
             found: dict[int, str] = {}
             while len(found) < 3:
                 run = take(wal)
@@ -329,7 +329,7 @@ def test_segments_go_when_a_snapshot_covers_them_and_numbers_go_on(tmp_path: Pat
             assert found == {3: "row 2", 4: "row 3", 5: "row 4"}
         assert list((tmp_path / "log").glob("*.log")) == []
         async with opened(tmp_path, stored_seq=5) as wal:
-            assert (wal.mark, wal.waiting) == (5, 0)
+            assert (wal.watermark, wal.waiting) == (5, 0)
             assert (await wal.put(batch("row 1", key="k1", content="c"))).duplicate
             assert (await wal.put(batch("next"))).last_seq == 6
             assert not take(wal).in_doubt
@@ -353,7 +353,7 @@ def test_a_closed_queue_gives_what_is_left_and_then_nothing(tmp_path: Path) -> N
 def test_numbers_that_the_store_has_are_never_given_again(tmp_path: Path) -> None:
     async def run() -> None:
         async with opened(tmp_path, stored_seq=1_000) as wal:
-            assert wal.mark == 1_000
+            assert wal.watermark == 1_000
             assert (await wal.put(batch("a"))).last_seq == 1_001
 
     asyncio.run(run())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from logriver import clock
 from logriver.search import cursor as cursors
-from logriver.search import times
+from logriver.search import time_range
 from logriver.watermark import Watermark
 
 RECORD = {
@@ -469,7 +469,7 @@ MINUTE = 60 * clock.SECOND_NS
     ],
 )
 def test_times_as_people_write_them(text: str, time_ns: int) -> None:
-    assert times.parse("from", text, NOW) == time_ns
+    assert time_range.parse("from", text, NOW) == time_ns
 
 
 def test_a_browser_at_the_address_is_shown_something(server: Any) -> None:

@@ -18,21 +18,17 @@ from logriver.query.sql.binding import Condition
 from logriver.search import cursor as cursors
 from logriver.search.context import Context
 from logriver.search.cursor import Order
-from logriver.search.desk import Bounds, Desk
-from logriver.search.export import Export, Wanted
+from logriver.search.export import Export, ExportRequest
 from logriver.search.fields import FieldList
-from logriver.search.histogram import Histograms
-from logriver.search.histogram import Question as HistogramQuestion
-from logriver.search.patterns import PatternList
-from logriver.search.patterns import Question as PatternsQuestion
-from logriver.search.search import Question, Search
+from logriver.search.histogram import HistogramRequest, Histograms
+from logriver.search.patterns import PatternList, PatternsRequest
+from logriver.search.scheduler import Bounds, QueryScheduler
+from logriver.search.search import Search, SearchRequest
 from logriver.search.sql import Sql
-from logriver.search.stats import Question as StatsQuestion
-from logriver.search.stats import Statistics
+from logriver.search.stats import Statistics, StatsRequest
 from logriver.search.status import Status
 from logriver.search.tail import Batch, Tail
-from logriver.search.values import FieldValues
-from logriver.search.values import Question as ValuesQuestion
+from logriver.search.values import FieldValues, ValuesRequest
 from logriver.store.base import Block
 from logriver.store.embedded import Embedded
 from logriver.watermark import Watermark
@@ -75,8 +71,8 @@ def record_of(document: bytes) -> Record:
     return node, int(seq)
 
 
-def desk_of(store: Embedded) -> Desk:
-    return Desk(store, Bounds(2, 1, 30, 200_000_000))
+def scheduler_of(store: Embedded) -> QueryScheduler:
+    return QueryScheduler(store, Bounds(2, 1, 30, 200_000_000))
 
 
 def below(watermark: Watermark) -> list[Record]:
@@ -104,10 +100,10 @@ def pages(store: Embedded, text: str, order: Order, marks: list[Watermark]) -> l
 
     async def ask() -> list[Record]:
         left = iter(marks)
-        search = Search(desk_of(store), lambda: next(left, marks[-1]), frozenset)
+        search = Search(scheduler_of(store), lambda: next(left, marks[-1]), frozenset)
         cursor, found = "", list[Record]()
         while True:
-            page = await search.page(Question(text=text, limit=7, order=order, cursor=cursor))
+            page = await search.page(SearchRequest(text=text, limit=7, order=order, cursor=cursor))
             found += map(record_of, page.documents)
             if page.cursor is None:
                 return found
@@ -135,10 +131,10 @@ def test_a_newer_page_counts_what_came_late_of_any_node(store: Embedded) -> None
 
     async def ask() -> tuple[list[Record], int]:
         now = [first]
-        search = Search(desk_of(store), lambda: now[0], frozenset)
-        page = await search.page(Question(text="x", limit=100))
+        search = Search(scheduler_of(store), lambda: now[0], frozenset)
+        page = await search.page(SearchRequest(text="x", limit=100))
         now[0] = ALL
-        newer = await search.page(Question(text="x", limit=100, cursor=str(page.newer)))
+        newer = await search.page(SearchRequest(text="x", limit=100, cursor=str(page.newer)))
         return list(map(record_of, newer.documents)), newer.late
 
     newest = max(map(time_ns, below(first)))
@@ -153,7 +149,7 @@ def test_a_tail_shows_each_record_once_in_the_order_of_its_node(store: Embedded)
 
     async def follow() -> list[Record]:
         now, ends = [moves[0]], [False]
-        tail = Tail(desk_of(store), lambda: now[0], frozenset, lambda: ALL, 2, lambda: ends[0])
+        tail = Tail(scheduler_of(store), lambda: now[0], frozenset, lambda: ALL, 2, lambda: ends[0])
         found: list[Record] = []
         after = cursors.TailCursor(Watermark({A: 0}))
         for move in moves:
@@ -181,7 +177,7 @@ async def taken(batches: AsyncGenerator[Batch, None], found: list[Record], until
 
 def test_a_tail_begins_now_where_the_cursor_knows_no_node(store: Embedded) -> None:
     async def first() -> Watermark:
-        tail = Tail(desk_of(store), lambda: ALL, frozenset, lambda: ALL, 1, lambda: False)
+        tail = Tail(scheduler_of(store), lambda: ALL, frozenset, lambda: ALL, 1, lambda: False)
         async with aclosing(tail.follow("x", cursors.TailCursor(Watermark({"gone": 5})))) as batches:
             return (await anext(batches)).end.watermark
 
@@ -191,17 +187,17 @@ def test_a_tail_begins_now_where_the_cursor_knows_no_node(store: Embedded) -> No
 @pytest.mark.parametrize("now", [Watermark({A: 10, B: 21}), Watermark({A: 0, B: 30}), ALL])
 def test_every_count_is_of_what_is_below(store: Embedded, now: Watermark) -> None:
     async def counts() -> dict[str, int]:
-        asked = desk_of(store), lambda: now, frozenset
+        asked = scheduler_of(store), lambda: now, frozenset
         sql, _ = await Sql(*asked).answer("SELECT count() FROM logs")
-        table = await Statistics(*asked).table(StatsQuestion("* | stats count()"))
-        files = [piece async for piece in Export(*asked).stream(Wanted("x"))]
+        table = await Statistics(*asked).table(StatsRequest("* | stats count()"))
+        files = [piece async for piece in Export(*asked).stream(ExportRequest("x"))]
         return {
             "sql": int(str(sql.rows[0][0])),
             "stats": int(str(table.rows[0][0])),
-            "histogram of all": (await Histograms(*asked).histogram(HistogramQuestion(""))).total,
-            "histogram": (await Histograms(*asked).histogram(HistogramQuestion("x", by="service"))).total,
-            "values": (await FieldValues(*asked).top(ValuesQuestion("message"))).records,
-            "patterns": (await PatternList(*asked).patterns(PatternsQuestion("x"))).records,
+            "histogram of all": (await Histograms(*asked).histogram(HistogramRequest(""))).total,
+            "histogram": (await Histograms(*asked).histogram(HistogramRequest("x", by="service"))).total,
+            "values": (await FieldValues(*asked).top(ValuesRequest("message"))).records,
+            "patterns": (await PatternList(*asked).patterns(PatternsRequest("x"))).records,
             "fields": (await FieldList(*asked).sample()).sampled,
             "export": b"".join(files).count(b"\n"),
             "status": await Status(*asked[:2]).stored(),
@@ -214,7 +210,7 @@ def test_every_count_is_of_what_is_below(store: Embedded, now: Watermark) -> Non
 
 
 def test_lines_around_one_are_of_its_node_and_below(store: Embedded) -> None:
-    context = Context(desk_of(store), lambda: Watermark({A: 5, B: 12}))
+    context = Context(scheduler_of(store), lambda: Watermark({A: 5, B: 12}))
     for node, last in ((A, 5), (B, 12)):
         lines = asyncio.run(context.around(f"{node}-4", 100, 100))
         assert list(map(record_of, lines.documents)) == [(node, seq) for seq in range(1, last + 1)]

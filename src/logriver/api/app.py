@@ -34,7 +34,7 @@ from logriver.api import (
     suggest,
     tail,
 )
-from logriver.api.cancel_on_disconnect import Departure
+from logriver.api.cancel_on_disconnect import CancelOnDisconnect
 from logriver.api.incomplete import Incomplete
 from logriver.api.use_cases import ServerState, UseCases
 
@@ -56,7 +56,7 @@ def create_api(use_cases: UseCases, server: ServerState) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESS_FROM_BYTES, compresslevel=_COMPRESS_LEVEL)
     errors.install(app)
     # Outermost: it sees what the client does, whatever is between.
-    app.add_middleware(Departure)
+    app.add_middleware(CancelOnDisconnect)
     for router in (*_records(use_cases, server), *_counts(use_cases), *_operation(use_cases, server)):
         app.include_router(router)
     app.include_router(login.router(server.access))

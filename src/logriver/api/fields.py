@@ -10,7 +10,7 @@ from logriver import clock
 from logriver.api import answers, parameters
 from logriver.api.described import From, Text, To
 from logriver.search.fields import SAMPLE_ROWS, Field, FieldList
-from logriver.search.values import MAX_LIMIT, FieldValues, Question
+from logriver.search.values import MAX_LIMIT, FieldValues, ValuesRequest
 
 _DEFAULT_LIMIT = 10
 
@@ -39,7 +39,7 @@ def router(fields: FieldList, values: FieldValues) -> APIRouter:
         started = clock.monotonic()
         given = await parameters.read(request)
         most = parameters.number_of(given, "limit", _DEFAULT_LIMIT, MAX_LIMIT)
-        found = await values.top(Question(name, parameters.text_of(given), parameters.times_of(given), most))
+        found = await values.top(ValuesRequest(name, parameters.text_of(given), parameters.times_of(given), most))
         content = {
             "field": name,
             "values": [{"value": value, "count": count} for value, count in found.counts],
@@ -58,6 +58,6 @@ def _field(field: Field) -> dict[str, object]:
         "type": field.types[0],
         "types": field.types,
         "share": field.share,
-        "promoted": field.promoted,
+        "promoted": field.materialized,
         "column": field.column,
     }

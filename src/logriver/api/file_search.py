@@ -12,7 +12,7 @@ from logriver.api.described import From, Text, To
 from logriver.api.export import StreamAnswer
 from logriver.errors import BadQuery, BadRequest
 from logriver.federated.hosts import ALL, Hosts
-from logriver.files.request import SearchRequest
+from logriver.files.request import FileSearchRequest
 from logriver.identity import principal_of
 from logriver.query.language.parser import parse
 from logriver.query.language.text import to_text
@@ -55,7 +55,7 @@ def router(hosts: Hosts, idle_seconds: float) -> APIRouter:
     return routes
 
 
-def _wanted(given: dict[str, str]) -> SearchRequest:
+def _wanted(given: dict[str, str]) -> FileSearchRequest:
     """What the parameters of a search over files ask for. Raises `BadRequest`."""
     search = parse(parameters.text_of(given))
     shape = shape_of(search)
@@ -66,7 +66,7 @@ def _wanted(given: dict[str, str]) -> SearchRequest:
     holds(search.where)
     limit = parameters.number_of(given, "limit", _DEFAULT_ROWS, MAX_LIMIT)
     times = parameters.times_of(given)
-    return SearchRequest(
+    return FileSearchRequest(
         q=to_text(search.where),
         limit=limit if shape.limit is None else min(limit, shape.limit),
         max_bytes=_max_bytes(given.get("max_bytes") or str(_DEFAULT_BYTES)),

@@ -10,7 +10,7 @@ from logriver import clock
 from logriver.api import answers, parameters
 from logriver.api.described import From, Text, To, Tz
 from logriver.search import zone
-from logriver.search.histogram import MAX_BUCKETS, MAX_KEYS, Histogram, Histograms, Question
+from logriver.search.histogram import MAX_BUCKETS, MAX_KEYS, Histogram, HistogramRequest, Histograms
 
 _DEFAULT_BUCKETS = 60
 _DEFAULT_BY = "level"
@@ -32,14 +32,14 @@ def router(histograms: Histograms) -> APIRouter:
     ) -> Response:
         started = clock.monotonic()
         given = await parameters.read(request)
-        question = Question(
+        asked = HistogramRequest(
             text=parameters.text_of(given),
             times=parameters.times_of(given),
             buckets=parameters.number_of(given, "buckets", _DEFAULT_BUCKETS, MAX_BUCKETS),
             by=given.get("by") or _DEFAULT_BY,
             tz=zone.checked(given.get("tz", "")),
         )
-        histogram = await histograms.histogram(question)
+        histogram = await histograms.histogram(asked)
         return answers.measured(_content(histogram), histogram.cost, started)
 
     return routes

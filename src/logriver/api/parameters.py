@@ -11,8 +11,8 @@ from starlette.requests import HTTPConnection, Request
 
 from logriver import clock
 from logriver.errors import BadRequest, TooLarge
-from logriver.search import times
-from logriver.search.scope import Times
+from logriver.search import time_range
+from logriver.search.filter_sql import TimeRange
 
 MAX_BODY_BYTES = 100_000
 
@@ -69,13 +69,13 @@ def text_of(given: dict[str, str]) -> str:
     return given.get("q") or given.get("query") or ""
 
 
-def times_of(given: dict[str, str]) -> Times:
+def times_of(given: dict[str, str]) -> TimeRange:
     """The times of `from` or `start` and `to` or `end`. Raises `BadQuery`."""
     now_ns = clock.now_ns()
     begin, end = given.get("from") or given.get("start") or "", given.get("to") or given.get("end") or ""
-    return Times(
-        times.parse("from", begin, now_ns) if begin.strip() else None,
-        times.parse("to", end, now_ns) if end.strip() else None,
+    return TimeRange(
+        time_range.parse("from", begin, now_ns) if begin.strip() else None,
+        time_range.parse("to", end, now_ns) if end.strip() else None,
     )
 
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from logriver import clock
 from logriver.api import answers, parameters
 from logriver.api.described import From, Text, To
-from logriver.search.patterns import MAX_LIMIT, Pattern, PatternList, Question
+from logriver.search.patterns import MAX_LIMIT, Pattern, PatternList, PatternsRequest
 
 _DEFAULT_LIMIT = 100
 
@@ -29,8 +29,8 @@ def router(patterns: PatternList) -> APIRouter:
         started = clock.monotonic()
         given = await parameters.read(request)
         limit_given = parameters.number_of(given, "limit", _DEFAULT_LIMIT, MAX_LIMIT)
-        question = Question(parameters.text_of(given), parameters.times_of(given), limit_given)
-        found = await patterns.patterns(question)
+        asked = PatternsRequest(parameters.text_of(given), parameters.times_of(given), limit_given)
+        found = await patterns.patterns(asked)
         content = {"patterns": list(map(_pattern, found.patterns)), "records": found.records, "sampled": found.sampled}
         return answers.measured(content, found.cost, started)
 

@@ -13,9 +13,9 @@ from logriver.api.export import file_answer, media_type_of
 from logriver.errors import BadRequest
 from logriver.record import MAX_SEQ
 from logriver.search.cursor import Order
-from logriver.search.export import MEDIA_TYPES, Export, Wanted
+from logriver.search.export import MEDIA_TYPES, Export, ExportRequest
 from logriver.search.hints import Hints, of_what_is_found
-from logriver.search.search import MAX_LIMIT, Page, Question, Search
+from logriver.search.search import MAX_LIMIT, Page, Search, SearchRequest
 from logriver.search.unknown_fields import UnknownFields
 
 _ORDERS: dict[str, Order] = {"asc": "asc", "desc": "desc"}
@@ -35,12 +35,12 @@ def router(
         given = await parameters.read(request)
         media_type = media_type_of(request)
         if media_type is not None:
-            return file_answer(export.stream(_wanted(given, media_type)), media_type, export_idle_seconds)
-        question = _question(given)
-        page = await search.page(question)
-        is_empty = not page.documents and not question.cursor
-        hint = await hints.hint(question.text, question.times) if is_empty else of_what_is_found(question.text)
-        message = hint.message if hint else await unknown.hint_of_chosen(question.text, page.documents)
+            return file_answer(export.stream(_export_request(given, media_type)), media_type, export_idle_seconds)
+        asked = _search_request(given)
+        page = await search.page(asked)
+        is_empty = not page.documents and not asked.cursor
+        hint = await hints.hint(asked.text, asked.times) if is_empty else of_what_is_found(asked.text)
+        message = hint.message if hint else await unknown.hint_of_chosen(asked.text, page.documents)
         return _answer(page, message, hint.query if hint else None, started)
 
     # FastAPI reads the parameters below only to describe and document them; `parameters.read` knows all their places.
@@ -94,8 +94,8 @@ def _answer(page: Page, hint: str | None, hint_query: str | None, started: float
     )
 
 
-def _question(given: dict[str, str]) -> Question:
-    return Question(
+def _search_request(given: dict[str, str]) -> SearchRequest:
+    return SearchRequest(
         text=parameters.text_of(given),
         times=parameters.times_of(given),
         limit=_limit(given.get("limit") or _DEFAULT_LIMIT, MAX_LIMIT),
@@ -104,11 +104,11 @@ def _question(given: dict[str, str]) -> Question:
     )
 
 
-def _wanted(given: dict[str, str], media_type: str) -> Wanted:
+def _export_request(given: dict[str, str], media_type: str) -> ExportRequest:
     if given.get("cursor"):
         raise BadRequest("a stream has no pages", hint="leave 'cursor' out, or accept application/json")
     limit = given.get("limit")
-    return Wanted(
+    return ExportRequest(
         text=parameters.text_of(given),
         times=parameters.times_of(given),
         order=_order(given),

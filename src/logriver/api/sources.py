@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from logriver.api import answers, parameters
 from logriver.api.export import StreamAnswer
-from logriver.api.source_list import Source, SourceList
+from logriver.api.source_list import FollowedSource, SourceList
 from logriver.errors import BadRequest, Unavailable
 from logriver.record import SearchedSink
 from logriver.search.export import NDJSON
-from logriver.search.held_lines import MAX_SPAN_BYTES, HeldLines, Wanted
+from logriver.search.held_lines import MAX_SPAN_BYTES, HeldLines, HeldLinesRequest
 
 MAX_LIMIT = 10_000
 _DEFAULT_LIMIT = 1_000
@@ -61,15 +61,15 @@ def router(
         start: Annotated[str, Query(description="offset of the first byte")] = "0",
         end: Annotated[str, Query(description=f"offset behind the last, at most {MAX_SPAN_BYTES} more")] = "",
     ) -> Response:
-        wanted = Wanted(source, _offset("start", start), _offset("end", end))
-        if not source or not 0 <= wanted.end - wanted.start <= MAX_SPAN_BYTES:
+        asked = HeldLinesRequest(source, _offset("start", start), _offset("end", end))
+        if not source or not 0 <= asked.end - asked.start <= MAX_SPAN_BYTES:
             raise BadRequest(
-                f"bytes {wanted.start} to {wanted.end} of {source[:60]!r} cannot be asked for",
+                f"bytes {asked.start} to {asked.end} of {source[:60]!r} cannot be asked for",
                 hint=f"name the source, and at most {MAX_SPAN_BYTES} bytes of it",
             )
         if not await sink.wait_searchable(acknowledged(), _SEARCHABLE_SECONDS):
             raise Unavailable("what is acknowledged is not searchable yet")
-        return StreamAnswer(lines.stream(wanted), NDJSON, idle_seconds, {})
+        return StreamAnswer(lines.stream(asked), NDJSON, idle_seconds, {})
 
     return routes
 
@@ -80,7 +80,7 @@ def _offset(name: str, text: str) -> int:
     return int(text)
 
 
-def _cursor(source: Source) -> str:
+def _cursor(source: FollowedSource) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(source.key)).decode().rstrip("=")
 
 

@@ -9,7 +9,7 @@ from logriver.api import answers, described, parameters
 from logriver.api.described import From, Text, To, Tz
 from logriver.search import zone
 from logriver.search.hints import Hints, of_what_is_found
-from logriver.search.stats import Question, Statistics
+from logriver.search.stats import Statistics, StatsRequest
 from logriver.search.unknown_fields import UnknownFields
 
 
@@ -21,11 +21,11 @@ def router(statistics: Statistics, hints: Hints, unknown: UnknownFields) -> APIR
         started = clock.monotonic()
         given = await parameters.read(request)
         tz = zone.checked(given.get("tz", ""))
-        question = Question(parameters.text_of(given), parameters.times_of(given), tz)
-        table = await statistics.table(question)
+        asked = StatsRequest(parameters.text_of(given), parameters.times_of(given), tz)
+        table = await statistics.table(asked)
         # One row of zeros is what figures without groups are of no records.
         is_empty = not table.rows or (len(table.rows) == 1 and not any(table.rows[0]))
-        hint = await hints.hint(question.text, question.times) if is_empty else of_what_is_found(question.text)
+        hint = await hints.hint(asked.text, asked.times) if is_empty else of_what_is_found(asked.text)
         message = hint.message if hint else await unknown.hint(table.fields, table.rows)
         content = {
             "columns": table.columns,

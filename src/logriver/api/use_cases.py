@@ -30,7 +30,7 @@ from logriver.search.suggest import Suggestions
 from logriver.search.tail import Tail
 from logriver.search.unknown_fields import UnknownFields
 from logriver.search.values import FieldValues
-from logriver.store.promotion import Promotion
+from logriver.store.materialized import Materialization
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class UseCases:
     fields: FieldList
     values: FieldValues
     patterns: PatternList
-    promotion: Promotion
+    promotion: Materialization
 
     suggestions: Suggestions
     explain: Explain

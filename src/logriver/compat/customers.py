@@ -14,7 +14,7 @@ from logriver.columns import TABLE
 from logriver.errors import NotFound, Unprocessable
 from logriver.query.sql import escaping, watermark_sql
 from logriver.query.sql.binding import Condition
-from logriver.search.desk import Desk
+from logriver.search.scheduler import QueryScheduler
 from logriver.store.base import Param
 from logriver.watermark import Watermark
 
@@ -85,10 +85,12 @@ class Request:
 class CustomerStatistics:
     """Answers statistics, equal requests within two seconds from a cache."""
 
-    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
         self._watermark = watermark
-        self._promoted = promoted
+        self._materialized = materialized
         self._cached: dict[Request, tuple[float, Figures]] = {}
 
     async def figures(self, request: Request) -> Figures:
@@ -108,12 +110,12 @@ class CustomerStatistics:
         return figures
 
     async def _compute(self, request: Request, from_ns: int, to_ns: int) -> Figures:
-        made = Condition(self._promoted())
+        made = Condition(self._materialized())
         made.sql = f"{_TIMES} AND {watermark_sql.below(self._watermark(), made.bind)}"
         params: dict[str, Param] = {"from": from_ns, "to": to_ns}
         if request.customer is not None:
             params["customer"] = escaping.parameter(request.customer)
-        answer = await self._desk.ask("customers", _sql(request, made), params | made.params)
+        answer = await self._scheduler.ask("customers", _sql(request, made), params | made.params)
         total: Figures = {}
         days: list[Figures] = []
         customers: list[Figures] = []

@@ -12,8 +12,8 @@ from logriver.columns import TABLE
 from logriver.query.language.tree import Everything
 from logriver.query.sql import watermark_sql
 from logriver.query.sql.conditions import Condition
-from logriver.search.desk import Desk
-from logriver.search.scope import ANY_TIME, where
+from logriver.search.filter_sql import ANY_TIME, filter_sql
+from logriver.search.scheduler import QueryScheduler
 from logriver.watermark import Watermark
 
 MAX_VALUES = 10_000
@@ -29,14 +29,14 @@ class Distinct:
 
     def __init__(
         self,
-        desk: Desk,
+        scheduler: QueryScheduler,
         watermark: Callable[[], Watermark],
-        promoted: Callable[[], frozenset[str]],
+        materialized: Callable[[], frozenset[str]],
         value: Callable[[Condition], str],
     ) -> None:
-        self._desk = desk
+        self._scheduler = scheduler
         self._watermark = watermark
-        self._promoted = promoted
+        self._materialized = materialized
         self._value = value
         self._one_at_a_time = anyio.Lock()
         self._first_slice = 0
@@ -44,7 +44,7 @@ class Distinct:
         self._values: dict[str, None] = {}
 
     async def values(self) -> list[str]:
-        """All values, those met first before later ones. Raises what `Desk.ask` raises."""
+        """All values, those met first before later ones. Raises what `QueryScheduler.ask` raises."""
         async with self._one_at_a_time:
             await self._forget_what_was_removed()
             watermark = self._watermark()
@@ -56,14 +56,14 @@ class Distinct:
 
     async def _forget_what_was_removed(self) -> None:
         # The least partition is known to the engine without reading a row.
-        answer = await self._desk.ask("distinct", f"SELECT min(_slice) FROM {TABLE}", {})
+        answer = await self._scheduler.ask("distinct", f"SELECT min(_slice) FROM {TABLE}", {})
         first_slice = int(str(answer.rows[0][0]))
         if first_slice != self._first_slice:
             self._first_slice, self._seen, self._values = first_slice, Watermark(), {}
 
     async def _added(self, watermark: Watermark) -> list[str]:
         """New values among the records after `_seen` and up to `watermark`, in order of the alphabet."""
-        scope = where(Everything(), ANY_TIME, watermark, self._promoted())
+        scope = filter_sql(Everything(), ANY_TIME, watermark, self._materialized())
         value = self._value(scope)
         counts = f"value != '' AND length(value) <= {MAX_VALUE_BYTES}"
         sql = (
@@ -71,6 +71,6 @@ class Distinct:
             f"FROM (SELECT {value} AS value FROM {TABLE} "
             f"WHERE {scope.sql} AND {watermark_sql.above(self._seen.of_nodes(watermark), scope.bind)})"
         )
-        answer = await self._desk.ask("distinct", sql, scope.params)
+        answer = await self._scheduler.ask("distinct", sql, scope.params)
         found: list[str] = answer.rows[0][0]  # type: ignore[assignment]
         return [value for value in found if value not in self._values]

@@ -11,7 +11,7 @@ from logriver.errors import NotFound
 from logriver.query import ids
 from logriver.query.sql import escaping
 from logriver.search import documents
-from logriver.search.desk import Desk
+from logriver.search.scheduler import QueryScheduler
 from logriver.store.base import Param
 from logriver.watermark import Watermark
 
@@ -39,8 +39,8 @@ class Lines:
 class Context:
     """Finds the lines around a record."""
 
-    def __init__(self, desk: Desk, watermark: Callable[[], Watermark]) -> None:
-        self._desk = desk
+    def __init__(self, scheduler: QueryScheduler, watermark: Callable[[], Watermark]) -> None:
+        self._scheduler = scheduler
         self._watermark = watermark
 
     async def around(self, id: str, before: int, after: int) -> Lines:
@@ -49,7 +49,7 @@ class Context:
         watermark = self._watermark()
         if found is None or not watermark.covers(*found):
             raise NotFound(f"no record has the id {id[:60]!r}")
-        asked = _Asked(self._desk, escaping.parameter(found[0]), found[1], watermark.get(found[0], 0))
+        asked = _Asked(self._scheduler, escaping.parameter(found[0]), found[1], watermark.get(found[0], 0))
         near = await asked.near()
         seqs = [int(str(row[documents.SEQ])) for row in near]
         if found[1] not in seqs:
@@ -69,8 +69,8 @@ class Context:
 class _Asked:
     """The queries about one record of a node, up to `last_seq`, and what they cost."""
 
-    def __init__(self, desk: Desk, node: str, seq: int, last_seq: int) -> None:
-        self._desk = desk
+    def __init__(self, scheduler: QueryScheduler, node: str, seq: int, last_seq: int) -> None:
+        self._scheduler = scheduler
         self._seq = seq
         self._last_seq = last_seq
         self._params: dict[str, Param] = {"node": node, "seq": seq}
@@ -104,7 +104,7 @@ class _Asked:
             f"SELECT {', '.join(documents.COLUMNS)} FROM {TABLE} WHERE {condition} "
             f"AND _seq BETWEEN {{low:UInt64}} AND {{high:UInt64}} AND _node = {{node:String}} {rest}"
         )
-        answer = await self._desk.ask("context", sql, self._params)
+        answer = await self._scheduler.ask("context", sql, self._params)
         self.incomplete = answer.incomplete or self.incomplete
         self.rows_read += answer.rows_read
         self.bytes_read += answer.bytes_read

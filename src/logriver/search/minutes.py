@@ -7,14 +7,14 @@ records above the watermark, which are taken off. It is one query, so all of it 
 from logriver.columns import TABLE
 from logriver.query.sql import watermark_sql
 from logriver.query.sql.binding import Condition
-from logriver.search.scope import Times, time
+from logriver.search.filter_sql import TimeRange, time
 from logriver.store.ddl import MINUTE, MINUTE_NS
 from logriver.watermark import Watermark
 
 _FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 
 
-def counts(times: Times, watermark: Watermark, made: Condition) -> str | None:
+def counts(times: TimeRange, watermark: Watermark, made: Condition) -> str | None:
     """SELECT of `minute` (nanoseconds), `level` and `records`, some of them negative; None where no minute is whole.
 
     Values are bound in `made`.

@@ -9,8 +9,8 @@ from logriver.query.language import parser, text
 from logriver.query.language.tree import Everything, Limit, Patterns, Query, Search, conjunction
 from logriver.query.sql import templates
 from logriver.search.cost import Cost
-from logriver.search.desk import Desk
-from logriver.search.scope import ANY_TIME, Times, where
+from logriver.search.filter_sql import ANY_TIME, TimeRange, filter_sql
+from logriver.search.scheduler import QueryScheduler
 from logriver.watermark import Watermark
 
 MAX_LIMIT = 1_000
@@ -22,11 +22,11 @@ _MAX_TEMPLATES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PatternsRequest:
     """What is asked: the `limit` most frequent patterns."""
 
     text: str = ""
-    times: Times = ANY_TIME
+    times: TimeRange = ANY_TIME
     limit: int = 100
 
 
@@ -56,20 +56,24 @@ class Found:
 
 
 class PatternList:
-    """Finds patterns; `promoted` are the keys of fields that have columns in the store."""
+    """Finds patterns; `materialized` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
         self._watermark = watermark
-        self._promoted = promoted
+        self._materialized = materialized
 
-    async def patterns(self, question: Question) -> Found:
-        """The patterns. Raises `BadQuery`, and what `Desk.ask` raises."""
-        search = parser.parse(question.text)
-        limit = _limit(search, question.limit)
+    async def patterns(self, request: PatternsRequest) -> Found:
+        """The patterns. Raises `BadQuery`, and what `QueryScheduler.ask` raises."""
+        search = parser.parse(request.text)
+        limit = _limit(search, request.limit)
         cost = Cost()
-        wanted = where(search.where, question.times, self._watermark(), self._promoted())
-        counted = await self._desk.ask("patterns", f"SELECT count() FROM {TABLE} WHERE {wanted.sql}", wanted.params)
+        wanted = filter_sql(search.where, request.times, self._watermark(), self._materialized())
+        counted = await self._scheduler.ask(
+            "patterns", f"SELECT count() FROM {TABLE} WHERE {wanted.sql}", wanted.params
+        )
         records = int(str(cost.add(counted).rows[0][0]))
         one_in = 1 if records <= EXACT_ROWS else -(-2 * records // EXACT_ROWS)
         # Numbers follow each other, and so may logs: a hash of them has no rhythm. Runs of them lie together, so that
@@ -82,7 +86,7 @@ class PatternList:
             f"GROUP BY template ORDER BY records DESC, template LIMIT {_MAX_TEMPLATES} "
             f"SETTINGS max_rows_to_group_by = {_MAX_GROUPS}, group_by_overflow_mode = 'any'"
         )
-        answer = cost.add(await self._desk.ask("patterns", f"SELECT * FROM ({sql})", wanted.params))
+        answer = cost.add(await self._scheduler.ask("patterns", f"SELECT * FROM ({sql})", wanted.params))
         found = _joined([_pattern(row, one_in) for row in answer.rows])[:limit]
         for pattern in found:
             pattern.query = _query(search.where, pattern.template)

@@ -16,8 +16,8 @@ from logriver.query.sql.conditions import Condition
 from logriver.search import cursor as cursors
 from logriver.search import documents
 from logriver.search.cursor import Cursor, Order
-from logriver.search.desk import Desk
-from logriver.search.scope import ANY_TIME, Times, time, where
+from logriver.search.filter_sql import ANY_TIME, TimeRange, filter_sql, time
+from logriver.search.scheduler import QueryScheduler
 from logriver.search.shape import Shape, order_by, shape_of
 from logriver.store.base import Answer
 from logriver.watermark import Watermark
@@ -31,11 +31,11 @@ Row = list[object]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SearchRequest:
     """What is asked: a search text, the times it covers, and which page."""
 
     text: str = ""
-    times: Times = ANY_TIME
+    times: TimeRange = ANY_TIME
     limit: int = 100
     order: Order = "desc"
     cursor: str = ""
@@ -59,39 +59,42 @@ class Page:
 
 
 class Search:
-    """Answers questions for rows; `promoted` are the keys of fields that have columns in the store."""
+    """Answers requests for rows; `materialized` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
         self._watermark = watermark
-        self._promoted = promoted
+        self._materialized = materialized
 
-    async def page(self, question: Question) -> Page:
-        """One page. With a cursor, times and order are the first page's, whatever the question says.
+    async def page(self, request: SearchRequest) -> Page:
+        """One page. With a cursor, times and order are the first page's, whatever the request says.
 
-        Raises `BadQuery` and `BadRequest` for words and cursors that cannot be read, and what `Desk.ask` raises.
+        Raises `BadQuery` and `BadRequest` for words and cursors that cannot be read, and what `QueryScheduler.ask`
+        raises.
         """
-        search = parser.parse(question.text)
+        search = parser.parse(request.text)
         shape = shape_of(search)
         asked = cursors.checksum(search_text(search))
-        if not question.cursor:
-            times = question.times
-            begin = (self._watermark(), times.from_ns, times.to_ns, question.order, clock.MIN_TIME_NS, "", 0)
+        if not request.cursor:
+            times = request.times
+            begin = (self._watermark(), times.from_ns, times.to_ns, request.order, clock.MIN_TIME_NS, "", 0)
             place = Cursor(*begin, asked=asked)
         else:
-            place = cursors.decode(question.cursor)
+            place = cursors.decode(request.cursor)
             place = msgspec.structs.replace(place, watermark=place.watermark.of_nodes(self._watermark()))
             if place.asked != asked:
                 hint = "give the search text that its page was asked with, or leave the cursor out"
                 raise BadRequest("the cursor is of another search text", hint=hint)
         if place.newer:
-            return await self._newer_page(search.where, shape, place, question.limit)
-        return await self._next_page(search.where, shape, place, question)
+            return await self._newer_page(search.where, shape, place, request.limit)
+        return await self._next_page(search.where, shape, place, request)
 
-    async def _next_page(self, query: Query, shape: Shape, place: Cursor, question: Question) -> Page:
-        limit = question.limit if shape.limit is None else min(question.limit, max(0, shape.limit - place.shown))
+    async def _next_page(self, query: Query, shape: Shape, place: Cursor, request: SearchRequest) -> Page:
+        limit = request.limit if shape.limit is None else min(request.limit, max(0, shape.limit - place.shown))
         # One row more than wanted tells whether there is another page.
-        answer = await self._rows(query, shape, place, question, limit + 1)
+        answer = await self._rows(query, shape, place, request, limit + 1)
         rows = answer.rows[:limit]
         shown = place.shown + len(rows)
         more = len(answer.rows) > limit and (shape.limit is None or shown < shape.limit)
@@ -106,7 +109,7 @@ class Search:
             incomplete=answer.incomplete,
         )
 
-    async def _rows(self, query: Query, shape: Shape, place: Cursor, question: Question, limit: int) -> Answer:
+    async def _rows(self, query: Query, shape: Shape, place: Cursor, request: SearchRequest, limit: int) -> Answer:
         """The rows behind the place, up to its watermark.
 
         Hardly ever is one above it, and to look at the number of each record takes a quarter of a page's time. So the
@@ -114,11 +117,11 @@ class Search:
         """
         offset = place.shown if shape.sort else 0
         for watermark in (place.watermark,) if offset else (None, place.watermark):
-            wanted = where(query, Times(place.from_ns, place.to_ns), watermark, self._promoted())
-            if question.cursor and not shape.sort:
+            wanted = filter_sql(query, TimeRange(place.from_ns, place.to_ns), watermark, self._materialized())
+            if request.cursor and not shape.sort:
                 _only_beyond(wanted, place, place.order)
             sql = _sql(wanted, order_by(shape, place.order, wanted), limit, offset)
-            answer = await self._desk.ask("search", sql, wanted.params)
+            answer = await self._scheduler.ask("search", sql, wanted.params)
             if all(place.watermark.covers(*_number(row)) for row in answer.rows):
                 break
         return answer
@@ -127,11 +130,13 @@ class Search:
         """The records next to the place on its newer side, up to a fresh watermark, in their order."""
         if shape.sort or shape.limit is not None:
             raise BadRequest("a sorted or limited answer has no newer page")
-        times, watermark = Times(place.from_ns, place.to_ns), place.watermark.higher(self._watermark())
+        times, watermark = TimeRange(place.from_ns, place.to_ns), place.watermark.higher(self._watermark())
         place = msgspec.structs.replace(place, watermark=place.watermark.of_nodes(watermark))
-        wanted = where(query, times, watermark, self._promoted())
+        wanted = filter_sql(query, times, watermark, self._materialized())
         _only_beyond(wanted, place, "asc")
-        answer = await self._desk.ask("search", _sql(wanted, order_by(shape, "asc", wanted), limit, 0), wanted.params)
+        answer = await self._scheduler.ask(
+            "search", _sql(wanted, order_by(shape, "asc", wanted), limit, 0), wanted.params
+        )
         rows = answer.rows if place.order == "asc" else answer.rows[::-1]
         fresh = msgspec.structs.replace(place, watermark=watermark)
         return Page(
@@ -145,12 +150,12 @@ class Search:
             incomplete=answer.incomplete,
         )
 
-    async def _late(self, query: Query, times: Times, place: Cursor, watermark: Watermark) -> int:
+    async def _late(self, query: Query, times: TimeRange, place: Cursor, watermark: Watermark) -> int:
         """Records that came after the place's watermark and sort before it."""
-        late = where(query, times, watermark, self._promoted())
+        late = filter_sql(query, times, watermark, self._materialized())
         _only_beyond(late, place, "desc")
         late.sql += f" AND {watermark_sql.above(place.watermark, late.bind)}"
-        answer = await self._desk.ask("search", f"SELECT count() FROM {TABLE} WHERE {late.sql}", late.params)
+        answer = await self._scheduler.ask("search", f"SELECT count() FROM {TABLE} WHERE {late.sql}", late.params)
         return int(str(answer.rows[0][0]))
 
 

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from logriver.columns import TABLE
 from logriver.query.sql import watermark_sql
 from logriver.query.sql.binding import Condition
-from logriver.search.desk import Desk
+from logriver.search.scheduler import QueryScheduler
 from logriver.watermark import Watermark
 
 
 class Status:
     """Counts of the store, for the status call."""
 
-    def __init__(self, desk: Desk, watermark: Callable[[], Watermark]) -> None:
-        self._desk = desk
+    def __init__(self, scheduler: QueryScheduler, watermark: Callable[[], Watermark]) -> None:
+        self._scheduler = scheduler
         self._watermark = watermark
 
     async def stored(self) -> int:
@@ -24,5 +24,5 @@ class Status:
         """
         made = Condition()
         above = f"SELECT count() FROM {TABLE} WHERE {watermark_sql.above(self._watermark(), made.bind)}"
-        answer = await self._desk.ask("status", f"SELECT (SELECT count() FROM {TABLE}) - ({above})", made.params)
+        answer = await self._scheduler.ask("status", f"SELECT (SELECT count() FROM {TABLE}) - ({above})", made.params)
         return int(str(answer.rows[0][0]))

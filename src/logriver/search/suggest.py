@@ -10,9 +10,9 @@ from logriver.query.language.text import column_name, field_name, value_text
 from logriver.query.language.tree import Everything
 from logriver.query.language.words import FUNCTION_EXAMPLES, PIPE_EXAMPLES
 from logriver.query.sql import field_sql
-from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
-from logriver.search.scope import ANY_TIME, where
+from logriver.search.filter_sql import ANY_TIME, filter_sql
+from logriver.search.scheduler import QueryScheduler
 from logriver.watermark import Watermark
 
 MAX_ITEMS = 30
@@ -35,14 +35,18 @@ _OF_TABLES = ("where", "eval")
 
 
 class Suggestions:
-    """Suggests; `promoted` are the keys of fields that have columns in the store."""
+    """Suggests; `materialized` are the keys of fields that have columns in the store."""
 
     def __init__(
-        self, desk: Desk, watermark: Callable[[], Watermark], promoted: Callable[[], frozenset[str]], fields: FieldList
+        self,
+        scheduler: QueryScheduler,
+        watermark: Callable[[], Watermark],
+        materialized: Callable[[], frozenset[str]],
+        fields: FieldList,
     ) -> None:
-        self._desk = desk
+        self._scheduler = scheduler
         self._watermark = watermark
-        self._promoted = promoted
+        self._materialized = materialized
         self._fields = fields
 
     async def at(self, text: str, at: int) -> tuple[Place, list[Item]]:
@@ -78,7 +82,7 @@ class Suggestions:
 
     async def _values(self, field: str) -> list[Item]:
         """Values of `field` in the newest records, the most frequent first."""
-        wanted = where(Everything(), ANY_TIME, self._watermark(), self._promoted())
+        wanted = filter_sql(Everything(), ANY_TIME, self._watermark(), self._materialized())
         value = field_sql.value(field, wanted)
         newest = (
             f"SELECT {value.text} AS value FROM {TABLE} WHERE {wanted.sql}"
@@ -89,7 +93,7 @@ class Suggestions:
             f"SELECT {each} AS one, count() AS records FROM ({newest}) WHERE isNotNull(value)"
             f" GROUP BY one ORDER BY records DESC, one LIMIT {_VALUES}"
         )
-        rows = (await self._desk.ask("suggest", sql, wanted.params)).rows
+        rows = (await self._scheduler.ask("suggest", sql, wanted.params)).rows
         values = {str(text): f"in {count} of the newest {_VALUE_ROWS} records" for text, count in rows}
         if ALIASES.get(field) == "level":
             values |= {level: "level" for level in LEVELS if level not in values}

@@ -17,8 +17,8 @@ from logriver.query.language.tree import Search as Parsed
 from logriver.query.sql import watermark_sql
 from logriver.search import documents
 from logriver.search.cursor import TailCursor
-from logriver.search.desk import Desk
-from logriver.search.scope import ANY_TIME, where
+from logriver.search.filter_sql import ANY_TIME, filter_sql
+from logriver.search.scheduler import QueryScheduler
 from logriver.search.shape import fields_of
 from logriver.watermark import Watermark
 
@@ -48,16 +48,16 @@ class Tail:
 
     def __init__(
         self,
-        desk: Desk,
+        scheduler: QueryScheduler,
         watermark: Callable[[], Watermark],
-        promoted: Callable[[], frozenset[str]],
+        materialized: Callable[[], frozenset[str]],
         acknowledged: Callable[[], Watermark],
         most: int,
         stopping: Callable[[], bool],
     ) -> None:
-        self._desk = desk
+        self._scheduler = scheduler
         self._watermark = watermark
-        self._promoted = promoted
+        self._materialized = materialized
         self._acknowledged = acknowledged
         self._most = most
         self._stopping = stopping
@@ -72,7 +72,7 @@ class Tail:
         fields = fields_of(search, "tail")
         start = self._start(after)
         # Only to find what is wrong with the values now.
-        where(search.where, ANY_TIME, start, self._promoted())
+        filter_sql(search.where, ANY_TIME, start, self._materialized())
         return self._batches(search, fields, start)
 
     def _start(self, after: TailCursor | None) -> Watermark:
@@ -123,14 +123,14 @@ class Tail:
         now = self._watermark()
         at = at.of_nodes(now)
         end = Watermark({node: min(now[node], seq + _WINDOW) for node, seq in at.items()})
-        wanted = where(search.where, ANY_TIME, end, self._promoted())
+        wanted = filter_sql(search.where, ANY_TIME, end, self._materialized())
         sql = (
             f"SELECT {', '.join(documents.COLUMNS)} FROM {TABLE} "
             f"WHERE {wanted.sql} AND {watermark_sql.above(at, wanted.bind)} "
             f"AND {watermark_sql.below(end, wanted.bind)} ORDER BY _seq, _node LIMIT {_MOST_ROWS}"
         )
         try:
-            answer = await self._desk.ask("tail", sql, wanted.params)
+            answer = await self._scheduler.ask("tail", sql, wanted.params)
         except Overloaded:
             return Batch([], TailCursor(at))
         found = []

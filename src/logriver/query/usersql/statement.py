@@ -44,7 +44,7 @@ class Statement:
     ordered: tuple[str, ...]
 
 
-def read(text: str, promoted: frozenset[str] = frozenset(), watermark: Watermark = NOTHING) -> Statement:
+def read(text: str, materialized: frozenset[str] = frozenset(), watermark: Watermark = NOTHING) -> Statement:
     """The statement that a user's text is, about the records up to the watermark.
 
     Raises `BadQuery`; takes milliseconds, up to a second for the longest.
@@ -64,7 +64,7 @@ def read(text: str, promoted: frozenset[str] = frozenset(), watermark: Watermark
     if _written(_tree(body)) != body:
         raise BadQuery("this can be read in two ways", hint="write it more simply, with brackets")
     params = WatermarkParams()
-    source = fields.source(names, promoted, watermark_sql.below(watermark, params.bind))
+    source = fields.source(names, materialized, watermark_sql.below(watermark, params.bind))
     sql = f"WITH {SOURCE} AS ({source}) SELECT * FROM ({body})"
     asked = tuple(name.removeprefix("attributes.") for name in names.fields)
     return Statement(sql, params.values, asked, tuple(names.ordered))

@@ -1,4 +1,4 @@
-"""`from` and `to` of a question as nanoseconds: RFC 3339, epoch numbers, `now`, `now-15m`, `15m` (that long ago)."""
+"""`from` and `to` of a request as nanoseconds: RFC 3339, epoch numbers, `now`, `now-15m`, `15m` (that long ago)."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Which records a question is about: a search text, times, and the watermark, as one WHERE for all use cases."""
+"""Which records a request is about: a search text, times, and the watermark, as one WHERE for all use cases."""
 
 from dataclasses import dataclass
 
@@ -9,22 +9,22 @@ from logriver.watermark import Watermark
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class TimeRange:
     """From `from_ns` up to, and without, `to_ns`; None is open."""
 
     from_ns: int | None = None
     to_ns: int | None = None
 
 
-ANY_TIME = Times()
+ANY_TIME = TimeRange()
 
 
-def where(query: Query, times: Times, watermark: Watermark | None, promoted: frozenset[str]) -> Condition:
+def filter_sql(query: Query, times: TimeRange, watermark: Watermark | None, materialized: frozenset[str]) -> Condition:
     """The WHERE of records that match, lie within `times` and are not above the watermark, where one is given.
 
     Further values are bound with its `bind`. Raises `BadQuery` for a value that its column cannot have.
     """
-    made = condition(query, promoted)
+    made = condition(query, materialized)
     conditions = [f"({made.sql})"]
     if watermark is not None:
         # `identity` hides the number from its index: nearly every record is below, and a look costs 4 ms of 10 M.
