@@ -11,7 +11,8 @@ import pytest
 from logriver.columns import TABLE
 from logriver.decode import row_builder as rows
 from logriver.query.language import parser
-from logriver.search.filter_sql import ANY_TIME, TimeRange, filter_sql
+from logriver.search.filter_sql import filter_sql
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.store.base import Block
 from logriver.store.embedded import Embedded
 from logriver.watermark import Watermark

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from logriver.decode import row_builder as rows
 from logriver.query.sql.binding import Condition
-from logriver.search.filter_sql import TimeRange
 from logriver.search.minutes import counts
+from logriver.search.time_range import TimeRange
 from logriver.store.base import Block
 from logriver.store.ddl import MINUTE_NS
 from logriver.store.embedded import Embedded

@@ -61,7 +61,7 @@ def engine(tmp_path: Path) -> Iterator[Embedded]:
 def test_slots_come_back_from_statements_that_block(
     engine: Embedded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No wall lets these through; the scheduler holds if one did. A pipe that nobody writes to cannot be ended at all."""
+    """No wall lets these through; the scheduler holds if one did. A pipe that nobody writes to cannot be ended."""
     monkeypatch.setattr(scheduler, "_GRACE_SECONDS", 0.3)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from logriver import clock
 from logriver.errors import BadRequest, TooLarge
 from logriver.search import time_range
-from logriver.search.filter_sql import TimeRange
+from logriver.search.time_range import TimeRange
 
 MAX_BODY_BYTES = 100_000
 

@@ -12,8 +12,9 @@ from logriver.columns import TABLE
 from logriver.query.language.tree import Everything
 from logriver.query.sql import watermark_sql
 from logriver.query.sql.conditions import Condition
-from logriver.search.filter_sql import ANY_TIME, filter_sql
+from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME
 from logriver.watermark import Watermark
 
 MAX_VALUES = 10_000

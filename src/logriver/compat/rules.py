@@ -12,7 +12,7 @@ from logriver.columns import level_of
 from logriver.errors import BadRequest
 from logriver.query.language.tree import And, Everything, Field, Or, Part, Query, Regex, Text, conjunction
 from logriver.search import time_range
-from logriver.search.filter_sql import ANY_TIME, TimeRange
+from logriver.search.time_range import ANY_TIME, TimeRange
 
 MAX_RULES = 100
 MAX_TERMS = 500

@@ -10,9 +10,10 @@ from logriver.query.language.tree import Search, Stats, Top
 from logriver.query.sql.binding import Condition
 from logriver.search import zone
 from logriver.search.estimate import Estimate, estimate
-from logriver.search.filter_sql import TimeRange, filter_sql
+from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
 from logriver.search.stats import Statistics
+from logriver.search.time_range import TimeRange
 from logriver.store.base import Param
 from logriver.watermark import Watermark
 

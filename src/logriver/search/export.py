@@ -16,9 +16,10 @@ from logriver.query.sql.conditions import Condition
 from logriver.query.sql.field_sql import value
 from logriver.search import documents
 from logriver.search.cursor import Order
-from logriver.search.filter_sql import ANY_TIME, TimeRange, filter_sql
+from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
 from logriver.search.shape import Shape, order_by, shape_of
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.store.base import Pieces
 from logriver.watermark import Watermark
 

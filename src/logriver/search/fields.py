@@ -11,8 +11,9 @@ from logriver.query.language import parser
 from logriver.query.sql.binding import Condition
 from logriver.record import given_name
 from logriver.search.cost import Cost
-from logriver.search.filter_sql import ANY_TIME, TimeRange, filter_sql
+from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.watermark import Watermark
 
 SAMPLE_ROWS = 10_000

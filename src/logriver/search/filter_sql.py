@@ -1,22 +1,10 @@
 """Which records a request is about: a search text, times, and the watermark, as one WHERE for all use cases."""
 
-from dataclasses import dataclass
-
 from logriver.query.language.tree import Query
 from logriver.query.sql import watermark_sql
 from logriver.query.sql.conditions import Condition, condition
+from logriver.search.time_range import TimeRange
 from logriver.watermark import Watermark
-
-
-@dataclass(frozen=True, slots=True)
-class TimeRange:
-    """From `from_ns` up to, and without, `to_ns`; None is open."""
-
-    from_ns: int | None = None
-    to_ns: int | None = None
-
-
-ANY_TIME = TimeRange()
 
 
 def filter_sql(query: Query, times: TimeRange, watermark: Watermark | None, materialized: frozenset[str]) -> Condition:

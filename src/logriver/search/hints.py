@@ -47,8 +47,9 @@ from logriver.query.language.tree import (
 )
 from logriver.query.sql.field_conditions import kind_of
 from logriver.search.fields import FieldList
-from logriver.search.filter_sql import ANY_TIME, TimeRange, filter_sql
+from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.search.unknown_fields import MAX_NAME, SAMPLE_ROWS, near_names, spellings
 from logriver.watermark import Watermark
 

@@ -17,8 +17,9 @@ from logriver.query.sql.pipes_sql import as_time, rounded_down
 from logriver.search import buckets, minutes, values, zone
 from logriver.search.buckets import DAY, Buckets
 from logriver.search.cost import Cost
-from logriver.search.filter_sql import ANY_TIME, TimeRange, filter_sql
+from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.watermark import Watermark
 
 MAX_BUCKETS = 1_000

@@ -7,7 +7,8 @@ records above the watermark, which are taken off. It is one query, so all of it 
 from logriver.columns import TABLE
 from logriver.query.sql import watermark_sql
 from logriver.query.sql.binding import Condition
-from logriver.search.filter_sql import TimeRange, time
+from logriver.search.filter_sql import time
+from logriver.search.time_range import TimeRange
 from logriver.store.ddl import MINUTE, MINUTE_NS
 from logriver.watermark import Watermark
 

@@ -9,8 +9,9 @@ from logriver.query.language import parser, text
 from logriver.query.language.tree import Everything, Limit, Patterns, Query, Search, conjunction
 from logriver.query.sql import templates
 from logriver.search.cost import Cost
-from logriver.search.filter_sql import ANY_TIME, TimeRange, filter_sql
+from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.watermark import Watermark
 
 MAX_LIMIT = 1_000

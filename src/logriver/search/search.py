@@ -16,9 +16,10 @@ from logriver.query.sql.conditions import Condition
 from logriver.search import cursor as cursors
 from logriver.search import documents
 from logriver.search.cursor import Cursor, Order
-from logriver.search.filter_sql import ANY_TIME, TimeRange, filter_sql, time
+from logriver.search.filter_sql import filter_sql, time
 from logriver.search.scheduler import QueryScheduler
 from logriver.search.shape import Shape, order_by, shape_of
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.store.base import Answer
 from logriver.watermark import Watermark
 

@@ -14,8 +14,9 @@ from logriver.query.sql.pipes_sql import MAX_GROUPS, Statistic, exact_bytes, sta
 from logriver.search import zone
 from logriver.search.cost import Cost
 from logriver.search.estimate import estimate
-from logriver.search.filter_sql import ANY_TIME, TimeRange, filter_sql
+from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.search.unknown_fields import fields_of
 from logriver.store.base import Answer
 from logriver.watermark import Watermark

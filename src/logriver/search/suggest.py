@@ -11,8 +11,9 @@ from logriver.query.language.tree import Everything
 from logriver.query.language.words import FUNCTION_EXAMPLES, PIPE_EXAMPLES
 from logriver.query.sql import field_sql
 from logriver.search.fields import FieldList
-from logriver.search.filter_sql import ANY_TIME, filter_sql
+from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME
 from logriver.watermark import Watermark
 
 MAX_ITEMS = 30

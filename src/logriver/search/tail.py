@@ -17,9 +17,10 @@ from logriver.query.language.tree import Search as Parsed
 from logriver.query.sql import watermark_sql
 from logriver.search import documents
 from logriver.search.cursor import TailCursor
-from logriver.search.filter_sql import ANY_TIME, filter_sql
+from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
 from logriver.search.shape import fields_of
+from logriver.search.time_range import ANY_TIME
 from logriver.watermark import Watermark
 
 QUIET_SECONDS = 15.0

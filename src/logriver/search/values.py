@@ -8,8 +8,9 @@ from logriver.errors import BadQuery
 from logriver.query.language import parser
 from logriver.query.sql import field_sql
 from logriver.search.cost import Cost
-from logriver.search.filter_sql import ANY_TIME, TimeRange, filter_sql
+from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.watermark import Watermark
 
 MAX_LIMIT = 1_000
