@@ -1,4 +1,7 @@
-"""The times that a request covers, and how they are written: RFC 3339, epoch numbers, `now`, `now-15m`, `15m` (that long ago)."""
+"""The times that a request covers, and how they are written.
+
+RFC 3339, epoch numbers, `now`, `now-15m`, `15m` (that long ago).
+"""
 
 import re
 from dataclasses import dataclass
