@@ -7,7 +7,6 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query
-from starlette.requests import Request
 from starlette.responses import Response
 
 from logriver.api import answers, parameters
@@ -39,9 +38,9 @@ def router(
 
     @routes.get("/api/v1/sources", summary="Followed files: bytes held without a gap, gaps, lag, last event")
     async def get_sources(
-        request: Request, q: Part = "", source: Exactly = "", limit: Limit = str(_DEFAULT_LIMIT), cursor: Cursor = ""
+        q: Part = "", source: Exactly = "", limit: Limit = str(_DEFAULT_LIMIT), cursor: Cursor = ""
     ) -> Response:
-        most = parameters.number_of(dict(request.query_params), "limit", _DEFAULT_LIMIT, MAX_LIMIT)
+        most = parameters.number_of("limit", limit or str(_DEFAULT_LIMIT), MAX_LIMIT)
         found = [one for one in sources.all() if q in one.path and source in ("", one.path)]
         after = _place(cursor)
         rest = [one for one in found if after is None or one.key > after]
