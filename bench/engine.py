@@ -17,7 +17,7 @@ from logriver.store.embedded import Embedded
 from logriver.store.memory import engine_memory_bytes
 
 SLICE = 1
-_SLICE_BYTES = 2_000_000_000
+_PARTITION_BYTES = 2_000_000_000
 _RECEIVED_NS = from_text("2023-09-15T08:00:00Z")
 _DECODED_BYTES = 4_000_000
 
@@ -26,7 +26,7 @@ _DECODED_BYTES = 4_000_000
 def engine(folder: Path) -> Iterator[Embedded]:
     """An engine with an empty log table in `folder`, limited as the server limits it."""
     folder.mkdir(parents=True, exist_ok=True)
-    store = Embedded(folder, "bench", engine_memory_bytes(0), _SLICE_BYTES)
+    store = Embedded(folder, "bench", engine_memory_bytes(0), _PARTITION_BYTES)
     try:
         yield store
     finally:

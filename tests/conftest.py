@@ -26,7 +26,7 @@ _STOP_SECONDS = 60
 
 
 class RunningServer:
-    """`logriver serve` on a free port. `url` is its address, `data` its directory, `log_path` its own log.
+    """`logriver serve` on a free port. `url` is its address, `data` its directory, `log_path` its internal log.
 
     `wrapper` is a command before it: a tracer that lets it be our child.
     """
@@ -48,11 +48,11 @@ class RunningServer:
     def start(self) -> None:
         """Start it (again) on the same data and wait until it listens."""
         command = [sys.executable, "-m", "logriver", "serve", "--listen", "127.0.0.1:0", "--data", str(self.data)]
-        with self.log_path.open("a") as own_log:
+        with self.log_path.open("a") as internal_log:
             self.process = subprocess.Popen(
                 [*self.wrapper, *command, *self._arguments],
                 stdout=subprocess.PIPE,
-                stderr=own_log,
+                stderr=internal_log,
                 text=True,
                 env={**os.environ, **self._environment},
             )

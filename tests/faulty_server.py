@@ -50,8 +50,9 @@ def before(name: str, owner: Any, method: str, fault: Callable[[], None]) -> Non
 
 if __name__ == "__main__":
     before("insert hangs", Embedded, "insert", hang)
-    before("taking finds no memory", wal.Wal, "take", no_memory)
-    before("the log is unreadable", backlog, "_read_bytes", unreadable)
+    before("taking finds no memory", wal.Wal, "poll", no_memory)
+    before("the log is unreadable", backlog, "read_range", unreadable)
+    before("the log is unreadable", backlog, "read_around", unreadable)
     readiness.IDLE_SECONDS = 0.5
     server._DRAIN_SECONDS = 1.0
     writer._LAST_INSERT_SECONDS = 0.5

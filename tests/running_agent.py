@@ -19,7 +19,7 @@ _PIECE_BYTES = 65_536
 
 
 class RunningAgent:
-    """`logriver agent` with those arguments; `log_path` is its own log."""
+    """`logriver agent` with those arguments; `log_path` is its internal log."""
 
     def __init__(self, log_path: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
         self.log_path = log_path
@@ -46,7 +46,7 @@ class RunningAgent:
         return self._end(signal.SIGTERM)
 
     def wait_for_log(self, text: str, seconds: float = 30) -> None:
-        """Wait until its own log has `text`."""
+        """Wait until its internal log has `text`."""
         deadline = time.monotonic() + seconds
         while text not in self.log_path.read_text():
             assert time.monotonic() < deadline, f"{text!r} is not in {self.log_path.read_text()[-2000:]}"

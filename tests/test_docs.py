@@ -1,6 +1,6 @@
 """The documents say what the code does: settings, commands, links; and nothing that belongs to one machine.
 
-`python tests/test_docs.py` writes docs/settings.md anew.
+`python tests/test_docs.py` writes docs/reference/settings.md anew.
 """
 
 import os
@@ -14,8 +14,8 @@ import pytest
 from logriver.settings import ENV_PREFIX, Settings, SourceTable
 
 ROOT = Path(__file__).parent.parent
-SETTINGS = ROOT / "docs" / "settings.md"
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+SETTINGS = ROOT / "docs" / "reference" / "settings.md"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 SETTINGS_HEAD = """# Settings
 
@@ -57,7 +57,7 @@ In the config file each is a `[[sources]]` ([formats.md](formats.md), [following
 
 
 def settings_document() -> str:
-    """docs/settings.md as settings.py has it."""
+    """docs/reference/settings.md as settings.py has it."""
     settings = "".join(f"{setting_row(name)}\n" for name in Settings.model_fields)
     return SETTINGS_HEAD + settings + SOURCES_HEAD + "".join(map(source_row, SourceTable.model_fields))
 
@@ -132,7 +132,7 @@ def test_every_command_in_the_readme_exists_with_its_flags(line: str) -> None:
     assert [flag for flag in flags if not re.search(rf"{flag}\b", ran.stdout)] == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
 

@@ -1,4 +1,4 @@
-"""docs/operations.md and deploy/: every path, setting, metric, call, command and message that they name is real.
+"""docs/how-to/operations.md and deploy/: every path, setting, metric, call, command and message that they name is real.
 
 What can be done on any machine is done as it is written there: downgrading, backing up and restoring, the health check.
 """
@@ -23,7 +23,7 @@ from logriver.settings import ENV_PREFIX, Settings, load
 from tests.conftest import RunningServer
 
 ROOT = Path(__file__).parent.parent
-DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
+DOCUMENT = (ROOT / "docs" / "how-to" / "operations.md").read_text()
 UNIT = (ROOT / "deploy" / "logriver.service").read_text()
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 COMPOSE = (ROOT / "deploy" / "compose.yaml").read_text()
@@ -189,7 +189,7 @@ def below(path: str, directory: Path) -> bool:
 def test_a_downgrade_is_refused_in_these_words(tmp_path: Path, new_server: Callable[..., RunningServer]) -> None:
     running = new_server()
     running.stop()
-    (running.data / "FORMAT").write_text("2\n")
+    (running.data / "FORMAT").write_text("3\n")
     before = content(running.data)
     command = [sys.executable, "-m", "logriver", "serve", "--data", str(running.data), "--listen", "127.0.0.1:0"]
     refused = subprocess.run(
@@ -244,7 +244,8 @@ def wait_for(running: RunningServer, count: int) -> None:
 def test_the_unit_waits_for_the_drain_and_keeps_to_its_directory() -> None:
     keys = dict(re.findall(r"^(\w+)=(.*)$", UNIT, re.MULTILINE))
     (drain,) = re.findall(r"^_DRAIN_SECONDS = ([\d.]+)", SOURCE, re.MULTILINE)
-    (graceful,) = re.findall(r"timeout_graceful_shutdown=(\d+)", SOURCE)
+    web_server = (ROOT / "src" / "logriver" / "ingest" / "web_server.py").read_text()
+    (graceful,) = re.findall(r"^_STOP_SECONDS = ([\d.]+)", web_server, re.MULTILINE)
     assert float(keys["TimeoutStopSec"]) > float(drain) + float(graceful)
     (grace,) = re.findall(r"stop_grace_period: (\d+)s", COMPOSE)
     assert float(grace) > float(drain) + float(graceful)

@@ -104,7 +104,7 @@ def test_a_check_that_fails_is_a_problem_and_hides_no_other() -> None:
         raise OSError(2, "No such file or directory", "/var/lib/logriver")
 
     readiness = Readiness(queue, [fails, lambda: ["the disk is full"]], [lambda: ["an old loss", "the disk is full"]])
-    failed = "a check of the server failed: FileNotFoundError, the own log says why"
+    failed = "a check of the server failed: FileNotFoundError, the internal log says why"
     assert readiness.not_ready() == [failed, "the disk is full"]
     assert readiness.problems() == [failed, "the disk is full", "an old loss"]
 

@@ -23,7 +23,7 @@ from logriver.settings import AgentSettings
 from logriver.ship.channel import Agent, Channel
 from logriver.ship.frames import AgentSource
 from logriver.ship.server_sink import ServerSink
-from logriver.telemetry.store_log import own_log_stored
+from logriver.telemetry.store_log import internal_log_stored
 from logriver.threads import SupervisedTask, ending_executor
 
 # A chunk takes several megabytes while it is decoded and sent; more at once would be no faster.
@@ -83,7 +83,7 @@ class _Agent:
             _begun("channel", "the channel to the server stopped", self._keep_channel),
         ]
         try:
-            async with self._own_log_stored():
+            async with self._internal_log_stored():
                 log.info("following", extra={"fields": {"version": __version__, "server": self._settings.server}})
                 await stop.wait()
         finally:
@@ -93,10 +93,10 @@ class _Agent:
                 # The interpreter would wait for what does not end; nothing of an agent has to be kept.
                 os._exit(0)
 
-    def _own_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
-        if not self._settings.own_logs:
+    def _internal_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
+        if not self._settings.internal_logs:
             return contextlib.nullcontext()
-        return own_log_stored(self._sink.put_lines, self._follower.name)
+        return internal_log_stored(self._sink.put_lines, self._follower.name)
 
     async def _follow(self) -> float:
         """Follow files for as long as the agent lives."""

@@ -67,6 +67,8 @@ COLUMNS = (
 # kept once in its header, and are joined to each line when the block is cut.
 ROW_COLUMNS = tuple(column for column in COLUMNS if column.carried)
 DECODED_COLUMNS = ROW_COLUMNS[:-2]
+ROW_FORMAT = 1
+"""The version of the rows, as segments of the log and agents' messages say it; it grows when their columns change."""
 
 HASHED_COLUMNS = tuple(column.name for column in DECODED_COLUMNS[1:-1])
 """All that a decoder makes of a line but its time and its offset: what a file is compared with its records by."""

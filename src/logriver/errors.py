@@ -198,7 +198,7 @@ class StoreError(LogriverError):
     code = "store"
 
     def __init__(self, message: str, *, engine_code: int = 0, detail: str = "", parts: tuple[str, ...] = ()) -> None:
-        super().__init__(message, hint="the server's own log says more" if detail else None)
+        super().__init__(message, hint="the server's internal log says more" if detail else None)
         self.engine_code = engine_code
         self.detail = detail
         self.parts = parts

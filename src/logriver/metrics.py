@@ -35,7 +35,8 @@ log_bytes = _counter("queue_written_bytes", "bytes written to the log")
 log_syncs = _counter("queue_syncs", "fdatasync calls on the log")
 sync_seconds = _histogram("queue_sync_seconds", "time of one group commit", 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2)
 sync_failures = _counter("queue_sync_failures", "group commits that failed; their senders were told")
-damaged_records = _counter("queue_damaged_records", "numbers lost to damaged segments, recorded as holes")
+damaged_records = _counter("queue_damaged_records", "records lost to damage of the log, as far as that is known")
+damage_open = _gauge("queue_damage_unacknowledged", "damages of the log that nobody has acknowledged")
 backlog_bytes = _gauge("queue_backlog_bytes", "log not yet in the store")
 
 stored = _counter("records_stored", "records put into the store and verified")
@@ -59,7 +60,9 @@ disk_limit_bytes = _gauge("disk_limit_bytes", "disk that they may have")
 disk_free_bytes = _gauge("disk_free_bytes", "disk that is free")
 
 loop_failures = _counter("loop_failures", "turns of the process's own loops that failed and are tried again", "loop")
-own_log_lost = _counter("own_log_lost", "lines of the own log that are not in the store: too many, or refused")
+internal_log_lost = _counter(
+    "internal_log_lost", "lines of the internal log that are not in the store: too many, or refused"
+)
 queries = _counter("queries", "queries answered", "call")
 queries_cancelled = _counter("queries_cancelled", "queries ended because nobody waits for their answer any more")
 query_seconds = _histogram("query_seconds", "time of one query", 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30)

@@ -29,11 +29,11 @@ class Waiting(Protocol):
 
     @property
     def watermark(self) -> int:
-        """All numbers up to it are searchable, dead letters or holes."""
+        """All numbers up to it are searchable, dead letters or skipped_ranges."""
         ...
 
     def stalled_seconds(self) -> tuple[float, float]:
-        """For how long nothing was taken and the mark has not moved, and only the latter; zeros if nothing waits."""
+        """For how long nothing was claimed and the watermark has not moved, and only the latter; else zeros."""
         ...
 
 
@@ -59,7 +59,7 @@ class Readiness:
         return _found([*self._needed, *self._others])
 
     def _recovering(self) -> list[str]:
-        """Only once after a start: later the mark is behind what was durable at the start no more."""
+        """Only once after a start: later the watermark is behind what was durable at the start no more."""
         if self._is_recovering:
             left = self._queue.recovered_seq - self._queue.watermark
             self._is_recovering = left > 0 and clock.monotonic() < self._until
@@ -82,5 +82,5 @@ def _found(checks: Iterable[Check]) -> list[str]:
         except Exception as error:
             # That nothing can be said is a problem too, and must not hide the others.
             log.warning("a check of the server failed", exc_info=error)
-            found[f"a check of the server failed: {type(error).__name__}, the own log says why"] = None
+            found[f"a check of the server failed: {type(error).__name__}, the internal log says why"] = None
     return list(found)

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from logriver.columns import RESERVED
+from logriver.file_position import Committed, FileRange
 
 MAX_SEQ = 2**53
 """Numbers stay below this, so that every JSON reader keeps them exact."""
-MAX_GAPS = 100
-"""So many gaps of one generation are kept, the newest."""
 
 
 @dataclass(slots=True)
@@ -55,113 +54,45 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
-    """One life of one file, as a follower knows it: name of the follower, device, inode, hash of the first bytes.
+class Stream:
+    """A source that numbers its records itself, such as a partition of Kafka or systemd's journal.
 
-    `head_length` (at most 1 kB) is how many first bytes `head_hash` covers; both are fixed when the file is first seen.
-    `life` counts the generations on that inode from 0, because a file that was truncated may begin as it did before.
+    `name` is the follower's name for it. In one `epoch` offsets only grow; where they begin anew it is another epoch.
     """
 
     follower: str
-    device: int
-    inode: int
-    head_length: int
-    head_hash: str
-    life: int = 0
-
-    @property
-    def id(self) -> str:
-        """The generation as one string, the ledger's key."""
-        first = f"{self.follower}:{self.device}:{self.inode}:{self.head_length}:{self.head_hash}"
-        return f"{first}:{self.life}" if self.life else first
+    name: str
+    epoch: str
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """Bytes of a generation from `offset` on that are not held: destroyed before anybody read them, or left out.
+class StreamRange:
+    """The offsets `start` to `end` (exclusive) of a stream that a batch covers.
 
-    `bytes` is how many at least, and `exact` whether that is all of them. What was left out on purpose is not `lost`.
+    Records may have any of these offsets: streams skip some. So `start` is where the batch before ended (0 for the
+    first one), not the offset of the first record, and a batch that is missing in between is noticed.
     """
 
-    offset: int
-    bytes: int
-    exact: bool
-    reason: str
-    noticed_ns: int
-    lost: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class FileRange:
-    """The bytes `start` to `end` (exclusive) of a generation that a batch covers, refused lines included.
-
-    `crc` is the CRC32C of the bytes 0 to `end`, `tail` the last bytes (at most 256) before `end`. An empty range says
-    only what became of the file: `gone_ns`, since when it is not there (0 while it is), `over`, its place has other
-    content now, and a `gap`. `place` is device and inode where it is now, None where it began.
-    """
-
-    generation: Generation
-    path: str
+    stream: Stream
     start: int
     end: int
-    crc: int
-    tail: bytes
-    place: tuple[int, int] | None = None
-    over: bool = False
-    gone_ns: int = 0
-    gap: Gap | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What the ledger knows of a generation: every byte before `end` is on disk, but for gaps. Rest as in `FileRange`.
+class CommittedStream:
+    """What the ledger knows of a stream: every record with an offset below `end` is on disk, since `last_event_ns`."""
 
-    `last_event_ns` is when bytes of it last reached the disk, 0 where that is not known.
-    """
-
-    generation: Generation
-    path: str
+    stream: Stream
     end: int
-    crc: int
-    tail: bytes
-    moved_to: tuple[int, int] | None = None
-    over: bool = False
-    gone_ns: int = 0
-    gaps: tuple[Gap, ...] = ()
     last_event_ns: int = 0
 
-    @property
-    def place(self) -> tuple[int, int]:
-        """Device and inode of the file that has it now."""
-        return self.moved_to or (self.generation.device, self.generation.inode)
 
-    def ranges(self) -> list[tuple[int, int]]:
-        """The bytes that are held, as ranges: from 0 to `end` without the gaps in between."""
-        found, start = [], 0
-        for gap in sorted(self.gaps, key=lambda gap: gap.offset):
-            if start < min(gap.offset, self.end):
-                found.append((start, min(gap.offset, self.end)))
-            start = max(start, gap.offset + gap.bytes)
-        return [*found, (start, self.end)] if start < self.end else found
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that a sink knows of one follower's sources, each list with the last changed last."""
 
-    def after(self, range: FileRange, now_ns: int = 0) -> "Held":
-        """What is known once `range`, which continues this, is on disk, since `now_ns`."""
-        gaps = self.gaps
-        if range.gap is not None and range.gap not in gaps:
-            gaps = (*gaps, range.gap)[-MAX_GAPS:]
-        last_event_ns = now_ns if range.start < range.end else self.last_event_ns
-        return Held(
-            self.generation,
-            self.path,
-            range.end,
-            range.crc,
-            range.tail,
-            range.place,
-            range.over,
-            range.gone_ns,
-            gaps,
-            last_event_ns,
-        )
+    files: list[Committed] = field(default_factory=list)
+    streams: list[CommittedStream] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +111,8 @@ class Batch:
     request refused is in `rejected`, so that the answer to a repeated key is the same. `replays` is the dead letter
     this batch replays. Where the records are `apart`, each of `decoded.rows` is one record and was a request of its
     own: it becomes a record of the log of its own.
+
+    What makes a batch known when it is sent again is its key, or its position: a `range` of a file or of a `stream`.
     """
 
     decoded: Decoded
@@ -190,6 +123,16 @@ class Batch:
     rejected: int = 0
     replays: int | None = None
     apart: bool = False
+    stream: StreamRange | None = None
+
+    @property
+    def position(self) -> "Position | None":
+        """What of its source it covers."""
+        return self.range or self.stream
+
+
+Position = FileRange | StreamRange
+"""What of a source a batch covers. A sink takes it only if it begins where what is on disk ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +158,8 @@ class Sink(Protocol):
         """
         ...
 
-    async def known(self, follower: str) -> list[Held]:
-        """What is on disk of each generation that a follower has seen, the last changed last."""
+    async def known(self, follower: str) -> Known:
+        """What is on disk of each generation and each stream that a follower has seen."""
         ...
 
 
@@ -235,7 +178,7 @@ def given_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What the own log lines of one request have in common, by the W3C's Trace Context.
+    """What the internal log lines of one request have in common, by the W3C's Trace Context.
 
     `span_id` is of this process's part of the request, `parent_id` of the caller's, empty if the trace began here.
     """

@@ -43,7 +43,7 @@ from logriver.ingest.pipeline import Pipeline
 from logriver.ingest.small_bodies import SmallBodies
 from logriver.ingest.unix_socket import removed_at_end
 from logriver.ingest.web_server import CONNECTIONS_WAITING, WebServer
-from logriver.queue.recovery import nodes_of
+from logriver.queue.segment_files import nodes_of
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.readiness import Readiness
@@ -55,9 +55,11 @@ from logriver.store.disk import Disk, directory_bytes, free_bytes, plan
 from logriver.store.embedded import Embedded
 from logriver.store.materialized import Materialization
 from logriver.store.memory import engine_memory_bytes
+from logriver.store.migrations.convert import convert
+from logriver.store.migrations.data_format import FORMAT
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
-from logriver.telemetry.store_log import into, own_log_stored
+from logriver.telemetry.store_log import internal_log_stored, into
 from logriver.threads import SupervisedTask, SupervisedThread, ending_executor, ends_within
 from logriver.use_cases import Parts, use_cases
 from logriver.write.writer import Writer
@@ -88,6 +90,7 @@ def run(settings: Settings) -> None:
     cors_origins = checked_origins(settings.cors_origin)
     directory = open_directory(settings.data, nodes_of)
     try:
+        convert(directory.path)
         sockets = listeners(settings.listen)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             with removed_at_end(sockets):
@@ -116,7 +119,9 @@ class _Server:
         memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
         # Before its columns go, every query that was compiled with them has had its turn.
         self._materialized = Materialization(path, settings.promote, leave_seconds=2 * settings.query_timeout)
-        self._store = Embedded(path, node, memory_bytes, sizes.slice_bytes, self._materialized.keys, directory.is_there)
+        self._store = Embedded(
+            path, node, memory_bytes, sizes.partition_bytes, self._materialized.keys, directory.is_there
+        )
         stored_seq = _stored_seq(self._store, directory)
         self._state = _state_of(directory, sizes.dead_letter_bytes)
         self._disk = Disk(path, settings.max_disk_bytes, lambda: self._queue.backlog.bytes, directory.problem)
@@ -128,6 +133,7 @@ class _Server:
             sizes.segment_bytes,
             sizes.backlog_bytes,
             self._disk.check,
+            lambda first_seq, last_seq: _stored_in(self._store, node, first_seq, last_seq),
         )
         self._retention = Retention(self._store, self._state, self._disk, settings.retention_seconds)
         self._part_checks = SupervisedThread("part-checks", "parts cannot be checked for damage", late_seconds=None)
@@ -136,11 +142,11 @@ class _Server:
             self._queue,
             self._store,
             node,
-            sizes.slice_bytes,
+            sizes.partition_bytes,
             block_records=settings.block_records,
             block_bytes=settings.block_bytes,
             block_seconds=settings.block_seconds,
-            removed_slice=self._state.mark("removing_slice"),
+            removed_partition=self._state.number("removing_partition"),
         )
         self._follower = Follower(self._queue, settings)
         self._agents = Agents()
@@ -165,7 +171,7 @@ class _Server:
                 lambda: self._retention.problems,
             ],
             others=[
-                lambda: self._queue.damage,
+                lambda: [*self._queue.torn, *self._queue.damage.problems],
                 lambda: self._behind,
                 lambda: self._store.problems,
                 lambda: self._part_checks.problems,
@@ -200,7 +206,7 @@ class _Server:
             sys.stdout.write(f"its token is {new_token} (shown only now, kept in {self._settings.data / TOKEN_FILE})\n")
         sys.stdout.flush()
         try:
-            async with self._own_log_stored():
+            async with self._internal_log_stored():
                 fields = {"version": __version__, "trust_loopback": trusts_loopback(self._settings)}
                 log.info("listening", extra={"fields": fields})
                 await self._web.serve(sockets)
@@ -210,10 +216,10 @@ class _Server:
             drained = await asyncio.to_thread(self._drain)
             self._ended = end_threads(_CANCEL_SECONDS) and drained and all(stopped)
 
-    def _own_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
-        if not self._settings.own_logs:
+    def _internal_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
+        if not self._settings.internal_logs:
             return contextlib.nullcontext()
-        return own_log_stored(into(self._queue), self._settings.follower_name)
+        return internal_log_stored(into(self._queue), self._settings.follower_name)
 
     def _check_part(self) -> float:
         return self._store.check_part() if self._disk.is_usable else _NOT_USABLE_SECONDS
@@ -383,12 +389,12 @@ def _stored_seq(store: Embedded, directory: DataDirectory) -> int:
 
 def _store_behind(store: Embedded, state: State, stored_seq: int) -> list[str]:
     """That the newest records which were stored are not in the store, if that is so."""
-    done = state.mark("mark")
+    done = state.number("watermark")
     # What is set aside may be just those.
     if stored_seq >= done or store.incomplete:
         return []
-    missing = done - stored_seq - len(state.buried(stored_seq + 1, done))
-    missing -= sum(max(0, min(h.last_seq, done) - max(h.first_seq, stored_seq + 1) + 1) for h in state.holes())
+    missing = done - stored_seq - len(state.dead_lettered(stored_seq + 1, done))
+    missing -= sum(max(0, min(h.last_seq, done) - max(h.first_seq, stored_seq + 1) + 1) for h in state.skipped_ranges())
     if missing <= 0:
         return []
     problem = f"the newest {missing} stored records are not in store/: is it older than state.db, from a backup?"
@@ -398,9 +404,15 @@ def _store_behind(store: Embedded, state: State, stored_seq: int) -> list[str]:
 
 def _state_of(directory: DataDirectory, max_dead_letter_bytes: int) -> State:
     """The state. Raises `DataDirectoryError` if it cannot be read, or is of another node."""
-    state = State(directory.path / "state.db", max_dead_letter_bytes)
+    state = State(directory.path / "state.db", max_dead_letter_bytes, FORMAT)
     first = state.node_of_first(directory.node)
     if first != directory.node:
         state.close()
         raise other_node(directory.path, directory.node, "state.db", first)
     return state
+
+
+def _stored_in(store: Embedded, node: str, first_seq: int, last_seq: int) -> int:
+    """How many of these numbers are in the store."""
+    numbers = f"_node = '{node}' AND _seq BETWEEN {first_seq} AND {last_seq}"
+    return int(str(store.query(f"SELECT count(DISTINCT _seq) FROM {TABLE} WHERE {numbers}").rows[0][0]))

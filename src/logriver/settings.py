@@ -1,6 +1,6 @@
 """Every setting, declared once with unit and help: flag > environment `LOGRIVER_*` > config file > default.
 
-The commands take their help texts from here, `docs/settings.md` is checked against it.
+The commands take their help texts from here, `docs/reference/settings.md` is checked against it.
 """
 
 import contextlib
@@ -97,7 +97,9 @@ class FollowSettings(BaseSettings):
     from_end: bool = Field(False, description="start at the end of followed files that were never seen")
     name: str = Field("", description="name as a follower of files; the host name when empty")
     max_record_bytes: int = Field(2 * MB, gt=0, description="largest single record")
-    own_logs: bool = Field(False, description="keep the own log in the store too, found and counted like any other")
+    internal_logs: bool = Field(
+        False, description="keep the internal log in the store too, found and counted like any other"
+    )
     files_root: OneOrMore = Field(["/var/log"], description="directory below which files may be read where they lie")
     max_file_reads: int = Field(8, gt=0, le=64, description="files being read where they lie at one time")
     config: Path | None = Field(None, description="config file (TOML), its keys are these names")
@@ -148,15 +150,17 @@ class Settings(FollowSettings):
     tls_cert: Path | None = Field(None, description="certificate chain (PEM); with it all ports speak TLS")
     tls_key: Path | None = Field(None, description="private key of the certificate (PEM)")
     data: Path = Field(default_factory=default_data, description="data directory")
-    log_file: Path | None = Field(None, description="write the own log here instead of stderr")
+    log_file: Path | None = Field(None, description="write the internal log here instead of stderr")
     promote: list[str] = Field([], description="fields that get a column of their own, at most 8")
 
     retention: str = Field("30d", description=f"records received longer ago are removed: 30d, 12h, or {FOREVER}")
     max_disk: str = Field(
         "80%", description="disk Logriver may use: a size (10GB) or a share of what it has and is free"
     )
-    slice_bytes: int = Field(
-        0, ge=0, description="size of the slices that are removed as a whole; 0 is a 32nd of max_disk, at least 16 MB"
+    partition_bytes: int = Field(
+        0,
+        ge=0,
+        description="size of the partitions that are removed as a whole; 0 is a 32nd of max_disk, at least 16 MB",
     )
 
     max_body_bytes: int = Field(64 * MB, gt=0, description="largest body, inflated")
@@ -233,7 +237,7 @@ class AgentSettings(FollowSettings):
 
     server: str = Field("http://127.0.0.1:3000", description="address of the server that gets the lines")
     token: SecretStr = Field(SecretStr(""), description="the server's token, where it needs one")
-    log_file: Path | None = Field(None, description="write the own log here instead of stderr")
+    log_file: Path | None = Field(None, description="write the internal log here instead of stderr")
 
     @property
     def machine(self) -> str:

@@ -115,6 +115,7 @@ def use_cases(parts: Parts) -> UseCases:
         held_lines=HeldLines(scheduler, watermark),
         hosts=_hosts(parts),
         agents=parts.agents,
+        damage=parts.queue.damage,
         dead_letters=parts.queue.letters,
         replay=Replay(
             parts.queue.letters, parts.queue, parts.format_of, parts.store.refusal, settings.max_record_bytes

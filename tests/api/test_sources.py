@@ -17,8 +17,8 @@ import google_crc32c
 import pytest
 
 from logriver import clock
-from logriver.follow.unheld import Unheld
-from logriver.record import Gap, Generation, Held
+from logriver.file_position import Committed, FileIdentity, Gap
+from logriver.follow.lag import Lag
 from tests.commands import logriver, on_terminal
 from tests.conftest import RunningServer
 from tests.running_agent import RunningAgent
@@ -323,7 +323,7 @@ def metric(server: RunningServer, name: str) -> dict[str, float]:
 def test_a_file_that_is_always_read_a_moment_later_is_not_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(clock, "monotonic", lambda: now)
-    late, slow = Unheld(), Unheld()
+    late, slow = Lag(), Lag()
     for second in range(300):
         now = float(second)
         size = 100 * second + 100
@@ -340,7 +340,7 @@ def test_a_file_that_is_always_read_a_moment_later_is_not_behind(monkeypatch: py
 def test_of_very_many_looks_few_are_kept_and_the_age_is_never_less_than_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(clock, "monotonic", lambda: now)
-    unheld = Unheld()
+    unheld = Lag()
     for second in range(5_000):
         now = float(second)
         unheld.look(second + 1, 0)
@@ -369,7 +369,7 @@ def test_held_ranges_are_what_is_left_between_the_gaps() -> None:
     def gap(offset: int, size: int) -> Gap:
         return Gap(offset, size, True, "", 0)
 
-    generation = Generation("me", 1, 2, 3, "head")
+    generation = FileIdentity("me", 1, 2, 3, "head")
     cases: list[tuple[int, tuple[Gap, ...], list[tuple[int, int]]]] = [
         (0, (), []),
         (100, (), [(0, 100)]),
@@ -380,4 +380,4 @@ def test_held_ranges_are_what_is_left_between_the_gaps() -> None:
         (100, (gap(90, 50), gap(200, 5)), [(0, 90)]),
     ]
     for end, gaps, expected in cases:
-        assert Held(generation, "/x", end, 0, b"", gaps=gaps).ranges() == expected
+        assert Committed(generation, "/x", end, 0, b"", gaps=gaps).ranges() == expected

@@ -38,13 +38,13 @@ class Site:
     loopback6: str = ""
     clients: list[httpx.Client] = field(default_factory=list)
 
-    def hear(self, addresses: int, own_log: Path) -> None:
+    def hear(self, addresses: int, internal_log: Path) -> None:
         """Wait until the server has said so many addresses."""
         assert self.process.stdout is not None
         urls: list[str] = []
         while len(urls) < addresses:
             line = self.process.stdout.readline()
-            assert line, own_log.read_text()
+            assert line, internal_log.read_text()
             self.said.append(line)
             urls += re.findall(r"logriver listens on (\S+)", line)
         self.scheme = urls[0].partition(":")[0]
@@ -67,9 +67,9 @@ def serving(data: Path, *arguments: str, environment: Headers | None = None) -> 
     """A server and what it says until it has said all of its addresses."""
     command = [sys.executable, "-m", "logriver", "serve", "--data", str(data), *arguments]
     given = {"LOGRIVER_TOKEN": TOKEN, "LOGRIVER_TRUST_LOOPBACK": "true"} if environment is None else environment
-    with data.with_name(f"{data.name}.log").open("w") as own_log:
+    with data.with_name(f"{data.name}.log").open("w") as internal_log:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=own_log, text=True, env={**os.environ, **given}
+            command, stdout=subprocess.PIPE, stderr=internal_log, text=True, env={**os.environ, **given}
         )
     site = Site("", process, True, [])
     try:

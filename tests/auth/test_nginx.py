@@ -116,7 +116,7 @@ def test_strangers_need_the_token(nginx: Nginx, location: str, headers: dict[str
 
 def test_what_cannot_be_told_from_this_machine_is_let_in_and_the_documents_say_so(nginx: Nginx) -> None:
     assert nginx.status("bare-1.1") == 200
-    security = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    security = (Path(__file__).parents[2] / "docs" / "how-to" / "security.md").read_text()
     assert "nginx from 1.29.7 on" in security
     assert "--listen unix:" in security
 

@@ -293,7 +293,7 @@ def test_a_bookmark_of_the_api_works(logs: RunningServer, open_page: Open) -> No
 def test_the_slowest_customers_failed_requests_are_found_by_clicks(
     new_server: Callable[..., RunningServer], open_page: Open
 ) -> None:
-    """As in the demo, without typing: see docs/page.md."""
+    """As in the demo, without typing: see docs/reference/page.md."""
     server = new_server()
     now = time.time()
     requests = [

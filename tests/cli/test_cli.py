@@ -343,8 +343,8 @@ def test_generate_counts_exactly_what_a_server_accepted(peer: Peer) -> None:
 def test_the_own_log_is_json_lines(to_file: bool, tmp_path: Path) -> None:
     file = tmp_path / "own.log"
     program = (
-        "import logging, sys; from pathlib import Path; from logriver.telemetry import own_log\n"
-        "own_log.setup(Path(sys.argv[1]) if sys.argv[1:] else None)\n"
+        "import logging, sys; from pathlib import Path; from logriver.telemetry import internal_log\n"
+        "internal_log.setup(Path(sys.argv[1]) if sys.argv[1:] else None)\n"
         "log = logging.getLogger('logriver.x')\n"
         "log.debug('hidden'); logging.getLogger('uvicorn.access').warning('hidden')\n"
         "log.warning('slow %s', 'disk', extra={'fields': {'path': Path('/x'), 'seconds': 1.5, 'level': 'no'}})\n"

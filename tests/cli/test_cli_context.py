@@ -108,7 +108,7 @@ def test_what_was_not_asked_for_is_dim(server: RunningServer, lines: tuple[str, 
     ("query", "options"),
     [
         ("x", ("-f",)),
-        ("x", ("--also-files",)),
+        ("x", ("--include-files",)),
         ("x", ("-o", "ndjson")),
         ("x", ("-n", "all")),
         ("x", ("-n", "1001")),

@@ -315,9 +315,9 @@ def test_the_engine_is_compiled_for_what_is_checked() -> None:
 
 
 def test_the_limit_of_any_control_group_around_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = tmp_path / "system.slice" / "logriver.service"
+    own = tmp_path / "system.partition" / "logriver.service"
     own.mkdir(parents=True)
-    (tmp_path / "cgroup").write_text("0::/system.slice/logriver.service\n")
+    (tmp_path / "cgroup").write_text("0::/system.partition/logriver.service\n")
     monkeypatch.setattr(memory, "_CGROUPS", tmp_path)
     monkeypatch.setattr(memory, "_OWN_CGROUP", tmp_path / "cgroup")
     monkeypatch.setattr(memory, "_OLD_CGROUP_LIMIT", tmp_path / "nothing")

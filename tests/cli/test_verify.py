@@ -15,8 +15,9 @@ import pytest
 import zstandard
 
 from logriver.decode.formats import decoder
+from logriver.file_position import FileIdentity, FileRange
 from logriver.follow.growing_file import TAIL_BYTES, head_hash
-from logriver.record import Batch, Decoded, FileRange, Generation
+from logriver.record import Batch, Decoded
 from logriver.ship.server_sink import ServerSink
 from tests.commands import logriver
 from tests.conftest import RunningServer
@@ -230,7 +231,7 @@ def test_what_an_agent_left_out_doubled_or_changed_is_found_out(followed: Follow
 
 async def send(server: RunningServer, path: str, content: bytes, rows: list[bytes]) -> None:
     """All of a file as one range, with these rows."""
-    generation = Generation("liar", 1, 2, 1024, head_hash(content[:1024]))
+    generation = FileIdentity("liar", 1, 2, 1024, head_hash(content[:1024]))
     covers = FileRange(generation, path, 0, len(content), google_crc32c.value(content), content[-TAIL_BYTES:])
     sink = ServerSink(server.url)
     await sink.put(Batch(Decoded([b"".join(rows)], len(rows)), path, range=covers))
@@ -256,7 +257,7 @@ def test_records_of_several_lines_are_read_as_the_follower_reads_them(new_server
 
 def test_what_retention_removed_is_no_loss(new_server: NewServer, tmp_path: Path) -> None:
     path = tmp_path / "old.log"
-    brief = {"LOGRIVER_SLICE_BYTES": "1", "LOGRIVER_RETENTION": "1s", "STREAM_MAX_WAIT_TIME_IN_SECONDS": "0.05"}
+    brief = {"LOGRIVER_PARTITION_BYTES": "1", "LOGRIVER_RETENTION": "1s", "STREAM_MAX_WAIT_TIME_IN_SECONDS": "0.05"}
     followed = Followed(new_server("--follow", str(path), **brief), tmp_path)
     deadline, number = time.monotonic() + SECONDS, 0
     while not followed.server.status()["removed_by_retention"]:
@@ -266,7 +267,7 @@ def test_what_retention_removed_is_no_loss(new_server: NewServer, tmp_path: Path
         number += 1
         time.sleep(0.2)
     followed.wait_until_held(path)
-    # The newest slice is never removed: once it is the only one, nothing is.
+    # The newest partition is never removed: once it is the only one, nothing is.
     searchable: dict[str, int] = {}
     while searchable.get("records") != 1:
         assert time.monotonic() < deadline, searchable

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from logriver.store.migrations.data_format import FORMAT
 from tests.conftest import RunningServer
 from tests.crash_clients import assert_exactly_once, body, sending, start, stored, wait_until_stored
 
@@ -198,13 +199,13 @@ def test_a_newer_data_format_is_refused_and_nothing_is_touched(new_server: NewSe
     server = new_server(**SMALL)
     assert server.client.post("/api/v1/logs?wait=searchable", content=body("kept", 0, 10)).status_code == 200
     server.kill()
-    (server.data / "FORMAT").write_text("2\n")
+    (server.data / "FORMAT").write_text(f"{FORMAT + 1}\n")
     before = listing(server.data)
     refused = run_serve(server.data)
     assert refused.returncode == 1
-    assert "has data format 2, this version reads up to 1" in " ".join(refused.stderr.split())
+    assert f"has data format {FORMAT + 1}, this version reads up to {FORMAT}" in " ".join(refused.stderr.split())
     assert listing(server.data) == before
-    (server.data / "FORMAT").write_text("1\n")
+    (server.data / "FORMAT").write_text(f"{FORMAT}\n")
     server.start()
     assert len(server.search(q="kept")) == 10
 

@@ -183,7 +183,7 @@ def test_a_failed_write_or_sync_is_a_503_and_a_hole(new_server: NewServer, tmp_p
 
 def numbers_in_holes(data: Path) -> int:
     with closing(sqlite3.connect(data / "state.db")) as state:
-        (count,) = state.execute("SELECT ifnull(sum(last_seq - first_seq + 1), 0) FROM holes").fetchone()
+        (count,) = state.execute("SELECT ifnull(sum(last_seq - first_seq + 1), 0) FROM skipped_ranges").fetchone()
     return int(count)
 
 

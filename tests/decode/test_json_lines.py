@@ -1,4 +1,4 @@
-"""NDJSON to rows: whole slices give the rows that single records give, and the engine reads all that fits."""
+"""NDJSON to rows: whole partitions give the rows that single records give, and the engine reads all that fits."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ from logriver.decode.validator import MAX_KEYS, MAX_NESTING, Fitness
 
 NOW_NS = clock.from_text("2023-09-15T12:00:00Z")
 MAX_RECORD_BYTES = 100_000
-# Slices are taken as a whole only from a few kilobytes on.
+# Partitions are taken as a whole only from a few kilobytes on.
 FILLER = "x" * 5000
 
 odd_text = st.text(st.sampled_from('aé日\\"\t\n\r/ \x00\x7f\u2028😀.:{'), max_size=12)

@@ -232,8 +232,8 @@ def test_the_server_s_restart_is_survived(big: Machines) -> None:
         "--data",
         str(big.server.data),
     ]
-    with big.server.log_path.open("a") as own_log:
-        big.server.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=own_log, text=True)
+    with big.server.log_path.open("a") as internal_log:
+        big.server.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=internal_log, text=True)
     big.server.client = httpx.Client(base_url=url, timeout=60)
     agent.wait_for_log("no channel to the server")
 

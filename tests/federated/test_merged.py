@@ -126,7 +126,7 @@ def test_an_error_that_nobody_foresaw_is_a_failure_of_its_machine_alone(caplog: 
         b=later(machine("2026-01-01T00:00:04Z four")),
         c=machine("2026-01-01T00:00:05Z five", failure=OSError("nor here")),
     )
-    reason = "[logriver: an internal error, the own log says which; older lines are missing]"
+    reason = "[logriver: an internal error, the internal log says which; older lines are missing]"
     assert lines == [
         f"a: {reason}",
         "c: 2026-01-01T00:00:05Z five",

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logriver.errors import Overloaded, RangeConflict, SettingsError, Unavailable
+from logriver.file_position import Committed, FileRange
 from logriver.follow.follower import Follower
 from logriver.queue.ledger import Ledger as QueueLedger
-from logriver.record import Batch, FileRange, Held, Receipt
+from logriver.record import Batch, Known, Receipt
 from logriver.settings import FollowSettings, SourceTable
 
 pytestmark = pytest.mark.anyio
@@ -49,11 +50,11 @@ class Ledger:
             self.taken.append(batch)
         return Receipt(batch.decoded.count)
 
-    async def known(self, follower: str) -> list[Held]:
+    async def known(self, follower: str) -> Known:
         return self.kept.known(follower)
 
     @property
-    def ledger(self) -> dict[str, Held]:
+    def ledger(self) -> dict[str, Committed]:
         return {held.generation.id: held for held in self.kept.entries()}
 
     async def wait_searchable(self, seq: int, timeout_seconds: float) -> bool:

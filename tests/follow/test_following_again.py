@@ -11,14 +11,15 @@ import pytest
 
 from logriver import metrics
 from logriver.errors import Overloaded
-from logriver.follow import follower, settle
+from logriver.file_position import Committed
+from logriver.follow import follower, rotation
 from logriver.follow.file_calls import FileCalls
 from logriver.follow.follower import Follower
-from logriver.follow.generations import Generations
 from logriver.follow.growing_file import GrowingFile
+from logriver.follow.incarnations import Incarnations
 from logriver.follow.paths import FoundFile, Source, siblings
-from logriver.follow.settle import Settling
-from logriver.record import Batch, Held, Receipt
+from logriver.follow.rotation import Rotations
+from logriver.record import Batch, Receipt
 from logriver.settings import FollowSettings
 from logriver.threads import SupervisedTask
 from tests.follow.test_follow import Ledger, append, following, until
@@ -100,7 +101,7 @@ async def moving(monkeypatch: pytest.MonkeyPatch) -> SlowToMove:
             time.sleep(0.3)
         return siblings(beside)
 
-    monkeypatch.setattr(settle, "siblings", looked_for_once_more)
+    monkeypatch.setattr(rotation, "siblings", looked_for_once_more)
     return sink
 
 
@@ -231,7 +232,7 @@ async def test_what_cannot_be_judged_just_now_is_not_taken_for_other_content(
     rotated = path.rename(tmp_path / "app.log.1")
     (seen,) = siblings(path)
 
-    def unreadable(_: GrowingFile, __: Held) -> bool:
+    def unreadable(_: GrowingFile, __: Committed) -> bool:
         raise OSError("input/output error")
 
     if cause == "it cannot be read":
@@ -239,10 +240,12 @@ async def test_what_cannot_be_judged_just_now_is_not_taken_for_other_content(
     else:
         rotated.rename(tmp_path / "app.log.2")
         append(rotated, b"other content\n")
-    generations = Generations("test", sink)
+    generations = Incarnations("test", sink)
     await generations.load()
     started: list[tuple[FoundFile, str]] = []
-    settling = Settling(generations, FileCalls(), no_files, lambda file, generation: started.append((file, generation)))
+    settling = Rotations(
+        generations, FileCalls(), no_files, lambda file, generation: started.append((file, generation))
+    )
     (held,) = generations.all()
     await settling.missing(held, {seen.place: seen})
     assert started == [(seen, held.generation.id)]

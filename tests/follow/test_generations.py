@@ -1,4 +1,4 @@
-"""Generations of files, one by one, followed into a sink with the queue's own ledger: copies, reused inodes, gaps."""
+"""Incarnations of files, one by one, followed into a sink with the queue's own ledger: copies, reused inodes, gaps."""
 
 import asyncio
 import gzip

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from logriver.follow.heads import Heads
+from logriver.follow.fingerprints import Fingerprints
 from tests.conftest import RunningServer
 
 FILES = 5_000
@@ -23,7 +23,7 @@ def made(root: Path, count: int) -> Iterable[Path]:
 
 
 def stored(server: RunningServer, at_least: int, seconds: float) -> int:
-    """Records of the files that are stored, once they are so many; the own log's are not counted."""
+    """Records of the files that are stored, once they are so many; the internal log's are not counted."""
     deadline = time.monotonic() + seconds
     while True:
         answer = server.client.get("/api/v1/stats", params={"q": '"INFO file" OR appended | stats count() as n'})
@@ -57,7 +57,7 @@ def test_five_thousand_files(new_server: Callable[..., RunningServer], tmp_path:
 
 
 def test_heads_are_alike_as_far_as_the_shorter_goes() -> None:
-    heads = Heads()
+    heads = Fingerprints()
     texts = [b"", b"a", b"ab", b"abc", b"abd", b"ab\xff", b"b", b"abc"]
     for number, text in enumerate(texts):
         heads.add(str(number), text)

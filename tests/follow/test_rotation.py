@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from logriver.file_position import Committed
 from logriver.queue.ledger import FORGET_AFTER_NS
 from logriver.queue.state import Snapshot, State
-from logriver.record import Held
 from tests.conftest import RunningServer
 from tests.crash.test_crash import NewServer
 from tests.crash.test_crash_syscalls import Cut, kill_at
@@ -282,15 +282,15 @@ def wait_for_state(server: RunningServer, state: str) -> None:
         time.sleep(0.05)
 
 
-def ledger_of(data: Path) -> list[Held]:
+def ledger_of(data: Path) -> list[Committed]:
     state = State(data / "state.db", 10**9)
     try:
-        return state.ledger()
+        return state.known().files
     finally:
         state.close()
 
 
-def age_ledger(data: Path, held: Held) -> None:
+def age_ledger(data: Path, held: Committed) -> None:
     state = State(data / "state.db", 10**9)
-    state.save(Snapshot(state.mark("mark"), state.mark("highest"), {}, [held], []), 0)
+    state.save(Snapshot(state.number("watermark"), state.number("highest"), {}, [held], []), 0)
     state.close()

@@ -1,5 +1,6 @@
 """Floods of connections: who has to go, who stays, and that the server has descriptors left for everything else."""
 
+import itertools
 import json
 import os
 import resource
@@ -175,7 +176,10 @@ def test_a_process_without_descriptors_waits_for_some_instead_of_spinning(new_se
     process = psutil.Process(server.process.pid)
     soft, hard = process.rlimit(psutil.RLIMIT_NOFILE)
     server.client.get("/health").raise_for_status()
-    process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds(), hard))
+    # The limit is one of numbers, and a number that was given back is free below the others.
+    used = {int(entry.name) for entry in Path(f"/proc/{process.pid}/fd").iterdir()}
+    first_free = next(number for number in itertools.count() if number not in used)
+    process.rlimit(psutil.RLIMIT_NOFILE, (first_free, hard))
     address = httpx.URL(server.url)
     with socket.create_connection((address.host, address.port or 80), timeout=20) as waiting:
         waiting.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -24,7 +24,7 @@ from logriver.ingest.memory_budget import MemoryBudget
 from logriver.ingest.pipeline import Pipeline
 from logriver.ingest.request_body import SMALL_BODY_BYTES, RequestBody
 from logriver.metrics import REGISTRY
-from logriver.record import Batch, BatchKey, Decoded, Held, Receipt, Refused
+from logriver.record import Batch, BatchKey, Decoded, Known, Receipt, Refused
 
 BUDGET_BYTES = 100_000
 MAX_BODY_BYTES = 60_000
@@ -58,8 +58,8 @@ class Kept:
         self.rows += rows
         return Receipt(batch.decoded.count, batch.rejected, len(self.rows))
 
-    async def known(self, follower: str) -> list[Held]:
-        return []
+    async def known(self, follower: str) -> Known:
+        return Known()
 
 
 def line_batch(lines: list[bytes], key: BatchKey | None = None, first: int = 1) -> Batch:

@@ -21,7 +21,8 @@ from logriver.decode.row_builder import row
 from logriver.decode.row_check import RowCheck
 from logriver.decode.wire import ranges
 from logriver.errors import BadBody
-from logriver.record import Batch, Decoded, FileRange, Gap, Generation, Held, Refused
+from logriver.file_position import Committed, FileIdentity, FileRange, Gap
+from logriver.record import Batch, CommittedStream, Decoded, Known, Refused, Stream
 from tests.conftest import RunningServer
 from tests.cpu_time import within_cpu_time
 
@@ -32,7 +33,7 @@ Change = Callable[[list[Any]], object]
 
 
 def batch(rows: bytes = GOOD, count: int = 1, *, start: int = 0, end: int = 100, follower: str = "") -> Batch:
-    generation = Generation(follower or uuid4().hex, 1, 2, 3, "ab" * 16)
+    generation = FileIdentity(follower or uuid4().hex, 1, 2, 3, "ab" * 16)
     covers = FileRange(generation, "/var/log/x.log", start, end, 7, b"tail")
     return Batch(Decoded([rows], count), "/var/log/x.log", range=covers)
 
@@ -40,6 +41,11 @@ def batch(rows: bytes = GOOD, count: int = 1, *, start: int = 0, end: int = 100,
 def send(server: RunningServer, body: bytes, encoding: str = "zstd") -> httpx.Response:
     content = zstandard.compress(body) if encoding == "zstd" else body
     return server.client.post(PATH, content=content, headers={"Content-Encoding": encoding})
+
+
+def ledger(server: RunningServer, follower: str) -> Known:
+    answer = server.client.get(PATH, params={"follower": follower, "format": str(ranges.FORMAT)})
+    return ranges.decode_known(answer.content)
 
 
 def reason(answer: httpx.Response) -> str:
@@ -53,7 +59,7 @@ def test_a_range_is_taken_only_where_the_ledger_ends(server: RunningServer) -> N
     assert [answer.status_code for answer in again] == [200, 409]
     assert again[0].json()["accepted"] == 1
     assert again[1].json()["error"]["held_end"] == 100
-    held = ranges.decode_ledger(server.client.get(PATH, params={"follower": first.range.generation.follower}).content)
+    held = ledger(server, first.range.generation.follower).files
     assert [(entry.path, entry.end, entry.crc, entry.tail) for entry in held] == [("/var/log/x.log", 100, 7, b"tail")]
 
 
@@ -68,7 +74,7 @@ def test_refused_lines_become_dead_letters(server: RunningServer) -> None:
 
 
 def at(*path: int | str, to: object) -> Change:
-    """A change of a message (format, source, range, rows, count, dead), of which a part is another one."""
+    """A change of a message (format, row format, source, range, stream, rows, count, dead) in one of its parts."""
 
     def change(message: list[Any]) -> object:
         inner: Any = message
@@ -81,56 +87,57 @@ def at(*path: int | str, to: object) -> Change:
 
 
 WRONG: dict[str, Change] = {
-    "format 2 of agents' messages is not known": at(0, to=2),
+    "format 3 of agents' messages is not known": at(0, to=3),
+    "format 2 of rows is not known here": at(1, to=2),
     "not a message of a logriver": lambda message: {"format": 1},
     "not a message of a logriver: ": at(0, to="1"),
     "not a batch": lambda message: message[:3],
-    "not a batch: Expected `str`": at(1, to=7),
-    "not a batch: Expected `int`": at(4, to="1"),
-    "the source has 0 characters": at(1, to=""),
-    "the source has 5001 characters": at(1, to="x" * 5001),
-    "the range from byte 7 to 6": lambda message: at(2, "start", to=7)(at(2, "end", to=6)(message)),  # type: ignore[arg-type]
-    "the range from byte -1": at(2, "start", to=-1),
-    "the range from byte 0 to 9223372036854775808": at(2, "end", to=2**63),
-    "the range from byte 0 to 100 has a number": at(2, "crc", to=2**32),
-    "the path or the tail": at(2, "tail", to=b"x" * 257),
-    "the path or the tail of": at(2, "path", to=""),
-    "the generation has a number": at(2, "generation", "inode", to=-1),
-    "the generation has a number that": at(2, "generation", "head_length", to=1025),
-    "the follower's name": at(2, "generation", "follower", to="x" * 256),
-    "the follower's name or": at(2, "generation", "head_hash", to="x" * 256),
-    "the gap has a number": at(2, "gap", to=Gap(0, -1, True, "", 0)),
-    "the gap's reason": at(2, "gap", to=Gap(0, 1, True, "x" * 2001, 0)),
-    "a range without bytes has records": at(2, "end", to=0),
-    "1 whole rows, where 2 were announced": at(4, to=2),
-    "1 whole rows, where 0 were announced": at(4, to=0),
-    "0 whole rows": at(3, to=GOOD[:-1]),
-    "row 2: 1 columns": lambda message: at(3, to=GOOD + b"\n")(at(4, to=2)(message)),  # type: ignore[arg-type]
-    "row 1: 11 columns": at(3, to=b"\t" + GOOD),
-    "row 1: not valid UTF-8": at(3, to=GOOD.replace(b"message", b"\xff")),
-    "row 1: a backslash": at(3, to=GOOD.replace(b"a message", b"\\N")),
-    "row 1: a backslash that": at(3, to=GOOD.replace(b"a message", b"\\\\\\")),
-    "row 1: b'1_0' is not a time": at(3, to=GOOD.replace(b"0", b"1_0", 1)),
-    "row 1: b'-' is not a time": at(3, to=GOOD.replace(b"0", b"-", 1)),
-    "row 1: b'' is not a time": at(3, to=GOOD.replace(b"0", b"", 1)),
-    "row 1: b'9999999999999999999' is not a time": at(3, to=GOOD.replace(b"0", b"9" * 19, 1)),
-    "row 1: b'-2208988800000000001' is not a time": at(3, to=GOOD.replace(b"0", b"-2208988800000000001", 1)),
-    "row 1: b'-1' is not an offset": at(3, to=GOOD.replace(b"\t0\n", b"\t-1\n")),
-    "row 1: b'99999999999999999999' is not an offset": at(3, to=GOOD.replace(b"\t0\n", b"\t" + b"9" * 20 + b"\n")),
-    "row 1: its attributes are not a JSON object": at(3, to=GOOD.replace(b'{"a":1}', b"[]")),
-    "row 1: its attributes: not JSON": at(3, to=GOOD.replace(b'{"a":1}', b"")),
-    "row 1: its attributes: a number": at(3, to=GOOD.replace(b'{"a":1}', b'{"a":1e999}')),
-    "row 1: its attributes: nested": at(3, to=GOOD.replace(b'{"a":1}', b'{"a":' + b"[" * 500 + b"]" * 500 + b"}")),
+    "not a batch: Expected `str`": at(2, to=7),
+    "not a batch: Expected `int`": at(6, to="1"),
+    "the source has 0 characters": at(2, to=""),
+    "the source has 5001 characters": at(2, to="x" * 5001),
+    "the range from byte 7 to 6": lambda message: at(3, 2, to=7)(at(3, 3, to=6)(message)),  # type: ignore[arg-type]
+    "the range from byte -1": at(3, 2, to=-1),
+    "the range from byte 0 to 9223372036854775808": at(3, 3, to=2**63),
+    "the range from byte 0 to 100 has a number": at(3, 4, to=2**32),
+    "the path or the tail": at(3, 5, to=b"x" * 257),
+    "the path or the tail of": at(3, 1, to=""),
+    "the generation has a number": at(3, 0, 2, to=-1),
+    "the generation has a number that": at(3, 0, 3, to=1025),
+    "the follower's name": at(3, 0, 0, to="x" * 256),
+    "the follower's name or": at(3, 0, 4, to="x" * 256),
+    "the gap has a number": at(3, 9, to=[0, -1, True, "", 0]),
+    "the gap's reason": at(3, 9, to=[0, 1, True, "x" * 2001, 0]),
+    "a range without bytes has records": at(3, 3, to=0),
+    "1 whole rows, where 2 were announced": at(6, to=2),
+    "1 whole rows, where 0 were announced": at(6, to=0),
+    "0 whole rows": at(5, to=GOOD[:-1]),
+    "row 2: 1 columns": lambda message: at(5, to=GOOD + b"\n")(at(6, to=2)(message)),  # type: ignore[arg-type]
+    "row 1: 11 columns": at(5, to=b"\t" + GOOD),
+    "row 1: not valid UTF-8": at(5, to=GOOD.replace(b"message", b"\xff")),
+    "row 1: a backslash": at(5, to=GOOD.replace(b"a message", b"\\N")),
+    "row 1: a backslash that": at(5, to=GOOD.replace(b"a message", b"\\\\\\")),
+    "row 1: b'1_0' is not a time": at(5, to=GOOD.replace(b"0", b"1_0", 1)),
+    "row 1: b'-' is not a time": at(5, to=GOOD.replace(b"0", b"-", 1)),
+    "row 1: b'' is not a time": at(5, to=GOOD.replace(b"0", b"", 1)),
+    "row 1: b'9999999999999999999' is not a time": at(5, to=GOOD.replace(b"0", b"9" * 19, 1)),
+    "row 1: b'-2208988800000000001' is not a time": at(5, to=GOOD.replace(b"0", b"-2208988800000000001", 1)),
+    "row 1: b'-1' is not an offset": at(5, to=GOOD.replace(b"\t0\n", b"\t-1\n")),
+    "row 1: b'99999999999999999999' is not an offset": at(5, to=GOOD.replace(b"\t0\n", b"\t" + b"9" * 20 + b"\n")),
+    "row 1: its attributes are not a JSON object": at(5, to=GOOD.replace(b'{"a":1}', b"[]")),
+    "row 1: its attributes: not JSON": at(5, to=GOOD.replace(b'{"a":1}', b"")),
+    "row 1: its attributes: a number": at(5, to=GOOD.replace(b'{"a":1}', b'{"a":1e999}')),
+    "row 1: its attributes: nested": at(5, to=GOOD.replace(b'{"a":1}', b'{"a":' + b"[" * 500 + b"]" * 500 + b"}")),
     "row 1: its attributes: nested deeper than 128": at(
-        3, to=GOOD.replace(b'{"a":1}', b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}")
+        5, to=GOOD.replace(b'{"a":1}', b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}")
     ),
     "row 1: its attributes: 10001 keys": at(
-        3, to=GOOD.replace(b'{"a":1}', b"{" + b",".join(b'"%d":1' % n for n in range(10_001)) + b"}")
+        5, to=GOOD.replace(b'{"a":1}', b"{" + b",".join(b'"%d":1' % n for n in range(10_001)) + b"}")
     ),
-    "row 1: 21000000 bytes": at(3, to=GOOD.replace(b"a message", b"x" * 21_000_000)[-21_000_001:]),
-    "refused line 3": at(5, to=[Refused(3, "", b"x" * 65_537)]),
-    "refused line 4": at(5, to=[Refused(4, "x" * 2001)]),
-    "a refused line has a number": at(5, to=[Refused(-1, "")]),
+    "row 1: 21000000 bytes": at(5, to=GOOD.replace(b"a message", b"x" * 21_000_000)[-21_000_001:]),
+    "refused line 3": at(7, to=[[3, "", b"x" * 65_537]]),
+    "refused line 4": at(7, to=[[4, "x" * 2001]]),
+    "a refused line has a number": at(7, to=[[-1, ""]]),
 }
 
 
@@ -141,7 +148,7 @@ def test_what_is_wrong_is_named_and_refused(server: RunningServer, expected: str
     answer = send(server, msgspec.msgpack.encode(WRONG[expected](message)))
     assert answer.status_code == 400, answer.text
     assert reason(answer).startswith(expected.rstrip())
-    assert ranges.decode_ledger(server.client.get(PATH, params={"follower": follower}).content) == []
+    assert ledger(server, follower) == Known()
 
 
 def test_bodies_that_are_no_message_are_refused(server: RunningServer) -> None:
@@ -207,9 +214,11 @@ def test_a_slice_is_good_if_each_of_its_rows_is(columns: list[list[bytes]], good
 
 
 def test_a_ledger_comes_back_as_it_was() -> None:
-    generation = Generation("me", 2**64 - 1, 2**63, 1024, "ab" * 16, 3)
-    held = [Held(generation, "/x", 5, 2**32 - 1, b"\xff", (1, 2), True, 7, (Gap(1, 2, False, "why", 3),))]
-    assert ranges.decode_ledger(ranges.encode_ledger(held)) == held
-    for wrong in (b"", b"\x92\x02\x90", b"\x92\x01\x05", b"<html>"):
+    generation = FileIdentity("me", 2**64 - 1, 2**63, 1024, "ab" * 16, 3)
+    held = [Committed(generation, "/x", 5, 2**32 - 1, b"\xff", (1, 2), True, 7, (Gap(1, 2, False, "why", 3),))]
+    streams = [CommittedStream(Stream("me", "topic/0", "a1"), 7, 9)]
+    assert ranges.decode_known(ranges.encode_known(Known(held, streams))) == Known(held, streams)
+    assert ranges.decode_known(ranges.encode_known(Known(held, streams), 1)) == Known(held)
+    for wrong in (b"", b"\x92\x03\x90", b"\x92\x01\x05", b"<html>"):
         with pytest.raises(BadBody):
-            ranges.decode_ledger(wrong)
+            ranges.decode_known(wrong)

@@ -53,7 +53,7 @@ def assert_answers(server: RunningServer, call: Call, text: str) -> None:
 
 
 def assert_unharmed(server: RunningServer) -> None:
-    """Nothing failed unforeseen: the server's own log has no traceback."""
+    """Nothing failed unforeseen: the server's internal log has no traceback."""
     assert server.client.get("/ready").status_code == 200
     assert "Traceback" not in server.log_path.read_text()
 

@@ -15,31 +15,31 @@ from logriver.query.language.tree import (
     Bin,
     Calculation,
     Compare,
-    Eval,
     Everything,
     Exists,
     Field,
-    Fields,
-    Limit,
     Name,
     Not,
     Number,
     Or,
     Part,
-    Patterns,
-    Pipe,
     Query,
     Range,
     Regex,
     Search,
-    Sort,
-    Stats,
     Text,
-    Top,
-    Where,
     Word,
     conjunction,
 )
+from logriver.query.pipes.eval import Eval
+from logriver.query.pipes.fields import Fields
+from logriver.query.pipes.limit import Limit
+from logriver.query.pipes.patterns import Patterns
+from logriver.query.pipes.pipe import Pipe
+from logriver.query.pipes.sort import Sort
+from logriver.query.pipes.stats import Stats
+from logriver.query.pipes.top import Top
+from logriver.query.pipes.where import Where
 
 # -- conditions --------------------------------------------------------------------------------------------------------
 

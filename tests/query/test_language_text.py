@@ -17,30 +17,30 @@ from logriver.query.language.tree import (
     Bin,
     Calculation,
     Compare,
-    Eval,
     Everything,
     Exists,
     Expression,
     Field,
-    Fields,
-    Limit,
     Name,
     Not,
     Number,
     Part,
-    Patterns,
     Range,
     Regex,
     Search,
-    Sort,
-    Stats,
     Text,
-    Top,
-    Where,
     Word,
     conjunction,
     disjunction,
 )
+from logriver.query.pipes.eval import Eval
+from logriver.query.pipes.fields import Fields
+from logriver.query.pipes.limit import Limit
+from logriver.query.pipes.patterns import Patterns
+from logriver.query.pipes.sort import Sort
+from logriver.query.pipes.stats import Stats
+from logriver.query.pipes.top import Top
+from logriver.query.pipes.where import Where
 from tests.cpu_time import within_cpu_time
 
 any_text = st.text(st.characters(codec="utf-8"), max_size=20)

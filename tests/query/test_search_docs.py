@@ -1,4 +1,4 @@
-"""docs/search.md says what the server does: every example of it is asked here, on the records that it shows.
+"""docs/reference/search.md says what the server does: every example of it is asked here, on the records that it shows.
 
 A table whose last column is `n` has search texts in its column `search` and the numbers of the records that each finds,
 or how many rows it gives. A `search` block is followed by the table that it makes. `curl` lines are requests.
@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import RunningServer
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "search.md").read_text()
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "reference" / "search.md").read_text()
 RECORDS = re.findall(r"```ndjson\n(.*?)```", DOCUMENT, re.DOTALL)[0]
 NUMBERS = [json.loads(line)["n"] for line in RECORDS.splitlines()]
 

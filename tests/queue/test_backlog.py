@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 
 from logriver.queue.backlog import Backlog
-from logriver.queue.base import Run
-from logriver.queue.wal_segment import Span
+from logriver.queue.base import ClaimedBatch
+from logriver.queue.wal_segment import Extent
 
 LARGE = 10**9
 
@@ -16,11 +16,11 @@ def taken_at(seconds_each: float, count: int) -> list[float]:
     time.sleep(0.3)
     began = time.monotonic()
     for number in range(1, count + 1):
-        backlog.add([Span(Path(), number - 1, number, number, number)])
-        assert [(span.first_seq, span.last_seq) for span in backlog.take(LARGE, LARGE, 1.0)] == [(number, number)]
+        backlog.add([Extent(Path(), number - 1, number, number, number)])
+        assert [(extent.first_seq, extent.last_seq) for extent in backlog.poll(LARGE, LARGE, 1.0)] == [(number, number)]
         taken.append(time.monotonic() - began)
         time.sleep(seconds_each)
-        backlog.acknowledge(Run(number, number, 1, in_doubt=False))
+        backlog.ack(ClaimedBatch(number, number, 1, in_doubt=False))
     return taken
 
 
@@ -44,9 +44,9 @@ def test_blocks_are_never_apart_for_more_than_half_of_the_longest_wait() -> None
 def test_what_fills_a_quarter_waits_for_more_and_what_is_full_does_not_wait() -> None:
     backlog = Backlog(0, 0)
     began = time.monotonic()
-    backlog.add([Span(Path(), 0, 1, 1, 30)])
-    assert backlog.take(100, LARGE, 1.0)
+    backlog.add([Extent(Path(), 0, 1, 1, 30)])
+    assert backlog.poll(100, LARGE, 1.0)
     assert 0.99 <= time.monotonic() - began < 1.3
-    backlog.add([Span(Path(), 1, 2, 31, 130)])
-    assert backlog.take(100, LARGE, 1.0)
+    backlog.add([Extent(Path(), 1, 2, 31, 130)])
+    assert backlog.poll(100, LARGE, 1.0)
     assert time.monotonic() - began < 1.4

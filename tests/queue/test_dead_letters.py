@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from logriver.queue.base import DeadLetter, Run
+from logriver.columns import ROW_FORMAT
+from logriver.queue.base import ClaimedBatch, DeadLetter
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.record import Batch, Decoded, Refused
@@ -181,8 +182,8 @@ def test_a_letter_that_the_engine_refuses_again_stays_the_one_letter(new_server:
     state = State(server.data / "state.db", LARGE)
     refused = b"no time\tinfo\tits message\t\t\t\t\t{}\t\t0\tapp.log\t1700000000000000000"
     readable = refused.replace(b"no time", b"1700000000000000000")
-    state.bury([DeadLetter(1, "the engine refused it", refused, "", 0)])
-    state.bury([DeadLetter(2, "refused by an earlier version", readable, "", 0)])
+    state.dead_letter([DeadLetter(1, "the engine refused it", refused, "", 0, ROW_FORMAT)])
+    state.dead_letter([DeadLetter(2, "refused by an earlier version", readable, "", 0, ROW_FORMAT)])
     state.close()
     server.start()
     for _ in range(2):
@@ -275,8 +276,8 @@ async def queue(directory: Path) -> AsyncIterator[tuple[Wal, State]]:
         state.close()
 
 
-def taken(wal: Wal) -> Run:
-    run = wal.take(LARGE, LARGE, 0.0)
+def taken(wal: Wal) -> ClaimedBatch:
+    run = wal.poll(LARGE, LARGE, 0.0)
     assert run is not None
     return run
 
@@ -290,7 +291,7 @@ async def test_a_replay_that_is_durable_counts_whatever_else_was_lost(tmp_path: 
     async with queue(tmp_path) as (wal, _):
         await wal.put(Batch(row("good"), "file", dead=[Refused(2, "bad", b"raw")]))
         run = taken(wal)
-        wal.bury(run.letters)
+        wal.dead_letter(run.letters)
         (letter,) = wal.letters.page(None, 10)
         await wal.put(Batch(row("corrected"), "file", replays=letter.seq))
 
@@ -301,9 +302,9 @@ async def test_a_replay_that_is_durable_counts_whatever_else_was_lost(tmp_path: 
         again = taken(wal)
         assert [m.seq for m in again.letters] == [letter.seq], "the run with the letter comes again"
         state.remove_letters([letter.seq])
-        wal.bury(again.letters)
-        assert state.letter(letter.seq) is None, "a replayed letter is not buried a second time"
-        assert wal.buried(1, 10) == {letter.seq}
+        wal.dead_letter(again.letters)
+        assert state.letter(letter.seq) is None, "a replayed letter is not dead_lettered a second time"
+        assert wal.dead_lettered(1, 10) == {letter.seq}
 
 
 @pytest.mark.anyio
@@ -311,18 +312,18 @@ async def test_a_snapshot_removes_what_was_replayed_and_then_forgets_it(tmp_path
     async with queue(tmp_path) as (wal, state):
         await wal.put(Batch(Decoded(), "file", dead=[Refused(1, "bad", b"raw")]))
         run = taken(wal)
-        wal.bury(run.letters)
+        wal.dead_letter(run.letters)
         await wal.put(Batch(row("corrected"), "file", replays=run.first_seq))
         assert Wal._snapshot(wal)
         assert (state.dead_letters, wal.letters.replays()) == (0, [run.first_seq])
-        wal.acknowledge(run)
+        wal.ack(run)
         assert Wal._snapshot(wal)
         assert wal.letters.replays() == []
 
 
 def test_a_page_is_bounded_in_bytes(tmp_path: Path) -> None:
     state = State(tmp_path / "state.db", LARGE)
-    state.bury([DeadLetter(seq, "bad", b"x" * 1000, "file", 0) for seq in range(1, 11)])
+    state.dead_letter([DeadLetter(seq, "bad", b"x" * 1000, "file", 0) for seq in range(1, 11)])
 
     assert [letter.seq for letter in state.letters(None, 10, 2500)] == [10, 9, 8]
     assert [letter.seq for letter in state.letters(3, 10, 2500)] == [2, 1]

@@ -14,17 +14,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from logriver.file_position import FileIdentity, FileRange
 from logriver.queue import backlog as backlog_module
 from logriver.queue import group_commit, wal_segment
 from logriver.queue import wal as wal_module
 from logriver.queue.backlog import Backlog
 from logriver.queue.dead_letters import DeadLetters
 from logriver.queue.ledger import Ledger
+from logriver.queue.segment_header import SegmentHeader
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
-from logriver.record import Batch, BatchKey, Decoded, FileRange, Generation, Receipt, Refused
-from logriver.store.base import Answer, Block, Limits, Param, Pieces, SliceSize
-from logriver.write.slices import Slices
+from logriver.record import Batch, BatchKey, Decoded, Receipt, Refused
+from logriver.store.base import Answer, Block, Limits, Param, PartitionSize, Pieces
+from logriver.write.partitions import Partitions
 from logriver.write.writer import Writer
 
 LARGE = 10**9
@@ -57,10 +59,10 @@ class MemoryStore:
     def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Pieces:
         raise NotImplementedError
 
-    def slices(self) -> list[SliceSize]:
+    def partitions(self) -> list[PartitionSize]:
         return []
 
-    def drop(self, slice: int) -> None:
+    def drop(self, partition: int) -> None:
         raise NotImplementedError
 
 
@@ -73,21 +75,21 @@ class Faults:
         "begin a range": (Ledger, "begin"),
         "apply a range": (Ledger, "apply"),
         "fail a range": (Ledger, "failed"),
-        "spans": (group_commit, "_spans"),
-        "open a segment": (wal_segment, "_FILE_HEADER"),
+        "extents": (group_commit, "_extents"),
+        "open a segment": (SegmentHeader, "encode"),
         "write": (os, "writev"),
         "sync": (os, "fdatasync"),
         "index": (wal_segment, "Index"),
-        "index span": (wal_segment.Span, "extend"),
+        "index extent": (wal_segment.Extent, "extend"),
         "add to the backlog": (Backlog, "_add"),
         "claim": (backlog_module, "_Claim"),
         "read": (Backlog, "read"),
-        "bury": (DeadLetters, "bury"),
-        "buried": (DeadLetters, "buried"),
-        "choose a slice": (Slices, "_choose"),
+        "dead_letter": (DeadLetters, "dead_letter"),
+        "dead_lettered": (DeadLetters, "dead_lettered"),
+        "choose a partition": (Partitions, "_choose"),
         "insert": (MemoryStore, "insert"),
         "verify": (MemoryStore, "query"),
-        "acknowledge": (Backlog, "acknowledge"),
+        "acknowledge": (Backlog, "ack"),
     }
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
@@ -95,10 +97,7 @@ class Faults:
         self.met: set[str] = set()
         self._lock = threading.Lock()
         for name, (owner, attribute) in self.PLACES.items():
-            if name == "open a segment":
-                patch.setattr(owner, attribute, _FailingStruct(self, name, getattr(owner, attribute)))
-            else:
-                patch.setattr(owner, attribute, self._failing(name, getattr(owner, attribute)))
+            patch.setattr(owner, attribute, self._failing(name, getattr(owner, attribute)))
 
     def arm(self, name: str, after: int, error: BaseException) -> None:
         with self._lock:
@@ -125,19 +124,6 @@ class Faults:
             return call(*arguments, **named)
 
         return failing
-
-
-class _FailingStruct:
-    def __init__(self, faults: Faults, name: str, struct: object) -> None:
-        self._faults, self._name, self._struct = faults, name, struct
-
-    def pack(self, *values: object) -> bytes:
-        self._faults.strike(self._name)
-        packed: bytes = self._struct.pack(*values)  # type: ignore[attr-defined]
-        return packed
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._struct, name)
 
 
 @contextmanager
@@ -220,7 +206,7 @@ class Life:
         return receipt.last_seq
 
     def file_range(self, start: int, end: int, path: str = "/var/log/x") -> FileRange:
-        return FileRange(Generation("me", 1, 2, 3, "head"), path, start, end, 0, b"")
+        return FileRange(FileIdentity("me", 1, 2, 3, "head"), path, start, end, 0, b"")
 
     def hostile(self, kind: str, batch: Batch) -> Batch:
         """Batches that cannot be encoded, each in another way."""
@@ -261,7 +247,7 @@ step = st.tuples(
 
 
 # What is only reached where something else fails first.
-REACHED_BY = {"buried": "insert", "fail a range": "sync"}
+REACHED_BY = {"dead_lettered": "insert", "fail a range": "sync"}
 
 
 @pytest.mark.parametrize("place", Faults.PLACES)

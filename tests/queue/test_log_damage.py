@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from logriver.queue.wal_segment import FILE_HEADER_BYTES, records
+from logriver.queue.segment_header import FILE_HEADER_BYTES
+from logriver.queue.wal_segment import records
 from tests.conftest import RunningServer
 from tests.crash.test_crash import HELD, SMALL, NewServer
 from tests.crash_clients import body, found, stored, wait_until_stored
@@ -182,7 +183,7 @@ def test_what_is_intact_is_stored_and_what_is_lost_is_said(
     assert status["stored"] == BATCHES * RECORDS - len(lost)
     sent = {("before", n) for n in range(BATCHES * RECORDS)}
     assert found(server, "client") == Counter(sent - {("before", number - 1) for number in lost})
-    # New records come behind: their numbers are new, and they are visible, so the mark has passed what was lost.
+    # New records come behind: their numbers are new, and they are visible, so the watermark has passed what was lost.
     answer = server.client.post("/api/v1/logs?wait=searchable", content=body("after", 0, 5))
     assert answer.json()["searchable"] is True
     assert server.stop() == 0
@@ -190,13 +191,13 @@ def test_what_is_intact_is_stored_and_what_is_lost_is_said(
     ((first_after, count),) = after
     assert count == 5
     assert int(str(first_after)) > BATCHES * RECORDS
-    assert lost <= holes(data)
+    assert lost <= skipped_ranges(data)
 
 
-def holes(data: Path) -> set[int]:
-    """Every number that is recorded as a hole."""
+def skipped_ranges(data: Path) -> set[int]:
+    """Every number that is recorded as a skipped range."""
     with closing(sqlite3.connect(data / "state.db")) as state:
-        rows = state.execute("SELECT first_seq, last_seq FROM holes").fetchall()
+        rows = state.execute("SELECT first_seq, last_seq FROM skipped_ranges").fetchall()
     return {number for first, last in rows for number in range(first, last + 1)}
 
 

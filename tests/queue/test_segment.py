@@ -7,13 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from logriver.queue.record_header import Letter, RecordHeader
+from logriver.queue.segment_header import FILE_HEADER_BYTES, NO_END, SegmentHeader
 from logriver.queue.wal_segment import (
-    FILE_HEADER_BYTES,
-    NO_END,
-    Letter,
-    RecordHeader,
+    Extent,
     SegmentWriter,
-    Span,
     encode_record,
     read_segment,
     records,
@@ -50,28 +48,28 @@ record_shapes = st.lists(
 
 
 def write(path: Path, shapes: list[tuple[list[bytes], list[Letter], int, bool]], *, group: int = 3) -> list[Record]:
-    """Write a segment, a few records to one sync; a shape's third is the hole before it, the last gives it a key."""
-    writer = SegmentWriter(path, "node", 1, FIRST_SEQ, NO_END)
+    """Write a segment, a few records to one sync; a shape's third is what is skipped before it, the last a key."""
+    writer = SegmentWriter(path, SegmentHeader("node", 1, FIRST_SEQ, NO_END))
     written: list[Record] = []
     next_seq = FIRST_SEQ
     for start in range(0, len(shapes), group):
         buffers: list[bytes] = []
-        spans: list[Span] = []
+        extents: list[Extent] = []
         at = writer.size
         batch = []
-        for rows, letters, hole, has_key in shapes[start : start + group]:
+        for rows, letters, skipped_range, has_key in shapes[start : start + group]:
             body = b"".join(rows)
             key = bytes([len(written)]) * 16 if has_key else b""
-            header = RecordHeader(next_seq + hole, len(rows), len(letters), len(body), 5, "src", key, key)
+            header = RecordHeader(next_seq + skipped_range, len(rows), len(letters), len(body), 5, "src", key, key)
             pieces = encode_record(header, rows, letters)
             record = Record(header, body, letters, at, at + sum(map(len, pieces)))
             if header.last_seq >= header.first_seq:
-                spans.append(Span(path, record.start, record.end, header.first_seq, header.last_seq))
+                extents.append(Extent(path, record.start, record.end, header.first_seq, header.last_seq))
             at, next_seq = record.end, header.last_seq + 1
             buffers += pieces
             batch.append(record)
         written += batch
-        writer.append(buffers, spans, [record.header for record in batch if record.header.remembered])
+        writer.append(buffers, extents, [record.header for record in batch if record.header.remembered])
     writer_of[path] = writer
     return written
 
@@ -84,7 +82,7 @@ def read(path: Path, valid_end: int = NO_END) -> list[tuple[RecordHeader, bytes,
     contents = read_segment(path, valid_end)
     assert contents is not None
     data = path.read_bytes()
-    return [record for span in contents.spans for record in records(data[span.start : span.end])]
+    return [record for extent in contents.extents for record in records(data[extent.start : extent.end])]
 
 
 def fresh(directory: Path) -> Path:
@@ -126,7 +124,7 @@ def test_numbers_grow_without_overlap_and_a_gap_is_a_hole(
     writer_of[path].seal() if sealed else writer_of[path].abandon()
     contents = read_segment(path)
     assert contents is not None
-    numbers = [number for span in contents.spans for number in range(span.first_seq, span.last_seq + 1)]
+    numbers = [number for extent in contents.extents for number in range(extent.first_seq, extent.last_seq + 1)]
     expected = [number for record in written for number in range(record.header.first_seq, record.header.last_seq + 1)]
     assert numbers == expected
     assert numbers == sorted(set(numbers))

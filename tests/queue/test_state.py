@@ -8,13 +8,13 @@ import pytest
 
 from logriver import metrics
 from logriver.errors import DataDirectoryError
+from logriver.file_position import Committed, FileIdentity
 from logriver.queue import state as state_module
 from logriver.queue.base import DeadLetter
-from logriver.queue.state import KEY_LIFE_NS, Hole, KnownKey, Snapshot, State
-from logriver.record import Generation, Held
+from logriver.queue.state import KEY_LIFE_NS, KnownKey, SkippedRange, Snapshot, State
 
 NOW_NS = 1_700_000_000_000_000_000
-HELD = Held(Generation("me", 1, 2, 3, "head"), "/var/log/x", 10, 7, b"tail")
+HELD = Committed(FileIdentity("me", 1, 2, 3, "head"), "/var/log/x", 10, 7, b"tail")
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def key(received_ns: int = NOW_NS) -> KnownKey:
     return KnownKey(b"content", 5, 1, received_ns)
 
 
-def snapshot(mark: int, **keys: KnownKey) -> Snapshot:
+def snapshot(watermark: int, **keys: KnownKey) -> Snapshot:
     scopes = {name.encode(): known for name, known in keys.items()}
-    return Snapshot(mark, mark + 5, scopes, [HELD], [Hole(mark, mark, "lost")])
+    return Snapshot(watermark, watermark + 5, scopes, [HELD], [SkippedRange(watermark, watermark, "lost")])
 
 
 def letter(seq: int, size: int = 10) -> DeadLetter:
@@ -39,46 +39,51 @@ def letter(seq: int, size: int = 10) -> DeadLetter:
 
 def test_a_snapshot_is_there_after_a_restart(tmp_path: Path) -> None:
     first = State(tmp_path / "state.db", 1_000)
-    assert (first.mark("mark"), first.mark("highest"), first.ledger(), first.holes()) == (0, 0, [], [])
+    assert (first.number("watermark"), first.number("highest"), first.known().files, first.skipped_ranges()) == (
+        0,
+        0,
+        [],
+        [],
+    )
     first.save(snapshot(10, a=key()), NOW_NS)
     first.save(snapshot(20, b=key()), NOW_NS)
     first.close()
 
     again = State(tmp_path / "state.db", 1_000)
 
-    assert (again.mark("mark"), again.mark("highest")) == (20, 25)
-    assert again.ledger() == [HELD]
+    assert (again.number("watermark"), again.number("highest")) == (20, 25)
+    assert again.known().files == [HELD]
     assert again.key(b"a") == again.key(b"b") == key()
     assert again.key(b"c") is None
-    assert again.holes() == [Hole(10, 10, "lost"), Hole(20, 20, "lost")]
+    assert again.skipped_ranges() == [SkippedRange(10, 10, "lost"), SkippedRange(20, 20, "lost")]
     again.close()
 
 
 def test_a_snapshot_that_fails_changes_nothing(state: State) -> None:
     state.save(snapshot(10, a=key()), NOW_NS)
     broken = snapshot(20, b=key())
-    broken.holes.append(Hole(2**63, 0, "beyond what the file can hold"))
+    broken.skipped_ranges.append(SkippedRange(2**63, 0, "beyond what the file can hold"))
 
     with pytest.raises((sqlite3.Error, OverflowError)):
         state.save(broken, NOW_NS)
 
-    assert (state.mark("mark"), state.mark("highest")) == (10, 15)
+    assert (state.number("watermark"), state.number("highest")) == (10, 15)
     assert state.key(b"b") is None
-    assert state.holes() == [Hole(10, 10, "lost")]
+    assert state.skipped_ranges() == [SkippedRange(10, 10, "lost")]
     state.save(snapshot(30), NOW_NS)
-    assert state.mark("mark") == 30
+    assert state.number("watermark") == 30
 
 
 def test_a_copy_taken_at_any_time_is_one_whole_snapshot(tmp_path: Path, state: State) -> None:
     """A process that is killed leaves the file and its journal as they are."""
-    for mark in range(1, 30):
-        state.save(snapshot(mark, **{f"k{mark}": key()}), NOW_NS)
+    for watermark in range(1, 30):
+        state.save(snapshot(watermark, **{f"k{watermark}": key()}), NOW_NS)
         for name in ("state.db", "state.db-wal"):
             (tmp_path / f"copy-{name}").write_bytes((tmp_path / name).read_bytes())
         copy = State(tmp_path / "copy-state.db", 1_000)
-        assert copy.mark("mark") == mark
-        assert copy.key(f"k{mark}".encode()) == key()
-        assert len(copy.holes()) == mark
+        assert copy.number("watermark") == watermark
+        assert copy.key(f"k{watermark}".encode()) == key()
+        assert len(copy.skipped_ranges()) == watermark
         copy.close()
 
 
@@ -97,18 +102,18 @@ def test_the_oldest_keys_go_beyond_their_number_and_are_counted(state: State, mo
 
 
 def test_dead_letters_are_kept_once_under_their_number(state: State) -> None:
-    state.bury([letter(1), letter(2)])
-    state.bury([letter(2, size=500), letter(3)])
+    state.dead_letter([letter(1), letter(2)])
+    state.dead_letter([letter(2, size=500), letter(3)])
     assert state.dead_letters == 3
-    assert state.buried(2, 10) == {2, 3}
-    assert state.buried(4, 10) == set()
+    assert state.dead_lettered(2, 10) == {2, 3}
+    assert state.dead_lettered(4, 10) == set()
 
 
 def test_dead_letters_are_bounded_and_what_goes_is_counted(state: State) -> None:
     before = counted("dead_letters_removed")
     for seq in range(1, 101):
-        state.bury([letter(seq, size=100)])
-    kept = state.buried(1, 100)
+        state.dead_letter([letter(seq, size=100)])
+    kept = state.dead_lettered(1, 100)
     assert kept == set(range(101 - len(kept), 101)), "the newest are kept"
     assert 5 <= len(kept) <= 10
     assert state.dead_letters == len(kept)
@@ -116,19 +121,19 @@ def test_dead_letters_are_bounded_and_what_goes_is_counted(state: State) -> None
 
 
 def test_one_letter_is_kept_however_large(state: State) -> None:
-    state.bury([letter(1, size=5_000)])
-    assert state.buried(1, 1) == {1}
-    state.bury([letter(2, size=5_000)])
-    assert state.buried(1, 2) == {2}
+    state.dead_letter([letter(1, size=5_000)])
+    assert state.dead_lettered(1, 1) == {1}
+    state.dead_letter([letter(2, size=5_000)])
+    assert state.dead_lettered(1, 2) == {2}
 
 
 def test_dead_letters_are_there_after_a_restart(tmp_path: Path) -> None:
     first = State(tmp_path / "state.db", 1_000)
-    first.bury([letter(7)])
+    first.dead_letter([letter(7)])
     first.close()
     again = State(tmp_path / "state.db", 1_000)
     assert again.dead_letters == 1
-    assert again.buried(7, 7) == {7}
+    assert again.dead_lettered(7, 7) == {7}
     again.close()
 
 

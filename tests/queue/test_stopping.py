@@ -18,7 +18,7 @@ from logriver.queue.wal import Wal
 from logriver.record import Receipt
 from logriver.write.writer import Writer
 from tests.queue.test_faults import MemoryStore
-from tests.queue.test_wal import LARGE, batch, opened, queue_at, take
+from tests.queue.test_wal import LARGE, batch, opened, poll, queue_at
 
 
 def test_a_disk_that_hangs_keeps_neither_the_stop_nor_a_sender_waiting(
@@ -97,7 +97,8 @@ def test_a_segment_that_cannot_be_read_does_not_hold_the_drain(tmp_path: Path, m
         store = MemoryStore()
         writer = Writer(wal, store, "node", LARGE, block_records=1, block_bytes=LARGE, block_seconds=0.01)
         with monkeypatch.context() as patch:
-            patch.setattr(backlog_module, "_read_bytes", unreadable)
+            for way in ("read_range", "read_around"):
+                patch.setattr(backlog_module, way, unreadable)
             wal.start(asyncio.get_running_loop())
             writer.start(2)
             assert not await wal.wait_searchable(1, 0.2)
@@ -148,7 +149,7 @@ def test_a_snapshot_that_fails_is_shown_and_forgets_no_key(
                 assert (await wal.put(batch("a", key=f"k{number}", content="c"))).duplicate, "forgotten at once"
             failing.clear()
             await until(lambda: wal.problems == [])
-            wal.acknowledge(take(wal))
+            wal.ack(poll(wal))
         async with opened(tmp_path, stored_seq=3) as wal:
             for number in range(3):
                 assert (await wal.put(batch("a", key=f"k{number}", content="c"))).duplicate, "forgotten"

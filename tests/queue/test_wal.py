@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 
 from logriver import clock, metrics
 from logriver.errors import KeyReused, Overloaded, RangeConflict, Unavailable
+from logriver.file_position import FileIdentity, FileRange
 from logriver.queue import state as state_module
 from logriver.queue import wal as wal_module
-from logriver.queue.base import Run
+from logriver.queue.base import ClaimedBatch
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
-from logriver.record import Batch, BatchKey, Decoded, FileRange, Generation, Receipt, Refused
+from logriver.record import Batch, BatchKey, Decoded, Receipt, Refused
 
 LARGE = 10**9
-GENERATION = Generation("me", 1, 2, 3, "head")
+GENERATION = FileIdentity("me", 1, 2, 3, "head")
 
 
 def queue_at(directory: Path, stored_seq: int, segment_bytes: int, max_backlog_bytes: int) -> tuple[State, Wal]:
@@ -55,17 +56,17 @@ def file_range(start: int, end: int) -> FileRange:
     return FileRange(GENERATION, "/var/log/x", start, end, 0, b"")
 
 
-def take(wal: Wal, max_records: int = LARGE) -> Run:
-    run = wal.take(max_records, LARGE, 0.0)
+def poll(wal: Wal, max_records: int = LARGE) -> ClaimedBatch:
+    run = wal.poll(max_records, LARGE, 0.0)
     assert run is not None
     return run
 
 
-def rows_of(run: Run) -> dict[int, str]:
+def rows_of(run: ClaimedBatch) -> dict[int, str]:
     """Number to row, without what is joined from the header."""
     return {
         piece.first_seq + place: line.split("\t")[0]
-        for piece in run.pieces
+        for piece in run.row_ranges
         for place, line in enumerate(piece.rows.decode().splitlines())
     }
 
@@ -144,7 +145,7 @@ def test_an_equal_key_waits_for_the_first(tmp_path: Path) -> None:
             puts = [wal.put(batch("a", key="k", content="c")) for _ in range(20)]
             receipts = await asyncio.gather(*puts)
             assert sorted(receipt.duplicate for receipt in receipts) == [False] + [True] * 19
-            assert len(rows_of(take(wal))) == 1
+            assert len(rows_of(poll(wal))) == 1
 
     asyncio.run(run())
 
@@ -158,7 +159,7 @@ def test_a_sender_that_goes_away_leaves_its_key_taken(tmp_path: Path) -> None:
             again = await wal.put(batch("a", key="k", content="c"))
             assert again.accepted == 1
             await wal.put(batch("end"))
-            assert sorted(rows_of(take(wal)).values()) == ["a", "end"]
+            assert sorted(rows_of(poll(wal)).values()) == ["a", "end"]
 
     asyncio.run(run())
 
@@ -169,7 +170,7 @@ def test_a_failed_attempt_is_not_remembered(tmp_path: Path) -> None:
             await wal.put(batch("x" * 500))
             with pytest.raises(Overloaded):
                 await wal.put(batch("a", key="k", content="c"))
-            wal.acknowledge(take(wal))
+            wal.ack(poll(wal))
             assert not (await wal.put(batch("a", key="k", content="c"))).duplicate
 
     asyncio.run(run())
@@ -204,11 +205,11 @@ def test_a_range_is_taken_only_where_the_ledger_ends(tmp_path: Path) -> None:
                     await wal.put(batch("x", range=file_range(start, end)))
                 assert conflict.value.held_end == 25
             await wal.put(batch(range=file_range(25, 30)))
-            assert rows_of(take(wal)) == {1: "a", 2: "b"}
+            assert rows_of(poll(wal)) == {1: "a", 2: "b"}
         async with opened(tmp_path) as wal:
-            [held] = await wal.known("me")
+            [held] = (await wal.known("me")).files
             assert (held.generation, held.end) == (GENERATION, 30)
-            assert await wal.known("you") == []
+            assert (await wal.known("you")).files == []
 
     asyncio.run(run())
 
@@ -229,7 +230,7 @@ def test_refused_lines_of_a_file_take_numbers_behind_the_good_ones(tmp_path: Pat
             mixed = batch("a", "b", range=file_range(0, 10))
             mixed.dead = [Refused(2, "bad", b"raw")]
             assert (await wal.put(mixed)).last_seq == 3
-            found = take(wal)
+            found = poll(wal)
             assert rows_of(found) == {1: "a", 2: "b"}
             assert [(m.seq, m.reason, m.raw, m.source) for m in found.letters] == [(3, "bad", b"raw", "test")]
 
@@ -266,15 +267,16 @@ def test_what_could_not_be_synced_is_a_hole_and_never_comes_back(
             again = await wal.put(batch("again", key="k", content="c", range=file_range(10, 20)))
             assert again == Receipt(1, 0, 4), "neither key nor range was remembered, the numbers are gone"
             killed = copied(tmp_path / "one", tmp_path / "killed")
-            assert rows_of(take(wal)) == {1: "before"}
+            assert rows_of(poll(wal)) == {1: "before"}
         async with opened(killed) as wal:
-            found = {**rows_of(take(wal)), **rows_of(take(wal))}
+            found = {**rows_of(poll(wal)), **rows_of(poll(wal))}
             assert found == {1: "before", 4: "again"}
 
     asyncio.run(run())
 
 
-# -- mark, backlog, segments -------------------------------------------------------------------------------------------
+# -- watermark, backlog, segments
+# -----------------------------------------------------------------------------------------
 
 
 def test_the_mark_waits_for_the_oldest(tmp_path: Path) -> None:
@@ -282,14 +284,14 @@ def test_the_mark_waits_for_the_oldest(tmp_path: Path) -> None:
         async with opened(tmp_path, segment_bytes=1) as wal:
             for number in range(3):
                 await wal.put(batch(f"row {number}"))
-            first, second, third = take(wal, 1), take(wal, 1), take(wal, 1)
+            first, second, third = poll(wal, 1), poll(wal, 1), poll(wal, 1)
             waiter = asyncio.create_task(wal.wait_searchable(2, 20))
-            wal.acknowledge(third)
-            wal.acknowledge(second)
+            wal.ack(third)
+            wal.ack(second)
             await asyncio.sleep(0.05)
             assert (wal.watermark, wal.waiting, waiter.done()) == (0, 3, False)
             assert not await wal.wait_searchable(3, 0.05)
-            wal.acknowledge(first)
+            wal.ack(first)
             assert await waiter
             assert (wal.watermark, wal.waiting) == (3, 0)
             assert await wal.wait_searchable(3, 0)
@@ -304,7 +306,7 @@ def test_the_backlog_is_bounded(tmp_path: Path) -> None:
             taken = [answer for answer in answers if isinstance(answer, Receipt)]
             assert 5 <= len(taken) <= 11
             assert {type(answer) for answer in answers} == {Receipt, Overloaded}
-            wal.acknowledge(take(wal))
+            wal.ack(poll(wal))
             await wal.put(batch("room again"))
 
     asyncio.run(run())
@@ -315,24 +317,24 @@ def test_segments_go_when_a_snapshot_covers_them_and_numbers_go_on(tmp_path: Pat
         async with opened(tmp_path, segment_bytes=1) as wal:
             for number in range(5):
                 await wal.put(batch(f"row {number}", key=f"k{number}", content="c"))
-            wal.acknowledge(take(wal, 1))
-            wal.acknowledge(take(wal, 1))
+            wal.ack(poll(wal, 1))
+            wal.ack(poll(wal, 1))
         assert len(list((tmp_path / "log").glob("*.log"))) == 3
         async with opened(tmp_path, stored_seq=2) as wal:
             assert wal.watermark == 2
             found: dict[int, str] = {}
             while len(found) < 3:
-                run = take(wal)
+                run = poll(wal)
                 assert run.in_doubt
                 found |= rows_of(run)
-                wal.acknowledge(run)
+                wal.ack(run)
             assert found == {3: "row 2", 4: "row 3", 5: "row 4"}
         assert list((tmp_path / "log").glob("*.log")) == []
         async with opened(tmp_path, stored_seq=5) as wal:
             assert (wal.watermark, wal.waiting) == (5, 0)
             assert (await wal.put(batch("row 1", key="k1", content="c"))).duplicate
             assert (await wal.put(batch("next"))).last_seq == 6
-            assert not take(wal).in_doubt
+            assert not poll(wal).in_doubt
 
     asyncio.run(run())
 
@@ -344,8 +346,8 @@ def test_a_closed_queue_gives_what_is_left_and_then_nothing(tmp_path: Path) -> N
             await asyncio.to_thread(wal.stop_receiving)
             with pytest.raises(Unavailable):
                 await wal.put(batch("late"))
-            assert rows_of(take(wal)) == {1: "a"}
-            assert wal.take(1, 1, 60.0) is None
+            assert rows_of(poll(wal)) == {1: "a"}
+            assert wal.poll(1, 1, 60.0) is None
 
     asyncio.run(run())
 
@@ -358,7 +360,9 @@ def test_numbers_that_the_store_has_are_never_given_again(tmp_path: Path) -> Non
 
     asyncio.run(run())
     state = State(tmp_path / "state.db", LARGE)
-    assert [(hole.first_seq, hole.last_seq) for hole in state.holes()] == [(1, 1_000)]
+    assert [(skipped_range.first_seq, skipped_range.last_seq) for skipped_range in state.skipped_ranges()] == [
+        (1, 1_000)
+    ]
     state.close()
 
 
@@ -429,7 +433,7 @@ class Scenario:
         elif what == "store" and wal.waiting:
             self.finish(wal, number)
         elif what == "half" and wal.waiting:
-            rows = rows_of(take(wal, number))
+            rows = rows_of(poll(wal, number))
             self.model.store(dict(list(rows.items())[: max(1, len(rows) // 2)]))
             return self.kill()
         elif what == "snapshot":
@@ -450,9 +454,9 @@ class Scenario:
         return batch(*(f"{key}-{place}" for place in range(size)), key=key, content="same")
 
     def finish(self, wal: Wal, max_records: int) -> None:
-        run = take(wal, max_records)
+        run = poll(wal, max_records)
         self.model.store(rows_of(run))
-        wal.acknowledge(run)
+        wal.ack(run)
 
     def kill(self, *, torn: bool = False) -> bool:
         before = self.here
@@ -483,7 +487,7 @@ def test_keys_are_forgotten_by_count(tmp_path: Path, monkeypatch: pytest.MonkeyP
         async with opened(tmp_path) as wal:
             for number in range(6):
                 await wal.put(batch("a", key=f"k{number}", content="c"))
-            wal.acknowledge(take(wal))
+            wal.ack(poll(wal))
         before = count("keys_expired_by_count")
         assert before >= 3
         async with opened(tmp_path, stored_seq=6) as wal:

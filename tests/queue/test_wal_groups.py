@@ -6,22 +6,23 @@ from pathlib import Path
 import pytest
 
 from logriver import clock
-from logriver.queue.wal_segment import FILE_HEADER_BYTES, records
+from logriver.queue.segment_header import FILE_HEADER_BYTES
+from logriver.queue.wal_segment import records
 from logriver.record import Batch, Decoded, Receipt
-from tests.queue.test_wal import LARGE, batch, copied, opened, rows_of, take
+from tests.queue.test_wal import LARGE, batch, copied, opened, poll, rows_of
 
 
 async def put_apart(directory: Path, crashed: Path) -> Receipt:
     async with opened(directory) as wal:
         receipt = await wal.put(Batch(Decoded([b"a\n", b"b\n", b"c\n"], 3), "test", apart=True))
         copied(directory, crashed)
-        assert rows_of(take(wal)) == {1: "a", 2: "b", 3: "c"}
+        assert rows_of(poll(wal)) == {1: "a", 2: "b", 3: "c"}
         return receipt
 
 
 async def recovered(directory: Path) -> dict[int, str]:
     async with opened(directory) as wal:
-        return rows_of(take(wal))
+        return rows_of(poll(wal))
 
 
 def test_requests_put_together_are_records_of_their_own(tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ def test_what_would_not_fill_much_of_a_block_is_handed_over_early(
         async with opened(tmp_path) as wal:
             await wal.put(batch(*"abcdefghij"[:records]))
             began = clock.monotonic()
-            assert await asyncio.to_thread(wal.take, 10, LARGE, 2.0)
+            assert await asyncio.to_thread(wal.poll, 10, LARGE, 2.0)
             return clock.monotonic() - began
 
     assert least_seconds - 0.1 < asyncio.run(waited_seconds()) < most_seconds

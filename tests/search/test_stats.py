@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from logriver import clock
 from logriver.columns import LEVELS
-from logriver.query.language.tree import Aggregate, Everything, Search, Stats
-from logriver.query.sql import pipes_sql
+from logriver.query.language.tree import Aggregate, Everything, Search
+from logriver.query.pipes import stats
+from logriver.query.pipes.statistic import statistic
 from logriver.query.sql.conditions import condition
 from tests.conftest import RunningServer
 
@@ -281,10 +282,10 @@ def test_what_a_statistic_cannot_be_is_said(server: RunningServer, q: str, word:
 
 def test_too_many_groups_are_a_clear_answer(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine is told the limit, within the statement."""
-    monkeypatch.setattr(pipes_sql, "MAX_GROUPS", 7)
+    monkeypatch.setattr(stats, "MAX_GROUPS", 7)
     made = condition(Everything())
     count = Aggregate("count", None, None, "n")
-    sql = pipes_sql.statistic(Search(Everything(), (Stats((count,), ("level",)),)), made, "UTC", True, 10).sql
+    sql = statistic(Search(Everything(), (stats.Stats((count,), ("level",)),)), made, "UTC", True, 10).sql
     assert "max_rows_to_group_by = 7, group_by_overflow_mode = 'throw'" in sql
 
 

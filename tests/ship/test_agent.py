@@ -268,7 +268,7 @@ def test_what_is_no_address_ends_it(server: str) -> None:
 
 
 def test_its_settings_and_its_unit_are_documented() -> None:
-    document = (ROOT / "docs" / "agent.md").read_text()
+    document = (ROOT / "docs" / "how-to" / "agent.md").read_text()
     unit = (ROOT / "deploy" / "logriver-agent.service").read_text()
     rows = set(re.findall(r"^\| `(\w+)` \|", document, re.MULTILINE))
 

@@ -54,11 +54,11 @@ def network() -> Iterator[Network]:
 def agent_within(network: Network, url: str, token: str, root: Path) -> Iterator[None]:
     command = ["ip", "netns", "exec", network.namespace, sys.executable, "-m", "logriver", "agent", "--server", url]
     environment = {**os.environ, "LOGRIVER_TOKEN": token}
-    with (root.parent / "agent.log").open("w") as own_log:
+    with (root.parent / "agent.log").open("w") as internal_log:
         agent = subprocess.Popen(
             [*command, "--name", "far", "--files-root", str(root)],
             stdout=subprocess.DEVNULL,
-            stderr=own_log,
+            stderr=internal_log,
             env=environment,
         )
     try:

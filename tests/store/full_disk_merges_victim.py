@@ -36,7 +36,7 @@ class Looks(threading.Thread):
 
     def look(self) -> bool:
         try:
-            self._store.mind_parts()
+            self._store.repair_parts()
         except StoreError as error:
             print(f"look: {error}", file=sys.stderr)
             return False

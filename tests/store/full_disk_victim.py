@@ -46,8 +46,8 @@ def main(directory: Path) -> None:
         count = rng.choice([10, 2_000, 10_000])
         block = Block(rows(count), first, count, 1)
         # As a server does where so little is free: what a merge loses is not what is looked for here.
-        store.mind_parts()
-        store.mind_room(True)
+        store.repair_parts()
+        store.set_disk_pressure(True)
         other = threading.Thread(target=fill, args=(file, rng.random() * 0.1, rng.choice([0, rng.randrange(300_000)])))
         other.start()
         try:

@@ -1,4 +1,4 @@
-"""`python -m tests.store.removal_victim DIRECTORY POINT`: removes old slices and kills itself at one point of it.
+"""`python -m tests.store.removal_victim DIRECTORY POINT`: removes old partitions and kills itself at one point of it.
 
 It prints how many records are stored and how many were removed, as a start finds them, before it goes on.
 """
@@ -29,13 +29,13 @@ class Store(Embedded):
         super().__init__(directory, NODE, 600_000_000, 16_000_000)
         self.point = point
 
-    def drop(self, slice: int) -> None:
+    def drop(self, partition: int) -> None:
         if self.point == "amid the drop":
-            parts = f"SELECT name FROM system.parts WHERE table = '{TABLE}' AND active AND partition = '{slice}'"
+            parts = f"SELECT name FROM system.parts WHERE table = '{TABLE}' AND active AND partition = '{partition}'"
             name = self.query(f"{parts} ORDER BY name LIMIT 1").rows[0][0]
             self.query_text(f"ALTER TABLE {TABLE} DROP PART '{name}'")
             die()
-        super().drop(slice)
+        super().drop(partition)
         if self.point == "after the drop":
             die()
 
@@ -45,24 +45,24 @@ class Memory(State):
 
     point = ""
 
-    def begin_removal(self, slice: int, rows: int) -> None:
+    def begin_removal(self, partition: int, rows: int) -> None:
         if self.point == "before the intent":
             die()
-        super().begin_removal(slice, rows)
+        super().begin_removal(partition, rows)
         if self.point == "after the intent":
             die()
 
     def finish_removal(self) -> None:
-        pending = self.mark("removing_rows")
+        pending = self.number("removing_rows")
         super().finish_removal()
         if self.point == "after the count" and pending:
             die()
 
 
 class Writer:
-    """Has closed every slice."""
+    """Has closed every partition."""
 
-    def first_open_slice(self) -> int:
+    def first_open_partition(self) -> int:
         return SLICES + 1
 
 
@@ -71,22 +71,22 @@ def die() -> None:
 
 
 def fill(store: Embedded, memory: State) -> None:
-    """Slices of 10, 20, 30 .. records, two parts each; all are acknowledged."""
+    """Partitions of 10, 20, 30 .. records, two parts each; all are acknowledged."""
     seq = 1
-    for slice_number in range(1, SLICES + 1):
+    for partition_number in range(1, SLICES + 1):
         for _ in range(2):
-            count = 5 * slice_number
+            count = 5 * partition_number
             lines = [f"{rows.row(number, 'info', 'x')}\tsource\t7" for number in range(count)]
-            store.insert(Block(rows.encode(lines), seq, count, slice_number))
+            store.insert(Block(rows.encode(lines), seq, count, partition_number))
             seq += count
     memory.save(Snapshot(seq - 1, seq - 1, {}, [], []), 0)
 
 
 def main(directory: Path, point: str) -> None:
-    """Start, say what is there, and remove one slice after the other as far as the point lets it."""
+    """Start, say what is there, and remove one partition after the other as far as the point lets it."""
     store = Store(directory, "")
     memory = Memory(directory / "state.db", 1_000)
-    if not memory.mark("mark"):
+    if not memory.number("watermark"):
         fill(store, memory)
     disk = Disk(directory, lambda total: total, lambda: 0)
     retention = Retention(store, memory, disk, max_age_seconds=1)

@@ -26,7 +26,7 @@ from logriver.store.materialized_file import FILE
 from tests.conftest import RunningServer
 
 MEMORY_BYTES = 600_000_000
-SLICE_BYTES = 16_000_000
+PARTITION_BYTES = 16_000_000
 
 # Fields that hold anything, and one whose name could break out of a string.
 NAMES = ("a", "a.b", "deep.er.path", "attributes.level", "it's \\ 日本\t{p0:String}\n'); --")
@@ -58,12 +58,12 @@ class Table:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.numbers = itertools.count(1)
-        self.store = Embedded(directory, "n", MEMORY_BYTES, SLICE_BYTES)
+        self.store = Embedded(directory, "n", MEMORY_BYTES, PARTITION_BYTES)
 
     def promote(self, names: Sequence[str]) -> None:
         self.promoted = materialized_columns.chosen(names)
         self.store.close()
-        self.store = Embedded(self._directory, "n", MEMORY_BYTES, SLICE_BYTES, self.promoted)
+        self.store = Embedded(self._directory, "n", MEMORY_BYTES, PARTITION_BYTES, self.promoted)
 
     def promote_running(self, names: Sequence[str]) -> None:
         self.promoted = materialized_columns.chosen(names)
@@ -257,7 +257,7 @@ def test_fields_come_and_go_while_merges_are_stopped(table: Table) -> None:
     """As on a full disk: whatever waits for merges is never waited for."""
     table.insert(['{"a":"x","b":"y"}'])
     table.promote_running(["a"])
-    table.store.mind_room(short=True)
+    table.store.set_disk_pressure(short=True)
     for names in ([], ["a"], ["b"], ["a", "b"], []):
         table.promote_running(names)
         assert table.find("a", "x", table.promoted) == table.find("b", "y", table.promoted) == [1]

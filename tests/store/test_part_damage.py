@@ -149,7 +149,7 @@ def test_no_answer_is_wrong_or_silent(data: Path, name: str, how: str) -> None:
         store.check_part()
         without = check_answers(store)
         for _ in range(200):
-            store.mind_parts()
+            store.repair_parts()
             if not store.damage.without_indexes and not store.damage.unreadable:
                 break
             time.sleep(0.01)
@@ -195,7 +195,7 @@ def test_while_it_runs(data: Path) -> None:
         assert as_text(answer.rows) == expected(without_first=True)["all"]
         with pytest.raises(StoreError, match="set aside"):
             store.insert(block(3))
-        store.mind_parts()
+        store.repair_parts()
         store.insert(block(3))
         assert int(str(store.query(f"SELECT count() FROM {TABLE}").rows[0][0])) == BLOCKS * RECORDS
     finally:
@@ -207,8 +207,8 @@ def test_what_is_set_aside_goes_when_its_time_has_come(data: Path) -> None:
     store = open_store(data)
     try:
         check_answers(store)
-        store.mind_parts()
-        [size] = store.slices()
+        store.repair_parts()
+        [size] = store.partitions()
         assert size.old_bytes > 0
         store.drop(1)
         assert not set_aside(data / "store")
@@ -225,7 +225,7 @@ def test_what_somebody_takes_away_is_no_problem_any_more(data: Path) -> None:
         assert store.incomplete == (f"1 damaged part with {RECORDS:,} records is set aside",)
         [directory] = (data / "store").glob("store/*/*/detached/*")
         shutil.rmtree(directory)
-        store.mind_parts()
+        store.repair_parts()
         assert not store.problems
         assert not store.incomplete
     finally:
@@ -244,7 +244,7 @@ def test_old_parts_are_read_in_the_background(data: Path, monkeypatch: pytest.Mo
     try:
         for _ in range(5):
             store.check_part()
-        store.mind_parts()
+        store.repair_parts()
         assert set_aside(data / "store") == [old.name]
     finally:
         store.close()

@@ -1,4 +1,4 @@
-"""Retention: old slices go as a whole, are counted exactly, and stay away; kills change neither."""
+"""Retention: old partitions go as a whole, are counted exactly, and stay away; kills change neither."""
 
 import signal
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 from logriver.errors import Overloaded, SettingsError, Unavailable
 from logriver.settings import load
-from logriver.store.base import SliceSize
+from logriver.store.base import PartitionSize
 from logriver.store.disk import Disk, free_bytes, plan
 from tests.conftest import RunningServer
 from tests.crash_clients import found, sending, wait_until_stored
@@ -19,9 +19,9 @@ from tests.store.removal_victim import POINTS, RECORDS
 
 NewServer = Callable[..., RunningServer]
 SEED = 20240916
-# Slices are cut with nearly every block, so that some are removed every second.
+# Partitions are cut with nearly every block, so that some are removed every second.
 BRIEF = {
-    "LOGRIVER_SLICE_BYTES": "1",
+    "LOGRIVER_PARTITION_BYTES": "1",
     "LOGRIVER_RETENTION": "1s",
     "STREAM_MAX_WAIT_TIME_IN_SECONDS": "0.05",
 }
@@ -44,7 +44,7 @@ def test_killed_at_any_point_of_a_removal_nothing_comes_back_or_is_counted_twice
 
     assert start_victim(tmp_path, "").returncode == 0
     last = start_victim(tmp_path, "")
-    # The newest slice is never removed.
+    # The newest partition is never removed.
     assert [*map(int, last.stdout.split())] == [120, RECORDS - 120]
 
 
@@ -141,8 +141,8 @@ def test_a_size_that_is_none_is_said(wrong: str) -> None:
 
 def test_a_small_disk_has_small_parts() -> None:
     small, large = plan(load(), 300_000_000), plan(load(), 10**12)
-    assert (small.slice_bytes, small.segment_bytes, small.backlog_bytes) == (16_000_000, 15_000_000, 30_000_000)
-    assert (large.slice_bytes, large.segment_bytes, large.backlog_bytes) == (25 * 10**9, 64_000_000, 2_000_000_000)
+    assert (small.partition_bytes, small.segment_bytes, small.backlog_bytes) == (16_000_000, 15_000_000, 30_000_000)
+    assert (large.partition_bytes, large.segment_bytes, large.backlog_bytes) == (25 * 10**9, 64_000_000, 2_000_000_000)
 
 
 # -- when receiving stops ----------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def test_a_small_disk_has_small_parts() -> None:
 def test_the_order_is_retention_then_429_then_503(tmp_path: Path) -> None:
     backlog = 0
     disk = Disk(tmp_path, lambda total: LARGE, lambda: backlog)
-    sizes = [SliceSize(1, 10, 1_000), SliceSize(2, 10, 1_000)]
+    sizes = [PartitionSize(1, 10, 1_000), PartitionSize(2, 10, 1_000)]
     assert disk.look(sizes, 0) < 0
     disk.check()
 
@@ -175,7 +175,7 @@ def test_the_order_is_retention_then_429_then_503(tmp_path: Path) -> None:
 def test_over_its_own_limit_it_waits_for_the_writer(tmp_path: Path) -> None:
     backlog = 100
     disk = Disk(tmp_path, lambda total: 1_500, lambda: backlog)
-    assert disk.look([SliceSize(1, 10, 1_000), SliceSize(2, 10, 1_000)], 0) == 2_000 - 1_500 * 15 // 16
+    assert disk.look([PartitionSize(1, 10, 1_000), PartitionSize(2, 10, 1_000)], 0) == 2_000 - 1_500 * 15 // 16
     with pytest.raises(Overloaded, match="the limit is"):
         disk.check()
     # Nothing is left that waiting could change.
@@ -185,6 +185,6 @@ def test_over_its_own_limit_it_waits_for_the_writer(tmp_path: Path) -> None:
 
 def test_what_is_being_deleted_is_not_asked_for_again(tmp_path: Path) -> None:
     disk = Disk(tmp_path, lambda total: 1_600, lambda: 0)
-    assert disk.look([SliceSize(1, 0, 0, 1_000), SliceSize(2, 10, 1_000)], 1) < 0
+    assert disk.look([PartitionSize(1, 0, 0, 1_000), PartitionSize(2, 10, 1_000)], 1) < 0
     assert disk.leaving == 1_000
-    assert disk.look([SliceSize(1, 10, 1_000, 0), SliceSize(2, 10, 1_000)], 0) == 500
+    assert disk.look([PartitionSize(1, 10, 1_000, 0), PartitionSize(2, 10, 1_000)], 0) == 500

@@ -168,7 +168,7 @@ def usual_batch(first: int) -> bytes:
 
 
 def assert_all_accounted_for(server: Server, disk: SmallDisk, acknowledged: int) -> None:
-    """Every record is in the store once or was removed with a whole slice, the oldest first. Stops the server."""
+    """Every record is in the store once or was removed with a whole partition, the oldest first. Stops the server."""
     status = wait_until_stored(server)
     removed = int(str(status["removed_by_retention"]))
     assert int(str(status["stored"])) + removed == acknowledged, status
@@ -176,7 +176,7 @@ def assert_all_accounted_for(server: Server, disk: SmallDisk, acknowledged: int)
     numbers = "JSONExtractUInt(attributes, 'n')"
     sums = f"SELECT count(), uniqExact({numbers}), max({numbers}) FROM {TABLE}"
     assert numbers_of(disk, server, sums) == [acknowledged - removed] * 2 + [acknowledged - 1]
-    # Blocks of one moment may be in two slices, so a removed slice may end behind the next one's begin.
+    # Blocks of one moment may be in two partitions, so a removed partition may end behind the next one's begin.
     oldest = f"(SELECT max({numbers}) FROM {TABLE} WHERE _slice = (SELECT min(_slice) FROM {TABLE}))"
     holes = f"SELECT max({numbers}) - {oldest} - countIf({numbers} > {oldest}) FROM {TABLE}"
     assert numbers_of(disk, server, holes) == [0]
@@ -200,10 +200,10 @@ def run_load(server: Server, disk: SmallDisk, seconds: float, batch: Batch = bat
     load.start()
     deadline = time.monotonic() + seconds
     latest = deadline + 60
-    searched = slices = 0
-    while (time.monotonic() < deadline or slices < 3) and load.is_alive():
+    searched = partitions = 0
+    while (time.monotonic() < deadline or partitions < 3) and load.is_alive():
         assert time.monotonic() < latest, server.status()
-        slices = server.log_path.read_text().count("removed the oldest slice")
+        partitions = server.log_path.read_text().count("removed the oldest partition")
         assert server.client.get("/api/v1/search", params={"limit": "1"}).status_code == 200
         searched += 1
         time.sleep(0.2)

@@ -14,7 +14,7 @@ from logriver.columns import COLUMNS, TABLE
 from logriver.decode import row_builder as rows
 from logriver.errors import DataRefused, QueryTooExpensive, StoreError
 from logriver.query.sql import escaping
-from logriver.store.base import Block, Limits, SliceSize, Store
+from logriver.store.base import Block, Limits, PartitionSize, Store
 from logriver.store.embedded import Embedded
 
 
@@ -57,12 +57,12 @@ def store(open_store: Open) -> Store:
     return open_store()
 
 
-def block(messages: list[str], first_seq: int = 1, slice: int = 1, **values: str) -> Block:
+def block(messages: list[str], first_seq: int = 1, partition: int = 1, **values: str) -> Block:
     lines = [
         f"{rows.row(number, 'info', text, **values)}\tsource {number}\t7"  # type: ignore[arg-type]
         for number, text in enumerate(messages)
     ]
-    return Block(rows.encode(lines), first_seq, len(messages), slice)
+    return Block(rows.encode(lines), first_seq, len(messages), partition)
 
 
 def messages(store: Store, where: str = "1") -> list[tuple[int, str]]:
@@ -275,32 +275,33 @@ def test_a_stream_that_fails_says_so(store: Store) -> None:
     assert store.query("SELECT 1").rows == [[1]]
 
 
-# -- slices, drop, close -----------------------------------------------------------------------------------------------
+# -- partitions, drop, close
+# -----------------------------------------------------------------------------------------------
 
 
-def test_slices_are_told_oldest_first(store: Store) -> None:
-    assert store.slices() == []
-    store.insert(block(["b"] * 10, 11, slice=20_000_001))
-    store.insert(block(["a"] * 10, 1, slice=9_000))
-    store.insert(block(["b"] * 5, 21, slice=20_000_001))
-    sizes = store.slices()
-    assert [(size.slice, size.rows) for size in sizes] == [(9_000, 10), (20_000_001, 15)]
-    assert all(isinstance(size, SliceSize) and size.bytes > 0 for size in sizes)
+def test_partitions_are_told_oldest_first(store: Store) -> None:
+    assert store.partitions() == []
+    store.insert(block(["b"] * 10, 11, partition=20_000_001))
+    store.insert(block(["a"] * 10, 1, partition=9_000))
+    store.insert(block(["b"] * 5, 21, partition=20_000_001))
+    sizes = store.partitions()
+    assert [(size.partition, size.rows) for size in sizes] == [(9_000, 10), (20_000_001, 15)]
+    assert all(isinstance(size, PartitionSize) and size.bytes > 0 for size in sizes)
 
 
-def test_a_dropped_slice_is_gone_as_a_whole(open_store: Open) -> None:
+def test_a_dropped_partition_is_gone_as_a_whole(open_store: Open) -> None:
     store = open_store()
     for first_seq, number in ((1, 4_000_000_001), (11, 4_000_000_001), (21, 4_000_000_002)):
-        store.insert(block(["x"] * 10, first_seq, slice=number))
+        store.insert(block(["x"] * 10, first_seq, partition=number))
     store.drop(4_000_000_001)
     store.drop(4_000_000_001)
     assert [seq for seq, _ in messages(store)] == list(range(21, 31))
-    assert [(size.slice, size.rows) for size in store.slices() if size.rows] == [(4_000_000_002, 10)]
+    assert [(size.partition, size.rows) for size in store.partitions() if size.rows] == [(4_000_000_002, 10)]
     store.close()
     assert [seq for seq, _ in messages(open_store())] == list(range(21, 31))
 
 
-def test_a_query_goes_on_while_its_slice_is_dropped(store: Store) -> None:
+def test_a_query_goes_on_while_its_partition_is_dropped(store: Store) -> None:
     store.insert(block(["x" * 100] * 100_000))
     stream = store.stream(f"SELECT message FROM {TABLE}", {}, "TabSeparated", Limits())
     size = len(next(stream))

@@ -20,8 +20,8 @@ ON_DISK = ", ".join(
 )
 
 
-def ask(directory: Path, what: str, slice_bytes: int) -> None:
-    store = Embedded(directory, "abc123", 600_000_000, slice_bytes)
+def ask(directory: Path, what: str, partition_bytes: int) -> None:
+    store = Embedded(directory, "abc123", 600_000_000, partition_bytes)
     try:
         store.query(f"{QUESTIONS[what]} SETTINGS {ON_DISK}, max_threads = 1")
     finally:

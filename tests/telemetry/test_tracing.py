@@ -1,4 +1,4 @@
-"""W3C Trace Context: whose request a line of the own log belongs to, here and on agents; and the line of each call."""
+"""W3C Trace Context: the request that a line of the internal log belongs to, here and on agents; one for each call."""
 
 import asyncio
 import logging
@@ -133,7 +133,7 @@ def test_an_ingest_endpoint_takes_a_trace_along(server: RunningServer) -> None:
 
 @pytest.fixture(scope="module")
 def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    running = RunningServer(tmp_path_factory.mktemp("traced") / "data", "--own-logs", "--name", "primary")
+    running = RunningServer(tmp_path_factory.mktemp("traced") / "data", "--internal-logs", "--name", "primary")
     yield running
     assert running.stop() == 0
 
@@ -202,7 +202,7 @@ def agents(talkative: RunningServer, tmp_path: Path) -> Iterator[list[RunningAge
     for name in ("web-1", "web-2"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "app.log").write_text("a line\n")
-        arguments = ("--own-logs", "--server", talkative.url, "--name", name, "--files-root", str(tmp_path / name))
+        arguments = ("--internal-logs", "--server", talkative.url, "--name", name, "--files-root", str(tmp_path / name))
         started.append(RunningAgent(tmp_path / f"{name}.log", *arguments))
     for agent in started:
         agent.wait_for_log("channel to the server is open")

@@ -196,7 +196,7 @@ def test_a_poison_row_becomes_a_dead_letter_and_the_others_are_stored(tmp_path: 
         async with writing(tmp_path, store) as (wal, state, _):
             await asyncio.gather(wal.put(batch("m1")), wal.put(poison()), wal.put(poison()), wal.put(batch("m8")))
             assert await wal.wait_searchable(8, 20)
-            assert state.buried(1, 8) == {3, 6}
+            assert state.dead_lettered(1, 8) == {3, 6}
             assert state.dead_letters == 2
 
     asyncio.run(run())
@@ -223,7 +223,7 @@ def test_refused_lines_of_a_file_are_buried_before_the_mark_passes(tmp_path: Pat
             await wal.put(batch(dead=[Refused(1, "bad", b"raw")]))
             await wal.put(batch("m4"))
             assert await wal.wait_searchable(4, 20)
-            assert state.buried(1, 9) == {2, 3}
+            assert state.dead_lettered(1, 9) == {2, 3}
 
     asyncio.run(run())
     assert held(store) == [(1, "m1"), (4, "m4")]
@@ -235,7 +235,7 @@ def test_a_block_that_did_not_arrive_whole_is_completed(tmp_path: Path, store: F
 
     def lossy(block: Block) -> None:
         store.insert = whole  # type: ignore[method-assign]
-        whole(Block(full_rows(1, 2), 1, 2, block.slice))
+        whole(Block(full_rows(1, 2), 1, 2, block.partition))
 
     store.insert = lossy  # type: ignore[method-assign]
 

@@ -10,6 +10,7 @@ from logriver.api import (
     agents,
     compat,
     context,
+    damage,
     dead_letters,
     docs,
     errors,
@@ -97,4 +98,5 @@ def _operation(cases: UseCases, server: ServerState) -> Iterable[APIRouter]:
     # How far behind followed files are is a metric too.
     yield metrics.router(cases.sources.behind)
     yield agents.router(cases.agents)
+    yield damage.router(cases.damage)
     yield dead_letters.router(cases.dead_letters, cases.replay, server.max_record_bytes)

@@ -60,7 +60,7 @@ async def _wrong_parameter(request: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     """What nobody foresaw; the server logs it with its traceback, the caller is not shown its inside."""
-    return _answer(request, 500, "internal", "something went wrong in the server; its own log says what")
+    return _answer(request, 500, "internal", "something went wrong in the server; its internal log says what")
 
 
 def _answer(

@@ -16,11 +16,11 @@ from logriver.files.request import FileSearchRequest
 from logriver.identity import principal_of
 from logriver.query.language.parser import parse
 from logriver.query.language.text import to_text
-from logriver.query.language.tree import Sort
 from logriver.query.match.row_match import holds
+from logriver.query.pipes.row_pipes import row_pipes
+from logriver.query.pipes.sort import Sort
 from logriver.search.export import NDJSON
 from logriver.search.search import MAX_LIMIT
-from logriver.search.shape import shape_of
 
 # Events come when they come, not when there is enough to be compressed.
 _HEADERS = {"Cache-Control": "no-store", "Content-Encoding": "identity"}
@@ -70,7 +70,7 @@ def router(hosts: Hosts, idle_seconds: float) -> APIRouter:
 def _file_search_request(given: FileSearchParameters) -> FileSearchRequest:
     """What the parameters of a search over files ask for. Raises `BadRequest`."""
     search = parse(given.q)
-    shape = shape_of(search)
+    rows = row_pipes(search)
     for number, pipe in enumerate(search.pipes):
         with search.at_pipe(number):
             if isinstance(pipe, Sort):
@@ -79,9 +79,9 @@ def _file_search_request(given: FileSearchParameters) -> FileSearchRequest:
     times = given.times
     return FileSearchRequest(
         q=to_text(search.where),
-        limit=given.limit if shape.limit is None else min(given.limit, shape.limit),
+        limit=given.limit if rows.limit is None else min(given.limit, rows.limit),
         max_bytes=given.max_bytes,
-        fields=shape.fields,
+        fields=rows.fields,
         from_ns=times.from_ns,
         to_ns=times.to_ns,
     )

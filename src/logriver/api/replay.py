@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from logriver import clock, metrics
-from logriver.columns import ROW_COLUMNS
+from logriver.columns import ROW_COLUMNS, ROW_FORMAT
 from logriver.decode.formats import decoder, recognise
 from logriver.decode.lines.whole_lines import MAX_REFUSED_BYTES
 from logriver.errors import NotFound, Unprocessable
@@ -86,7 +86,7 @@ class Replay:
 
     def _record(self, letter: DeadLetter, corrected: bytes) -> tuple[str, Decoded]:
         text = corrected.strip()
-        if not text and not letter.source:
+        if not text and letter.row_format:
             return _stored_row(letter)
         if not text and len(letter.raw) >= MAX_REFUSED_BYTES:
             raise Unprocessable(f"only the first {len(letter.raw)} bytes of it were kept", hint=_GIVE_RECORD)
@@ -108,7 +108,7 @@ class Replay:
 def _stored_row(letter: DeadLetter) -> tuple[str, Decoded]:
     """A row that the engine refused has no source beside it: it is in the row, with the time it was received."""
     columns = letter.raw.split(b"\t")
-    if len(columns) != len(ROW_COLUMNS):
+    if letter.row_format != ROW_FORMAT or len(columns) != len(ROW_COLUMNS):
         raise Unprocessable("it is not a whole row", hint=_GIVE_RECORD)
     source = columns[-2].decode(errors="replace")
     return source, Decoded([b"\t".join(columns[:-2]) + b"\n"], 1)

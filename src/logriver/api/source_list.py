@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from logriver import clock
+from logriver.file_position import MAX_GAPS, Committed, Gap
 from logriver.follow.paths import JOURNAL
 from logriver.follow.sources import SourceStatus
-from logriver.record import MAX_GAPS, Gap, Held
 from logriver.ship.frames import AgentSource
 
 MOST_GENERATIONS = 100
@@ -30,7 +30,7 @@ class FollowedSource:
 
     follower: str
     path: str
-    held: list[Held] = field(default_factory=list)
+    held: list[Committed] = field(default_factory=list)
     statuses: list[FileStatus] | None = None
 
     @property
@@ -76,7 +76,7 @@ class FollowedSource:
     def _away(self) -> str:
         return "" if self.statuses is not None else f"its follower {self.follower[:100]!r} is not connected"
 
-    def _generation(self, held: Held) -> dict[str, object]:
+    def _generation(self, held: Committed) -> dict[str, object]:
         generation, key = held.generation, held.generation.id
         status = next((status for status in self.statuses or () if status.generation == key), None)
         _, inode = held.place
@@ -96,7 +96,7 @@ class FollowedSource:
             "last_event": _time(held.last_event_ns),
         }
 
-    def _state(self, held: Held, status: FileStatus | None) -> str:
+    def _state(self, held: Committed, status: FileStatus | None) -> str:
         if held.over:
             return "truncated"
         if held.gone_ns:
@@ -109,7 +109,7 @@ class FollowedSource:
 class SourceList:
     """Joins both. The callables are cheap and never block."""
 
-    def __init__(self, ledger: Callable[[], list[Held]], statuses: Callable[[], Statuses]) -> None:
+    def __init__(self, ledger: Callable[[], list[Committed]], statuses: Callable[[], Statuses]) -> None:
         self._ledger = ledger
         self._statuses = statuses
 

@@ -1,4 +1,4 @@
-"""Each call belongs to a trace, and a call that asks something leaves one line in the own log.
+"""Each call belongs to a trace, and a call that asks something leaves one line in the internal log.
 
 The trace is the caller's (`traceparent`, W3C Trace Context) or a new one; the answer names it in the same header. The
 line has no search text: that is its user's business, and a path and a time are enough to find out what was slow.

@@ -12,6 +12,7 @@ from logriver.compat.record_search import RecordSearch
 from logriver.federated.agent_registry import Agents
 from logriver.federated.hosts import Hosts
 from logriver.ingest.endpoint import Route
+from logriver.queue.damage import Damages
 from logriver.queue.dead_letters import DeadLetters
 from logriver.record import SearchedSink
 from logriver.search.context import Context
@@ -70,6 +71,7 @@ class UseCases:
     held_lines: HeldLines
     hosts: Hosts
     agents: Agents
+    damage: Damages
     dead_letters: DeadLetters
     replay: Replay
     compat: CompatUseCases

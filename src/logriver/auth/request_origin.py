@@ -66,7 +66,7 @@ def proxy_sign(scope: Any) -> str:
 
     nginx speaks HTTP/1.0 to what is behind it, up to version 1.29.6 unless it is told otherwise; with
     `proxy_http_version 1.1` it puts its own `Connection: close` right after its own `Host`. Not every proxy shows
-    itself: docs/security.md says which do not.
+    itself: docs/how-to/security.md says which do not.
     """
     if scope["http_version"] != "1.1":
         return f"HTTP/{scope['http_version']}"

@@ -98,7 +98,7 @@ class _Machine:
             self.failure = error
         except Exception:
             log.exception("lines of a machine failed", extra={"fields": {"machine": self.name}})
-            self.failure = LogriverError("an internal error, the own log says which")
+            self.failure = LogriverError("an internal error, the internal log says which")
 
     def take(self, most: int | None) -> tuple[bytes, int]:
         """The next block with the machine's name before each line, cut after `most` lines, and how many there are."""

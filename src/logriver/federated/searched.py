@@ -68,7 +68,7 @@ async def _listen(machine: str, pieces: AsyncGenerator[bytes, None], waiting: "a
         await waiting.put(_Told(machine, error))
     except Exception:
         log.exception("a search over files failed", extra={"fields": {"machine": machine}})
-        await waiting.put(_Told(machine, LogriverError("an internal error, the own log says which")))
+        await waiting.put(_Told(machine, LogriverError("an internal error, the internal log says which")))
 
 
 async def _events(machine: str, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[list[Event], None]:

@@ -16,19 +16,20 @@ from pathlib import Path
 from logriver import clock
 from logriver.clock import Zone
 from logriver.errors import LogriverError
+from logriver.file_position import Committed
 from logriver.follow.file_calls import FileCalls
 from logriver.follow.found_files import Directories, FoundFiles
-from logriver.follow.generations import Generations, Place
+from logriver.follow.incarnations import Incarnations, Place
 from logriver.follow.journal import Journal, journals_of
+from logriver.follow.missed_rotations import compressed_since, known_archives, rotated_from, unseen
 from logriver.follow.open_files import MAX_OPEN, OpenFiles
 from logriver.follow.paths import ARCHIVES, FoundFile, siblings, sources_of
 from logriver.follow.reader import AT_ONCE, FileReader, ReaderSettings
-from logriver.follow.settle import Settling
+from logriver.follow.rotation import Rotations
 from logriver.follow.sources import SourceStatus, statuses
-from logriver.follow.unseen import compressed_since, known_archives, rotated_from, unseen
 from logriver.follow.watch import POLL_SECONDS, wakings
 from logriver.path_text import path_of, text_of
-from logriver.record import Held, Sink
+from logriver.record import Sink
 from logriver.settings import FollowSettings
 from logriver.threads import idle
 
@@ -71,8 +72,8 @@ class Follower:
         self._found = FoundFiles(self._sources, self._calls)
         journals = journals_of(settings)
         self._journals = [Journal(path, labels, settings, sink) for path, labels in journals.items()]
-        self._generations = Generations(self.name, sink)
-        self._settling = Settling(self._generations, self._calls, self._files, self._read_for)
+        self._generations = Incarnations(self.name, sink)
+        self._rotations = Rotations(self._generations, self._calls, self._files, self._read_for)
         self._settings = ReaderSettings(
             self._generations,
             settings.max_record_bytes,
@@ -138,9 +139,9 @@ class Follower:
             self._doubts_ledger = True
             return False
 
-    async def _truncated(self, held: Held, seen_bytes: int) -> None:
-        """See `Settling.truncated`. Files beside it may be known for unseen ones by what that finds."""
-        await self._settling.truncated(held, seen_bytes)
+    async def _truncated(self, held: Committed, seen_bytes: int) -> None:
+        """See `Rotations.truncated`. Files beside it may be known for unseen ones by what that finds."""
+        await self._rotations.truncated(held, seen_bytes)
         self._settle_at = 0
 
     def _forget_readers(self) -> None:
@@ -227,7 +228,7 @@ class Follower:
     async def _find_unopened(self, readers: dict[Place, FileReader]) -> None:
         """Files that were rotated before they could be opened: those before them may wait for the sink for long.
 
-        Their names tell, as in `unseen`: by now the inode may be that of a file of others.
+        Their names tell, as in `missed_rotations.py`: by now the inode may be that of a file of others.
         """
         for path in {reader.first_path for reader in readers.values()}:
             try:
@@ -305,17 +306,17 @@ class Follower:
         """Find out what became of files that no followed path leads to any more, known ones and others."""
         try:
             while self._lost:
-                await self._settling.unopened(*self._lost[0])
+                await self._rotations.unopened(*self._lost[0])
                 del self._lost[0]
             for held in self._unchanged(filter(self._is_ours, self._generations.unsettled())):
-                await self._tried(self._settling.truncated(held))
+                await self._tried(self._rotations.truncated(held))
             beside = await self._beside(found)
             for held in self._unchanged([held for held in self._generations.all() if self._is_missing(held, found)]):
                 files = beside.get(Path(path_of(held.path)).parent)
                 if files is not None:
                     seen_bytes = self._seen_bytes.get(held.generation.id, 0)
                     there = {file.place: file for file in files}
-                    if await self._tried(self._settling.missing(held, there, seen_bytes)):
+                    if await self._tried(self._rotations.missing(held, there, seen_bytes)):
                         self._seen_bytes.pop(held.generation.id, None)
             await self._read_unseen(found, beside)
         except LogriverError as error:
@@ -366,17 +367,17 @@ class Follower:
         """Whether a path is one that is followed. A server and an agent on one machine have one name and one ledger."""
         return any(source.means(path) for source in self._sources)
 
-    def _is_ours(self, held: Held) -> bool:
+    def _is_ours(self, held: Committed) -> bool:
         """Whether it is for us to find out what became of it."""
         return self._generations.displaced(held) or self._means(Path(path_of(held.path)))
 
-    def _unchanged(self, several: Iterable[Held]) -> Iterator[Held]:
+    def _unchanged(self, several: Iterable[Committed]) -> Iterator[Committed]:
         """Those that nobody has taken over or settled, when their turn comes: each may take long."""
         for held in several:
             if self._generations.get(held.generation.id) is held and not self._generations.claimed(held):
                 yield held
 
-    def _is_missing(self, held: Held, found: dict[Place, FoundFile]) -> bool:
+    def _is_missing(self, held: Committed, found: dict[Place, FoundFile]) -> bool:
         gone = held.over or held.gone_ns or self._generations.displaced(held)
         elsewhere = held.place not in found and held.place not in self._readers
         return not gone and elsewhere and self._is_ours(held)
@@ -395,7 +396,7 @@ class Follower:
             self._lose(reader, key)
         del self._readers[key], self._gone_since[key]
         if reader.generation and reader.unread_bytes and not links:
-            self._seen_bytes[reader.generation.id] = reader.mark.end + reader.unread_bytes
+            self._seen_bytes[reader.generation.id] = reader.checkpoint.end + reader.unread_bytes
         await reader.stop()
         # What became of it is found out with the next look.
         self._settle_at = 0
@@ -410,7 +411,7 @@ class Follower:
 def _wake_if_changed(reader: FileReader, file: FoundFile) -> None:
     seen, reader.seen = reader.seen, file.status
     reader.note_size(file.status.st_size)
-    reader.unheld.look(file.status.st_size, reader.mark.end)
+    reader.lag.look(file.status.st_size, reader.checkpoint.end)
     same = (seen.st_size, seen.st_mtime_ns) == (file.status.st_size, file.status.st_mtime_ns)
     if not same or reader.unfinished:
         reader.wake()

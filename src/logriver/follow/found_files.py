@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from logriver.follow.file_calls import FileCalls, progressed
-from logriver.follow.generations import Place
+from logriver.follow.incarnations import Place
 from logriver.follow.paths import FoundFile, Source
 from logriver.path_text import text_of
 

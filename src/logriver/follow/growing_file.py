@@ -1,7 +1,7 @@
 """One generation of one file, open for reading: the whole lines after what is held, and nothing else.
 
-Blocking; called from threads, one at a time. A `Mark` is a place in the file together with what proves that the bytes
-before it are still the same: it moves only when its user says that the bytes up to the new one are on disk elsewhere.
+Blocking; called from threads, one at a time. A `Checkpoint` is a place in the file together with what proves that the
+bytes before it are still the same: it moves only when its user says that those up to the new one are on disk elsewhere.
 """
 
 import hashlib
@@ -14,8 +14,9 @@ from threading import Lock
 import google_crc32c
 
 from logriver.decode.lines.whole_lines import MAX_REFUSED_BYTES, too_long
+from logriver.file_position import Committed
 from logriver.follow.file_calls import answered, progressed
-from logriver.record import Held, Refused
+from logriver.record import Refused
 
 HEAD_BYTES = 1024
 TAIL_BYTES = 256
@@ -29,25 +30,25 @@ class NotTheSame(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Checkpoint:
     """The bytes 0 to `end` of a file: their CRC32C and the last 256 of them."""
 
     end: int = 0
     crc: int = 0
     tail: bytes = b""
 
-    def after(self, more: bytes) -> "Mark":
-        """The mark behind `more`, which follows this one."""
+    def after(self, more: bytes) -> "Checkpoint":
+        """The checkpoint behind `more`, which follows this one."""
         tail = more[-TAIL_BYTES:] if len(more) >= TAIL_BYTES else (self.tail + more)[-TAIL_BYTES:]
-        return Mark(self.end + len(more), google_crc32c.extend(self.crc, more), tail)
+        return Checkpoint(self.end + len(more), google_crc32c.extend(self.crc, more), tail)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Whole lines from `start` to the mark `after`; of a line that is too long only the refusal."""
+    """Whole lines from `start` to the checkpoint `after`; of a line that is too long only the refusal."""
 
     start: int
-    after: Mark
+    after: Checkpoint
     lines: bytes
     too_long: Refused | None = None
 
@@ -58,23 +59,23 @@ class _LongLine:
 
     start: int
     beginning: bytes
-    read: Mark
+    read: Checkpoint
 
 
 class GrowingFile:
-    """Reads on from `mark`."""
+    """Reads on from `checkpoint`."""
 
     def __init__(self, path: Path, max_line_bytes: int) -> None:
         """Open the file. Raises `OSError`."""
         self.path = path
-        self.mark = Mark()
+        self.checkpoint = Checkpoint()
         self._max_line_bytes = max_line_bytes
         progressed()
         self._file = path.open("rb", buffering=0)
         # Closing waits for the read under way, whose descriptor could be another file's by then.
         self._in_use = Lock()
         self._long_line: _LongLine | None = None
-        self._compared = Mark()
+        self._compared = Checkpoint()
         self._same_as: dict[Path, int] = {}
 
     def close(self) -> None:
@@ -105,7 +106,7 @@ class GrowingFile:
         """The first bytes of the file."""
         return self._read(0, length)
 
-    def still_is(self, held: Held) -> bool:
+    def still_is(self, held: Committed) -> bool:
         """Whether a file that was known in this place has what is held of it."""
         if not self._begins_as(held):
             return False
@@ -113,17 +114,18 @@ class GrowingFile:
             return self.same_up_to(held)
         return self._read(held.end - len(held.tail), len(held.tail)) == held.tail
 
-    def same_up_to(self, held: Held) -> bool:
+    def same_up_to(self, held: Committed) -> bool:
         """Whether all bytes that are held of another file are the same here; what was compared is not read again."""
         if not self._begins_as(held):
             return False
         try:
-            self._compared = self._mark_at(held.end, self._compared if self._compared.end <= held.end else Mark())
+            begin = self._compared if self._compared.end <= held.end else Checkpoint()
+            self._compared = self._checkpoint_at(held.end, begin)
         except NotTheSame:
             return False
         return (self._compared.crc, self._compared.tail) == (held.crc, held.tail)
 
-    def _begins_as(self, held: Held) -> bool:
+    def _begins_as(self, held: Committed) -> bool:
         length = held.generation.head_length
         return head_hash(self.head(length)) == held.generation.head_hash and self.size() >= held.end
 
@@ -143,8 +145,8 @@ class GrowingFile:
         return True
 
     def go_to(self, end: int) -> None:
-        """Put the mark at `end` by reading everything before it. Raises `NotTheSame` if the file is shorter."""
-        self.move_to(self._mark_at(end))
+        """Put the checkpoint at `end` by reading everything before it. Raises `NotTheSame` if the file is shorter."""
+        self.move_to(self._checkpoint_at(end))
 
     def old_lines(self, size: int) -> Chunk:
         """The whole lines within the first `size` bytes, as a chunk that covers them and has none of them."""
@@ -153,42 +155,43 @@ class GrowingFile:
             start = max(0, end - CHUNK_BYTES)
             newline = self._read(start, end - start).rfind(b"\n")
             if newline >= 0:
-                return Chunk(0, self._mark_at(start + newline + 1), b"")
+                return Chunk(0, self._checkpoint_at(start + newline + 1), b"")
             end = start
-        return Chunk(0, Mark(), b"")
+        return Chunk(0, Checkpoint(), b"")
 
     def next_chunk(self, whole: Callable[[bytes], int] = len) -> Chunk | None:
-        """The whole lines after the mark, about 1 MB of them; None while there are none.
+        """The whole lines after the checkpoint, about 1 MB of them; None while there are none.
 
         `whole` says how many of the bytes of some lines are records that do not go on in the next lines. Raises
-        `NotTheSame` if the bytes before the mark are not what they were.
+        `NotTheSame` if the bytes before the checkpoint are not what they were.
         """
         if self._long_line:
             return self._end_of(self._long_line)
         length = CHUNK_BYTES
         while True:
-            fresh = self._read_after(self.mark, length)
-            if chunk := self._whole_lines(self.mark, fresh, whole):
+            fresh = self._read_after(self.checkpoint, length)
+            if chunk := self._whole_lines(self.checkpoint, fresh, whole):
                 return chunk
             if len(fresh) > self._max_line_bytes:
-                self._long_line = _LongLine(self.mark.end, fresh[:MAX_REFUSED_BYTES], self.mark.after(fresh))
+                beginning, read = fresh[:MAX_REFUSED_BYTES], self.checkpoint.after(fresh)
+                self._long_line = _LongLine(self.checkpoint.end, beginning, read)
                 return self._end_of(self._long_line)
             if len(fresh) < length:
                 return None
             length = self._max_line_bytes + 1
 
-    def chunk_after(self, mark: Mark, whole: Callable[[bytes], int]) -> Chunk | None:
-        """The same after a mark that is not held yet; None too where a record is longer than what is read at once."""
-        return self._whole_lines(mark, self._read_after(mark, CHUNK_BYTES), whole)
+    def chunk_after(self, checkpoint: Checkpoint, whole: Callable[[bytes], int]) -> Chunk | None:
+        """The same after one that is not held yet; None too where a record is longer than what is read at once."""
+        return self._whole_lines(checkpoint, self._read_after(checkpoint, CHUNK_BYTES), whole)
 
-    def _whole_lines(self, mark: Mark, fresh: bytes, whole: Callable[[bytes], int]) -> Chunk | None:
+    def _whole_lines(self, checkpoint: Checkpoint, fresh: bytes, whole: Callable[[bytes], int]) -> Chunk | None:
         lines = fresh[: fresh.rfind(b"\n") + 1]
         if lines and len(fresh) > self._max_line_bytes:
             # Where not one record is whole, the next line would make it too long: it ends before that.
             lines = lines[: whole(lines) or None]
         elif lines:
             lines = lines[: whole(lines)]
-        return Chunk(mark.end, mark.after(lines), lines) if lines else None
+        return Chunk(checkpoint.end, checkpoint.after(lines), lines) if lines else None
 
     def rest(self) -> Chunk | None:
         """What is behind the last whole line, as a line of its own; None if there is nothing.
@@ -200,22 +203,22 @@ class GrowingFile:
             refusal = too_long(1, line.start, line.read.end - line.start, self._max_line_bytes, line.beginning)
             return Chunk(line.start, line.read, b"", refusal)
         # Less than the longest line, or there would have been a chunk; a newline that came just now ends it.
-        fresh = self._read_after(self.mark, self._max_line_bytes + 1)
+        fresh = self._read_after(self.checkpoint, self._max_line_bytes + 1)
         line_end = fresh.find(b"\n") + 1 or len(fresh)
-        return Chunk(self.mark.end, self.mark.after(fresh[:line_end]), fresh[:line_end]) if fresh else None
+        return Chunk(self.checkpoint.end, self.checkpoint.after(fresh[:line_end]), fresh[:line_end]) if fresh else None
 
-    def move_to(self, mark: Mark) -> None:
-        """Everything before `mark`, which came from a chunk, is held now."""
-        self.mark, self._long_line = mark, None
+    def move_to(self, checkpoint: Checkpoint) -> None:
+        """Everything before `checkpoint`, which came from a chunk, is held now."""
+        self.checkpoint, self._long_line = checkpoint, None
 
-    def _mark_at(self, end: int, mark: Mark | None = None) -> Mark:
-        mark = mark or Mark()
-        while mark.end < end:
-            piece = self._read(mark.end, min(CHUNK_BYTES, end - mark.end))
+    def _checkpoint_at(self, end: int, checkpoint: Checkpoint | None = None) -> Checkpoint:
+        checkpoint = checkpoint or Checkpoint()
+        while checkpoint.end < end:
+            piece = self._read(checkpoint.end, min(CHUNK_BYTES, end - checkpoint.end))
             if not piece:
-                raise NotTheSame(f"{mark.end} bytes long, {end} bytes of it are held")
-            mark = mark.after(piece)
-        return mark
+                raise NotTheSame(f"{checkpoint.end} bytes long, {end} bytes of it are held")
+            checkpoint = checkpoint.after(piece)
+        return checkpoint
 
     def _end_of(self, line: _LongLine) -> Chunk | None:
         """Read on to the end of a line that is too long, in constant memory."""
@@ -231,12 +234,13 @@ class GrowingFile:
                 return Chunk(line.start, after, b"", refusal)
             line.read = line.read.after(fresh)
 
-    def _read_after(self, mark: Mark, length: int) -> bytes:
-        """Up to `length` bytes after the mark, read together with the bytes before it, which must be the same."""
-        before = len(mark.tail)
-        data = self._read(mark.end - before, before + length)
-        if data[:before] != mark.tail:
-            raise NotTheSame(f"the bytes before byte {mark.end} have changed" if len(data) >= before else "truncated")
+    def _read_after(self, checkpoint: Checkpoint, length: int) -> bytes:
+        """Up to `length` bytes after the checkpoint, read together with the bytes before it, which must be the same."""
+        before = len(checkpoint.tail)
+        data = self._read(checkpoint.end - before, before + length)
+        if data[:before] != checkpoint.tail:
+            changed = f"the bytes before byte {checkpoint.end} have changed"
+            raise NotTheSame(changed if len(data) >= before else "truncated")
         return data[before:]
 
     def _read(self, start: int, length: int) -> bytes:

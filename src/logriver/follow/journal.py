@@ -14,10 +14,11 @@ from logriver import clock, metrics
 from logriver.decode.labels import Labels
 from logriver.decode.wire.journal import cursor_of, decode
 from logriver.errors import LogriverError, SettingsError
+from logriver.file_position import Committed, FileIdentity, FileRange
 from logriver.follow.growing_file import CHUNK_BYTES, head_hash
 from logriver.follow.paths import JOURNAL
 from logriver.follow.sources import SourceStatus
-from logriver.record import Batch, FileRange, Generation, Held, Sink
+from logriver.record import Batch, Sink
 from logriver.settings import FollowSettings
 from logriver.threads import SupervisedTask
 
@@ -49,8 +50,8 @@ class Journal:
         self._from_end = settings.from_end
         self._max_record_bytes = settings.max_record_bytes
         self._sink = sink
-        self._generation = Generation(settings.follower_name, 0, 0, 0, head_hash(path.encode()))
-        self._held = Held(self._generation, path, 0, 0, b"")
+        self._generation = FileIdentity(settings.follower_name, 0, 0, 0, head_hash(path.encode()))
+        self._held = Committed(self._generation, path, 0, 0, b"")
         self._last_event_ns = 0
         self._error = ""
         self._loop = SupervisedTask(
@@ -92,8 +93,8 @@ class Journal:
     async def _follow(self) -> None:
         """Put entries into the sink until `journalctl` ends, which is an error."""
         known = await self._sink.known(self._generation.follower)
-        nothing = Held(self._generation, self._path, 0, 0, b"")
-        self._held = next((held for held in known if held.generation.id == self._generation.id), nothing)
+        nothing = Committed(self._generation, self._path, 0, 0, b"")
+        self._held = next((held for held in known.files if held.generation.id == self._generation.id), nothing)
         process = await asyncio.create_subprocess_exec(
             *_COMMAND, *self._where_to_begin(), stdin=DEVNULL, stdout=PIPE, stderr=PIPE, limit=CHUNK_BYTES
         )

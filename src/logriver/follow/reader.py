@@ -1,8 +1,8 @@
 """One followed file: its lines into a sink, the byte range with each batch.
 
-The sink's ledger is the only checkpoint: it is asked where to go on, and the file's mark moves only when a receipt says
+The sink's ledger alone is durable: it is asked where to go on, and the file's checkpoint moves only when a receipt says
 that the bytes before it are on disk. So stopping at any point neither loses nor doubles a line. When the content of
-the file changes under it, what became of the old one is settled first (`settle.py`), then a new generation begins.
+the file changes under it, what became of the old one is settled first (`rotation.py`), then a new generation begins.
 """
 
 import asyncio
@@ -16,17 +16,18 @@ from typing import TypeVar
 from logriver import clock, metrics
 from logriver.clock import Zone
 from logriver.errors import LogriverError, Overloaded, RangeConflict
+from logriver.file_position import Committed, FileIdentity, FileRange, Gap
 from logriver.follow.archive import Archive
+from logriver.follow.copy_detection import CopyDetection
 from logriver.follow.file_calls import FileCalls
-from logriver.follow.generations import Generations, Place
-from logriver.follow.growing_file import HEAD_BYTES, Chunk, GrowingFile, Mark, NotTheSame
+from logriver.follow.growing_file import HEAD_BYTES, Checkpoint, Chunk, GrowingFile, NotTheSame
+from logriver.follow.incarnations import Incarnations, Place
+from logriver.follow.lag import Lag
 from logriver.follow.line_format import LineFormat
 from logriver.follow.open_files import OpenFiles
-from logriver.follow.origin import OriginFinder
 from logriver.follow.paths import FoundFile
-from logriver.follow.unheld import Unheld
 from logriver.path_text import text_of
-from logriver.record import Batch, Decoded, FileRange, Gap, Generation, Held
+from logriver.record import Batch, Decoded
 from logriver.threads import SupervisedTask
 
 log = logging.getLogger(__name__)
@@ -58,10 +59,10 @@ class ReaderSettings:
     `truncated` settles a generation whose file was seen with so many bytes and has other content now.
     """
 
-    generations: Generations
+    generations: Incarnations
     max_record_bytes: int
     zone: Zone
-    truncated: Callable[[Held, int], Awaitable[None]]
+    truncated: Callable[[Committed, int], Awaitable[None]]
     slots: asyncio.Semaphore
     open_files: OpenFiles
     calls: FileCalls
@@ -75,7 +76,7 @@ class FileReader:
     """
 
     def __init__(self, found: FoundFile, settings: ReaderSettings, *, from_end: bool = False, only: str = "") -> None:
-        """With `from_end` the lines that a never-seen file has by now are left out. `only` as in `OriginFinder`.
+        """With `from_end` the lines that a never-seen file has by now are left out. `only` as in `CopyDetection`.
 
         A compressed file that is read for one generation is read as what it holds, once.
         """
@@ -86,10 +87,10 @@ class FileReader:
         self.rotated = False
         self.error = ""
         self.busy = False
-        self.generation: Generation | None = None
-        self.mark = Mark()
+        self.generation: FileIdentity | None = None
+        self.checkpoint = Checkpoint()
         self.last_event_ns = 0
-        self.unheld = Unheld()
+        self.lag = Lag()
         self.place = found.place
         self.format = LineFormat(found.rules, settings.max_record_bytes, settings.zone)
         self._settings = settings
@@ -97,7 +98,7 @@ class FileReader:
         self._is_archive = bool(only) and found.is_archive
         self.is_finished = False
         self._loop = SupervisedTask("file_reader", "a followed file is not read", late_seconds=None)
-        self._origin = OriginFinder(settings.generations, settings.calls, found.place[0], only)
+        self._origin = CopyDetection(settings.generations, settings.calls, found.place[0], only)
         self._old_bytes = found.status.st_size if from_end else 0
         self._file: GrowingFile | None = None
         self._in_use = asyncio.Lock()
@@ -117,7 +118,7 @@ class FileReader:
 
     def note_size(self, size: int) -> None:
         """The file was seen with so many bytes. Of what was truncated the largest is kept, until it is settled."""
-        if self._has_shrunk and self.mark.end < self._size:
+        if self._has_shrunk and self.checkpoint.end < self._size:
             return
         self._has_shrunk = size < self._size
         self._size = max(self._size, size)
@@ -134,12 +135,12 @@ class FileReader:
     @property
     def unfinished(self) -> bool:
         """Whether it should be looked at again although it may not change."""
-        return bool(self.error) or bool(self._held_back) or self.mark.end < self.seen.st_size
+        return bool(self.error) or bool(self._held_back) or self.checkpoint.end < self.seen.st_size
 
     @property
     def unread_bytes(self) -> int:
         """How many bytes of it were seen and are not on disk elsewhere."""
-        return 0 if self._held_back else max(0, max(self._size, self.seen.st_size) - self.mark.end)
+        return 0 if self._held_back else max(0, max(self._size, self.seen.st_size) - self.checkpoint.end)
 
     @property
     def is_unopened(self) -> bool:
@@ -226,7 +227,7 @@ class FileReader:
     async def _finish(self) -> None:
         """Let go of an archive once all of it is held: nobody adds to it."""
         held = self._generations.get(self.generation.id) if self.generation else None
-        if held and self._file and self.mark.end == await self._run(self._file.size):
+        if held and self._file and self.checkpoint.end == await self._run(self._file.size):
             await self._generations.put_state(held, place=self.place, gone_ns=clock.now_ns())
             self.is_finished = True
 
@@ -251,7 +252,7 @@ class FileReader:
         # What is held and elsewhere was taken over by a copy before this could be settled.
         self.generation, self._old_bytes, self._size, self._has_shrunk = None, 0, 0, False
         self.format.forget()
-        self._move_to(Mark())
+        self._move_to(Checkpoint())
 
     async def _step(self) -> bool:
         """A few chunks from the file to the sink; False when there was none."""
@@ -273,13 +274,13 @@ class FileReader:
                 if found is None:
                     break
             # What comes from now on wakes it again: a file that was read to its end is not asked for more at once.
-            return self._is_archive or self.mark.end < self._size
+            return self._is_archive or self.checkpoint.end < self._size
 
     async def _open(self) -> GrowingFile:
         kind = Archive if self._is_archive else GrowingFile
         opening = partial(_opened, kind, self.where, self._settings.max_record_bytes, self.place)
         file = await self._run(opening, late=GrowingFile.close)
-        file.move_to(self.mark)
+        file.move_to(self.checkpoint)
         self._file = file
         self._settings.open_files.used(self)
         return file
@@ -294,7 +295,7 @@ class FileReader:
         self.note_size(status.st_size)
         return now - self._changed_at >= (ENDED_QUIET_SECONDS if self.rotated else QUIET_SECONDS)
 
-    async def _attach(self, file: GrowingFile, head: bytes, take_rest: bool) -> Generation | None:
+    async def _attach(self, file: GrowingFile, head: bytes, take_rest: bool) -> FileIdentity | None:
         """Find out which generation this is and go where the ledger ends; None while that cannot be known."""
         held = self._generations.newest_at(self.place)
         if held and not await self._run(partial(file.still_is, held)):
@@ -318,14 +319,14 @@ class FileReader:
                 await self._hand_over(file, generation, old, Decoded(), left_out if old.after.end else None)
         return generation
 
-    async def _resume(self, file: GrowingFile, head: bytes, held: Held) -> Generation:
+    async def _resume(self, file: GrowingFile, head: bytes, held: Committed) -> FileIdentity:
         """Go on with a generation that is known, here or in a file of which this is a copy."""
         generation, is_moved = held.generation, held.place != self.place
         with self._generations.claiming(generation, self.where, self.place, head):
             if held.gone_ns or is_moved:
                 await self._generations.put_state(held, place=self.place if is_moved else None)
         self.path = held.path
-        self._move_to(Mark(held.end, held.crc, held.tail))
+        self._move_to(Checkpoint(held.end, held.crc, held.tail))
         return generation
 
     def _next(self, file: GrowingFile, take_rest: bool) -> Found | None:
@@ -348,7 +349,7 @@ class FileReader:
         return chunk if chunk and (self._is_archive or chunk.after.end <= quiet_size) else None
 
     async def _hand_over_and_read(
-        self, file: GrowingFile, generation: Generation, found: Found, is_last: bool
+        self, file: GrowingFile, generation: FileIdentity, found: Found, is_last: bool
     ) -> Found | None:
         """Put what was found into the sink, and unless it `is_last` read what comes next while the sink works on it.
 
@@ -368,10 +369,10 @@ class FileReader:
             return None
         if isinstance(following, BaseException):
             raise following
-        return following if self.mark == after else None
+        return following if self.checkpoint == after else None
 
-    def _after(self, file: GrowingFile, mark: Mark) -> Found | None:
-        chunk = file.chunk_after(mark, lambda lines: self.format.reader(file).whole(lines))
+    def _after(self, file: GrowingFile, checkpoint: Checkpoint) -> Found | None:
+        chunk = file.chunk_after(checkpoint, lambda lines: self.format.reader(file).whole(lines))
         if chunk is None:
             return None
         return chunk, self.format.reader(file).decode(chunk.lines, chunk.start, clock.now_ns())
@@ -379,16 +380,16 @@ class FileReader:
     def _waits_long(self) -> bool:
         """Whether lines that may go on have been there for long, although the file grows."""
         size, _ = self._changed
-        if size <= self.mark.end:
+        if size <= self.checkpoint.end:
             self._waiting_since = None
         elif self._waiting_since is None:
             self._waiting_since = clock.monotonic()
         return self._waiting_since is not None and clock.monotonic() - self._waiting_since >= QUIET_SECONDS
 
     async def _hand_over(
-        self, file: GrowingFile, generation: Generation, chunk: Chunk, decoded: Decoded, gap: Gap | None = None
+        self, file: GrowingFile, generation: FileIdentity, chunk: Chunk, decoded: Decoded, gap: Gap | None = None
     ) -> None:
-        """Put the chunk's records into the sink; on return the file's mark is where the ledger ends."""
+        """Put the chunk's records into the sink; on return the file's checkpoint is where the ledger ends."""
         after = chunk.after
         known = self._generations.get(generation.id)
         place = known.moved_to if known else None
@@ -400,7 +401,7 @@ class FileReader:
                 # By another follower of our name, an agent that was killed with its batch on the way perhaps.
                 self._generations.release(generation)
                 self.generation = None
-                self._move_to(Mark())
+                self._move_to(Checkpoint())
                 return
             if conflict.held_end == chunk.start:
                 # An earlier try of ours, cancelled here, is still being written there.
@@ -408,20 +409,20 @@ class FileReader:
                 return
             log.warning("%s: byte %d does not continue what is held: %s", self._shown, chunk.start, conflict.hint)
             await self._run(partial(file.go_to, conflict.held_end))
-            self.mark = file.mark
+            self.checkpoint = file.checkpoint
             return
         self._move_to(after)
         self.last_event_ns = clock.now_ns()
         metrics.followed_bytes.inc(after.end - chunk.start)
 
-    def _is_held_as_another(self, generation: Generation) -> bool:
+    def _is_held_as_another(self, generation: FileIdentity) -> bool:
         held = self._generations.newest_at(self.place)
         return self._generations.get(generation.id) is None and held is not None
 
-    def _move_to(self, mark: Mark) -> None:
-        self.mark, self._waiting_since = mark, None
+    def _move_to(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint, self._waiting_since = checkpoint, None
         if self._file:
-            self._file.move_to(mark)
+            self._file.move_to(checkpoint)
 
     async def _put(self, batch: Batch, covers: FileRange) -> None:
         """Put `batch` into the sink, waiting for as long as it is overloaded."""

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from logriver.follow.generations import Generations
+from logriver.file_position import Committed, Gap
+from logriver.follow.incarnations import Incarnations
 from logriver.follow.reader import FileReader
 from logriver.path_text import path_of, text_of
-from logriver.record import Gap, Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class SourceStatus:
 
 
 def statuses(
-    readers: list[FileReader], generations: Generations, is_followed: Callable[[Path], bool]
+    readers: list[FileReader], generations: Incarnations, is_followed: Callable[[Path], bool]
 ) -> list[SourceStatus]:
     """One for each file that is followed; followed paths without a file but with a past come last."""
-    by_path: dict[str, list[Held]] = {}
+    by_path: dict[str, list[Committed]] = {}
     for held in generations.all():
         by_path.setdefault(held.path, []).append(held)
     shown = [_status(reader, by_path, generations) for reader in readers]
@@ -61,33 +61,33 @@ def statuses(
     return shown + [_past(path, by_path[path], generations) for path in followed]
 
 
-def _status(reader: FileReader, by_path: dict[str, list[Held]], generations: Generations) -> SourceStatus:
+def _status(reader: FileReader, by_path: dict[str, list[Committed]], generations: Incarnations) -> SourceStatus:
     held = by_path.get(reader.path, [])
     # Of a file that is held back, everything equals what is held of another.
     held_back = bool(reader.problem) and not reader.error
     return SourceStatus(
         reader.path,
         reader.format.name,
-        reader.mark.end,
-        max(reader.mark.end, reader.seen.st_size),
+        reader.checkpoint.end,
+        max(reader.checkpoint.end, reader.seen.st_size),
         reader.last_event_ns,
         reader.problem,
         text_of(str(reader.where)),
         reader.generation.id if reader.generation else "",
-        0.0 if held_back else reader.unheld.seconds(reader.mark.end),
+        0.0 if held_back else reader.lag.seconds(reader.checkpoint.end),
         tuple(gap for entry in held for gap in entry.gaps),
         tuple(_generation(entry, generations) for entry in held),
     )
 
 
-def _past(path: str, held: list[Held], generations: Generations) -> SourceStatus:
+def _past(path: str, held: list[Committed], generations: Incarnations) -> SourceStatus:
     end = held[-1].end
     gaps = tuple(gap for entry in held for gap in entry.gaps)
     lives = tuple(_generation(entry, generations) for entry in held)
     return SourceStatus(path, "", end, end, 0, "its file is not there now", gaps=gaps, generations=lives)
 
 
-def _generation(held: Held, generations: Generations) -> GenerationStatus:
+def _generation(held: Committed, generations: Incarnations) -> GenerationStatus:
     _, inode = held.place
     if held.over and held.generation.head_length:
         state = "truncated"

@@ -17,12 +17,13 @@ from contextlib import aclosing
 
 from logriver import metrics
 from logriver.errors import LogriverError
+from logriver.file_position import FileRange
 from logriver.ingest.answer import Send, send_answer
 from logriver.ingest.body import BodyLimits, ClientGone, Receive, Scope
 from logriver.ingest.endpoint import Answer, Endpoint, Outcome, Outcomes, Request, Route
 from logriver.ingest.memory_budget import Reservation
 from logriver.ingest.request_body import RequestBody
-from logriver.record import Batch, FileRange, Receipt, Sink
+from logriver.record import Batch, Receipt, Sink
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class Pipeline:
 
     async def _put_alone(self, batch: Batch, mounted: "_Mounted") -> Outcome:
         decoded = batch.decoded
-        if not (decoded.count or batch.dead or batch.range):
+        if not (decoded.count or batch.dead or batch.position):
             mounted.rejected.inc(len(decoded.refused))
             return Outcome(0, [*decoded.refused])
         receipt = await self._sink.put(batch)

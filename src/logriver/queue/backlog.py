@@ -1,14 +1,13 @@
-"""The backlog: what is durable in the log and not yet stored, which of it is taken, and the visible mark.
+"""The backlog: what is durable in the log and not yet stored, which of it is claimed, and the watermark.
 
-Writers take runs in order and finish them out of order. The mark is the highest number below which every number is
-done; whoever waits for a number to be searchable waits for the mark. For any thread.
+Writers claim batches in order and finish them out of order. The watermark is the highest number below which every
+number is done; whoever waits for a number to be searchable waits for the watermark. For any thread.
 
 Every call either does all of what it does or nothing, also where memory runs out in the middle of it, and `add`, `skip`
-and `acknowledge` may be repeated: what takes memory is done before anything is changed.
+and `ack` may be repeated: what takes memory is done before anything is changed.
 """
 
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,8 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from logriver import clock, metrics, threads
-from logriver.queue.base import DeadLetter, Piece, Run
-from logriver.queue.wal_segment import Letter, RecordHeader, Span, records
+from logriver.queue.base import ClaimedBatch, DeadLetter, RowRange
+from logriver.queue.file_read import is_gone, read_around, read_range
+from logriver.queue.record_header import Letter, RecordHeader
+from logriver.queue.row_formats import DECODERS
+from logriver.queue.wal_segment import Extent, records
 
 _JOIN_BYTES = 1_000_000
 # Where less than this share of a block comes in this share of the time, blocks are so far apart. Where more comes,
@@ -30,13 +32,15 @@ _LONGEST_SHARE = 0.5
 _GATHER_SHARE = 0.02
 # Rows that are kept in memory until they are taken; what is beyond is read from the log again.
 _READY_BYTES = 64_000_000
+# So often the disk is asked for what it does not give.
+_MOST_READS = 30
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _Waiting:
-    span: Span
+    extent: Extent
     since: float
 
 
@@ -44,35 +48,36 @@ class _Waiting:
 class _Claim:
     """Spans that a writer has, or that are to be taken before all others because it gave them back."""
 
-    spans: list[Span]
+    extents: list[Extent]
     since: float
     taken_at: float
     is_given_back: bool = False
 
 
 class Backlog:
-    """Starts behind `mark`. Numbers up to `doubtful` were in the log before this start: they may be stored already."""
+    """Starts behind `watermark`. Numbers up to `doubtful` were in the log before this start: perhaps stored already."""
 
-    def __init__(self, mark: int, doubtful: int) -> None:
-        self.mark = mark
+    def __init__(self, watermark: int, doubtful: int) -> None:
+        self.watermark = watermark
         self.bytes = 0
         self._doubtful = doubtful
-        self._spans: deque[_Waiting] = deque()
+        self._extents: deque[_Waiting] = deque()
         self._untaken_records = 0
         self._untaken_bytes = 0
         self._done: dict[int, int] = {}
         # By their first number.
         self._claims: dict[int, _Claim] = {}
-        self._added_seq = mark
+        self._added_seq = watermark
         self._mark_moved_at = self._last_taken_at = clock.monotonic()
         self._block_seconds = 0.0
         self._changed = threading.Condition()
         self._closed = False
+        self._failed_reads: dict[int, int] = {}
         self._listeners: list[Callable[[int], None]] = []
 
     @contextmanager
     def listening(self, listener: Callable[[int], None]) -> Iterator[None]:
-        """Call `listener(mark)`, on a writer's thread, whenever the mark moves inside of this block."""
+        """Call `listener(watermark)`, on a writer's thread, whenever the watermark moves inside of this block."""
         with self._changed:
             self._listeners.append(listener)
         try:
@@ -81,31 +86,31 @@ class Backlog:
             with self._changed:
                 self._listeners.remove(listener)
 
-    def add(self, spans: list[Span]) -> None:
+    def add(self, extents: list[Extent]) -> None:
         """Durable records, behind all that were added before."""
         now = clock.monotonic()
         with self._changed:
-            for span in spans:
-                if span.last_seq > self._added_seq:
-                    self._add(span, now)
+            for extent in extents:
+                if extent.last_seq > self._added_seq:
+                    self._add(extent, now)
             self._changed.notify()
         metrics.backlog_bytes.set(self.bytes)
 
-    def _add(self, span: Span, now: float) -> None:
-        size, records = span.end - span.start, span.last_seq - span.first_seq + 1
+    def _add(self, extent: Extent, now: float) -> None:
+        size, records = extent.end - extent.start, extent.last_seq - extent.first_seq + 1
         if self._untaken_bytes + size > _READY_BYTES:
-            span.ready = None
-        if not (self._spans and self._spans[-1].span.extend(span, _JOIN_BYTES)):
-            self._spans.append(_Waiting(span, now))
-        if self._added_seq <= self.mark:
+            extent.ready = None
+        if not (self._extents and self._extents[-1].extent.extend(extent, _JOIN_BYTES)):
+            self._extents.append(_Waiting(extent, now))
+        if self._added_seq <= self.watermark:
             self._mark_moved_at = now
-        self._added_seq = span.last_seq
+        self._added_seq = extent.last_seq
         self.bytes += size
         self._untaken_bytes += size
         self._untaken_records += records
 
     def skip(self, first_seq: int, last_seq: int) -> None:
-        """A hole: these numbers are done without a record."""
+        """A skipped range: these numbers are done without a record."""
         self._finish(first_seq, last_seq, 0)
 
     def close(self) -> None:
@@ -117,72 +122,72 @@ class Backlog:
     def oldest_seconds(self) -> float:
         """How long the oldest durable and unfinished record has been waiting; 0 if there is none."""
         with self._changed:
-            waiting = [*(claim.since for claim in self._claims.values()), *(w.since for w in list(self._spans)[:1])]
+            waiting = [*(claim.since for claim in self._claims.values()), *(w.since for w in list(self._extents)[:1])]
         return clock.monotonic() - min(waiting) if waiting else 0.0
 
     def stalled_seconds(self) -> tuple[float, float]:
-        """For how long nothing was taken, and the mark has not moved, while something durable waits; else zeros."""
+        """For how long nothing was claimed, and the watermark has not moved, while something waits; else zeros."""
         with self._changed:
-            if self._added_seq <= self.mark:
+            if self._added_seq <= self.watermark:
                 return 0.0, 0.0
             now, moved_at = clock.monotonic(), self._mark_moved_at
             return now - max(moved_at, self._last_taken_at), now - moved_at
 
-    def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> list[Span]:
-        """The next spans, in order and with contiguous numbers (see `Queue.take`); none once it is closed and empty."""
+    def poll(self, max_records: int, max_bytes: int, linger_seconds: float) -> list[Extent]:
+        """The next extents, in order and with contiguous numbers (see `Queue.poll`); none once closed and empty."""
         with self._changed:
             while not self._closed and self._given_back() is None:
                 full = max(self._untaken_records / max_records, self._untaken_bytes / max_bytes)
-                if self._spans and full >= 1:
+                if self._extents and full >= 1:
                     break
-                rest = self._due_at(full, linger_seconds) - clock.monotonic() if self._spans else None
+                rest = self._due_at(full, linger_seconds) - clock.monotonic() if self._extents else None
                 if rest is not None and rest <= 0:
                     break
                 with threads.idle():
                     self._changed.wait(rest)
             if free := self._given_back():
                 free.is_given_back = False
-                return free.spans
+                return free.extents
             taken = self._claim(max_records, max_bytes)
-            if self._spans:
+            if self._extents:
                 self._changed.notify()
             return taken
 
     def _given_back(self) -> _Claim | None:
         return next((claim for claim in self._claims.values() if claim.is_given_back), None)
 
-    def _claim(self, max_records: int, max_bytes: int) -> list[Span]:
-        taken: list[Span] = []
+    def _claim(self, max_records: int, max_bytes: int) -> list[Extent]:
+        taken: list[Extent] = []
         count = size = 0
-        for waiting in self._spans:
-            span = waiting.span
-            if count >= max_records or size >= max_bytes or (taken and taken[-1].last_seq + 1 != span.first_seq):
+        for waiting in self._extents:
+            extent = waiting.extent
+            if count >= max_records or size >= max_bytes or (taken and taken[-1].last_seq + 1 != extent.first_seq):
                 break
-            taken.append(span)
-            count += span.last_seq - span.first_seq + 1
-            size += span.end - span.start
+            taken.append(extent)
+            count += extent.last_seq - extent.first_seq + 1
+            size += extent.end - extent.start
         if not taken:
             return taken
         now = clock.monotonic()
-        self._claims[taken[0].first_seq] = _Claim(taken, self._spans[0].since, now)
+        self._claims[taken[0].first_seq] = _Claim(taken, self._extents[0].since, now)
         self._last_taken_at = now
         for _ in taken:
-            self._spans.popleft()
+            self._extents.popleft()
         self._untaken_records -= count
         self._untaken_bytes -= size
         return taken
 
-    def give_back(self, spans: list[Span]) -> None:
-        """Taken spans that could not be read: they are the next to be taken."""
+    def give_back(self, extents: list[Extent]) -> None:
+        """Claimed extents that could not be read: they are the next to be claimed."""
         with self._changed:
-            claim = self._claims.get(spans[0].first_seq)
+            claim = self._claims.get(extents[0].first_seq)
             if claim is not None:
                 claim.is_given_back = True
             self._changed.notify()
 
     def _due_at(self, full: float, linger_seconds: float) -> float:
         """When what waits is handed over, a block that is `full` to that share and gets no fuller."""
-        since = self._spans[0].since
+        since = self._extents[0].since
         if full >= _SHARE:
             return since + linger_seconds
         apart = max(_APART_PER_BLOCK * self._block_seconds, linger_seconds * _SHARE)
@@ -190,17 +195,27 @@ class Backlog:
         soon = max(since + linger_seconds * _GATHER_SHARE, self._last_taken_at + apart)
         return min(soon, since + linger_seconds)
 
-    def read(self, spans: list[Span]) -> Run:
-        """What is in taken spans, every byte checked. Raises `OSError`."""
-        return _read(spans, self._doubtful)
+    def read(self, extents: list[Extent]) -> ClaimedBatch:
+        """What is in claimed extents, every byte checked. Raises `OSError` where another try may give it.
 
-    def acknowledge(self, run: Run) -> None:
+        What many tries do not give, and what is not there any more, is damaged.
+        """
+        first_seq = extents[0].first_seq
+        try:
+            claimed = _read(extents, self._doubtful, around=self._failed_reads.get(first_seq, 0) >= _MOST_READS)
+        except OSError:
+            self._failed_reads[first_seq] = self._failed_reads.get(first_seq, 0) + 1
+            raise
+        self._failed_reads.pop(first_seq, None)
+        return claimed
+
+    def ack(self, claimed: ClaimedBatch) -> None:
         """See `Queue.acknowledge`."""
-        self._finish(run.first_seq, run.last_seq, run.bytes)
+        self._finish(claimed.first_seq, claimed.last_seq, claimed.bytes)
 
     def _finish(self, first_seq: int, last_seq: int, size: int) -> None:
         with self._changed:
-            if first_seq <= self.mark or first_seq in self._done:
+            if first_seq <= self.watermark or first_seq in self._done:
                 return
             self._done[first_seq] = last_seq
             self.bytes -= size
@@ -208,28 +223,28 @@ class Backlog:
             claim = self._claims.pop(first_seq, None)
             if claim is not None:
                 self._block_seconds = (self._block_seconds + now - claim.taken_at) / 2
-            before = self.mark
-            while self.mark + 1 in self._done:
-                self.mark = self._done.pop(self.mark + 1)
-            mark = self.mark
-            if mark > before:
+            before = self.watermark
+            while self.watermark + 1 in self._done:
+                self.watermark = self._done.pop(self.watermark + 1)
+            watermark = self.watermark
+            if watermark > before:
                 self._mark_moved_at = now
-            listeners = list(self._listeners) if mark > before else []
+            listeners = list(self._listeners) if watermark > before else []
             self._changed.notify()
         metrics.backlog_bytes.set(self.bytes)
         for listener in listeners:
             try:
-                listener(mark)
+                listener(watermark)
             except Exception as error:
-                # Who waits looks at the mark again when its time is over.
-                log.warning("who waits for the visible mark could not be told", exc_info=error)
+                # Who waits looks at the watermark again when its time is over.
+                log.warning("who waits for the watermark could not be told", exc_info=error)
 
 
 class _Pieces:
-    """Collects rows with contiguous numbers into pieces of a run."""
+    """Collects rows with contiguous numbers into ranges of a claimed batch."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, claimed: ClaimedBatch) -> None:
+        self._claimed = claimed
         self._rows: list[bytes] = []
         self._first_seq = self._count = 0
 
@@ -242,61 +257,49 @@ class _Pieces:
 
     def end(self) -> None:
         if self._count:
-            self._run.pieces.append(Piece(self._first_seq, self._count, b"".join(self._rows)))
+            self._claimed.row_ranges.append(RowRange(self._first_seq, self._count, b"".join(self._rows)))
         self._rows, self._count = [], 0
 
 
-def _read(spans: list[Span], doubtful: int) -> Run:
-    """Read spans with contiguous numbers, from memory or from the log, there checking every byte."""
-    size = sum(span.end - span.start for span in spans)
-    run = Run(spans[0].first_seq, spans[-1].last_seq, size, spans[0].first_seq <= doubtful)
-    pieces = _Pieces(run)
-    for span in spans:
-        if span.ready is not None:
-            pieces.add(span.first_seq, span.last_seq - span.first_seq + 1, span.ready)
+def _read(extents: list[Extent], doubtful: int, *, around: bool) -> ClaimedBatch:
+    """Read extents with contiguous numbers, from memory or from the log, there checking every byte.
+
+    `around` what the disk does not give.
+    """
+    size = sum(extent.end - extent.start for extent in extents)
+    claimed = ClaimedBatch(extents[0].first_seq, extents[-1].last_seq, size, extents[0].first_seq <= doubtful)
+    row_ranges = _Pieces(claimed)
+    for extent in extents:
+        if extent.ready is not None:
+            row_ranges.add(extent.first_seq, extent.last_seq - extent.first_seq + 1, extent.ready)
         else:
-            _read_log(span, run, pieces)
-    pieces.end()
-    return run
+            _read_log(extent, claimed, row_ranges, around=around)
+    row_ranges.end()
+    return claimed
 
 
-def _read_log(span: Span, run: Run, pieces: _Pieces) -> None:
-    expected = span.first_seq
-    for header, body, letters in _unfinished(span):
+def _read_log(extent: Extent, claimed: ClaimedBatch, row_ranges: _Pieces, *, around: bool) -> None:
+    expected = extent.first_seq
+    complete = DECODERS[extent.formats.rows]
+    for header, body, letters in _unfinished(extent, around=around):
         if header.first_seq > expected:
-            run.damaged.append((expected, header.first_seq - 1))
+            claimed.damaged.append((extent.path.name, expected, header.first_seq - 1))
         if header.rows:
-            pieces.add(header.first_seq, header.rows, [complete_rows(header, body)])
+            row_ranges.add(header.first_seq, header.rows, [complete(body, header.source, header.received_ns)])
         for number, letter in enumerate(letters, header.first_seq + header.rows):
-            run.letters.append(DeadLetter(number, letter.reason, letter.raw, header.source, header.received_ns))
+            claimed.letters.append(DeadLetter(number, letter.reason, letter.raw, header.source, header.received_ns))
         expected = header.last_seq + 1
-    if expected <= span.last_seq:
-        run.damaged.append((expected, span.last_seq))
+    if expected <= extent.last_seq:
+        claimed.damaged.append((extent.path.name, expected, extent.last_seq))
 
 
-def _unfinished(span: Span) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:
-    """The records of a span but for those before its first number, which were done before this start."""
-    return (record for record in records(_read_bytes(span)) if record[0].last_seq >= span.first_seq)
-
-
-def complete_rows(header: RecordHeader, rows: bytes) -> bytes:
-    """Rows with what the header says of all of them (`columns.py`: `_source`, `_received`)."""
-    return rows.replace(b"\n", row_end(header.source, header.received_ns))
-
-
-def row_end(source: str, received_ns: int) -> bytes:
-    """The end of each row of a batch."""
-    escaped = source.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-    return f"\t{escaped}\t{received_ns}\n".encode()
-
-
-def _read_bytes(span: Span) -> bytes:
-    file = os.open(span.path, os.O_RDONLY | os.O_CLOEXEC)
+def _unfinished(extent: Extent, *, around: bool) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:
+    """The records of an extent but for those before its first number, which were done before this start."""
     try:
-        pieces, at = [], span.start
-        while at < span.end and (piece := os.pread(file, span.end - at, at)):
-            pieces.append(piece)
-            at += len(piece)
-        return b"".join(pieces)
-    finally:
-        os.close(file)
+        whole = (extent.path, extent.start, extent.end)
+        data = read_around(*whole)[0] if around else read_range(*whole)
+    except OSError as error:
+        if not is_gone(error):
+            raise
+        data = b""
+    return (record for record in records(data, extent.formats) if record[0].last_seq >= extent.first_seq)

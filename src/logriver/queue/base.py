@@ -9,17 +9,21 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that was taken and cannot be stored, under the number it took."""
+    """A record that was taken and cannot be stored, under the number it took.
+
+    `raw` is what came, or a row where `row_format` says in which format (`row_formats.py`).
+    """
 
     seq: int
     reason: str
     raw: bytes
     source: str
     received_ns: int
+    row_format: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class RowRange:
     """Contiguous numbers: the row i of `rows` (complete, see `columns.py`) has the number `first_seq` + i."""
 
     first_seq: int
@@ -28,42 +32,42 @@ class Piece:
 
 
 @dataclass(slots=True)
-class Run:
-    """A range of numbers handed to one writer: `pieces` to store, dead letters to bury, and what was lost.
+class ClaimedBatch:
+    """A range of numbers handed to one writer: `row_ranges` to store, dead letters to keep, and what was lost.
 
-    `damaged` are ranges (first, last) that the log has but cannot read any more. `in_doubt` says that some of it may
-    be stored already (a restart came between).
+    `damaged` are ranges (file, first, last) that the log has but cannot read any more. `in_doubt` says that some
+    of it may be stored already (a restart came between).
     """
 
     first_seq: int
     last_seq: int
     bytes: int
     in_doubt: bool
-    pieces: list[Piece] = field(default_factory=list)
+    row_ranges: list[RowRange] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
-    damaged: list[tuple[int, int]] = field(default_factory=list)
+    damaged: list[tuple[str, int, int]] = field(default_factory=list)
 
 
 class Queue(Protocol):
     """The writer's side. Called from the writer's threads."""
 
-    def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
-        """The next run, in order; waits until so much is there or the oldest is `linger_seconds` old.
+    def poll(self, max_records: int, max_bytes: int, linger_seconds: float) -> ClaimedBatch | None:
+        """The next batch, in order; waits until so much is there or the oldest is `linger_seconds` old.
 
-        Where little comes, waiting would not fill much of a block: runs are a quarter of that time apart, up to a half
-        where storing one takes long, and what comes after a pause is taken at once. None once the queue is closed and
-        empty.
+        Where little comes, waiting would not fill much of a block: batches are a quarter of that time apart, up to a
+        half where storing one takes long, and what comes after a pause is claimed at once. None once the queue is
+        closed and empty.
         """
         ...
 
-    def acknowledge(self, run: Run) -> None:
-        """Every number of the run is stored, a dead letter on disk, or a recorded hole."""
+    def ack(self, claimed: ClaimedBatch) -> None:
+        """Every number of the batch is stored, a dead letter on disk, or in a recorded skipped range."""
         ...
 
-    def bury(self, letters: list[DeadLetter]) -> None:
-        """Put dead letters on disk; on return they are durable. Burying one again changes nothing."""
+    def dead_letter(self, letters: list[DeadLetter]) -> None:
+        """Put dead letters on disk; on return they are durable. Doing that for one again changes nothing."""
         ...
 
-    def buried(self, first_seq: int, last_seq: int) -> set[int]:
+    def dead_lettered(self, first_seq: int, last_seq: int) -> set[int]:
         """The numbers in the range that are dead letters on disk."""
         ...

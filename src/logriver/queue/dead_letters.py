@@ -1,9 +1,9 @@
 """Dead letters: what was taken and cannot be stored, kept until somebody replays it or newer ones need the room.
 
-A replay is a batch that carries the letter's number. From the moment it is durable the letter counts as gone, whatever
-the file says: it is neither shown nor replayed nor buried again. That is remembered, at first by the log, whose header
-says it, and from a snapshot on by the letter's absence: the number may be forgotten once the mark that was saved has
-passed it, because then no run that has it comes again.
+A replay is a batch that carries the dead letter's number. From the moment it is durable the letter counts as gone,
+whatever the file says: it is neither shown nor replayed nor kept again. That is remembered, at first by the log, whose
+header says it, and from a snapshot on by the letter's absence: the number may be forgotten once the watermark that was
+saved has passed it, because then no run that has it comes again.
 """
 
 import logging
@@ -26,17 +26,17 @@ class DeadLetters:
         self._lock = threading.Lock()
         self._replayed: set[int] = set()
 
-    def bury(self, letters: list[DeadLetter]) -> None:
-        """See `Queue.bury`. A letter that was replayed stays gone."""
+    def dead_letter(self, letters: list[DeadLetter]) -> None:
+        """See `Queue.dead_letter`. A letter that was replayed stays gone."""
         with self._lock:
             letters = [letter for letter in letters if letter.seq not in self._replayed]
-        self._state.bury(letters)
+        self._state.dead_letter(letters)
 
-    def buried(self, first_seq: int, last_seq: int) -> set[int]:
-        """See `Queue.buried`. A letter that was replayed is one: its number must not be stored a second time."""
+    def dead_lettered(self, first_seq: int, last_seq: int) -> set[int]:
+        """See `Queue.dead_lettered`. A letter that was replayed is one: its number must not be stored a second time."""
         with self._lock:
             replayed = {seq for seq in self._replayed if first_seq <= seq <= last_seq}
-        return self._state.buried(first_seq, last_seq) | replayed
+        return self._state.dead_lettered(first_seq, last_seq) | replayed
 
     def page(self, before: int | None, limit: int) -> list[DeadLetter]:
         """The newest letters below `before`; fewer than `limit`, but at least one, if they are large."""
@@ -68,7 +68,7 @@ class DeadLetters:
         with self._lock:
             return list(self._replayed)
 
-    def saved(self, replays: list[int], mark: int) -> None:
-        """A snapshot with this mark has removed them."""
+    def saved(self, replays: list[int], watermark: int) -> None:
+        """A snapshot with this watermark has removed them."""
         with self._lock:
-            self._replayed -= {seq for seq in replays if seq <= mark}
+            self._replayed -= {seq for seq in replays if seq <= watermark}

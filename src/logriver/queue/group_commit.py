@@ -17,13 +17,16 @@ from typing import Protocol
 
 from logriver import clock, metrics
 from logriver.errors import Unavailable
-from logriver.queue.backlog import row_end
-from logriver.queue.recovery import segment_path
-from logriver.queue.wal_segment import FILE_HEADER_BYTES, NO_END, RecordHeader, SegmentWriter, Span
+from logriver.queue.record_header import RecordHeader
+from logriver.queue.row_formats import row_end
+from logriver.queue.segment_files import make_segment
+from logriver.queue.segment_header import FILE_HEADER_BYTES, NO_END, SegmentHeader
+from logriver.queue.state import State
+from logriver.queue.wal_segment import Extent, SegmentWriter
 from logriver.record import Batch, Receipt
 from logriver.threads import Owner, SupervisedThread, idle
 
-_SPAN_BYTES = 8_000_000
+_EXTENT_BYTES = 8_000_000
 # So long after a failed write it is shown: what comes next may tell that it is over, but nothing may come.
 _SHOWN_SECONDS = 10.0
 
@@ -57,7 +60,7 @@ class Group:
 
     entries: list[Entry]
     size: int
-    spans: list[Span] = field(default_factory=list)
+    extents: list[Extent] = field(default_factory=list)
     headers: list[RecordHeader] = field(default_factory=list)
     is_durable: bool = False
     failure: str = ""
@@ -93,19 +96,20 @@ class GroupCommit:
     def __init__(
         self,
         directory: Path,
-        node: str,
+        state: State,
+        after: SegmentHeader,
         segment_bytes: int,
-        next_number: int,
         work: threading.Condition,
         outcome: Outcome,
     ) -> None:
+        """`after` is the header of the next segment, but for its first number."""
         self._directory = directory
-        self._node = node
+        self._state = state
+        self._node, self._next_number = after.node, after.number
         self._segment_bytes = segment_bytes
-        self._next_number = next_number
         self._work = work
         self._outcome = outcome
-        self._previous_end = NO_END
+        self._previous_end = after.previous_end
         self._segment: SegmentWriter | None = None
         self._writing = Owner("the segment that is being written")
         # The first so many are handed over to the thread, the others come with the end of the event loop's turn.
@@ -230,12 +234,12 @@ class GroupCommit:
 
     def _write(self, group: Group) -> None:
         segment = self._segment or self._open_segment(group.first_seq)
-        group.spans = _spans(segment, group.entries)
+        group.extents = _extents(segment, group.entries)
         group.headers = [entry.header for entry in group.entries if entry.header.remembered]
         buffers = [buffer for entry in group.entries for buffer in entry.buffers]
         started, size = clock.monotonic(), segment.size
         try:
-            segment.append(buffers, group.spans, group.headers)
+            segment.append(buffers, group.extents, group.headers)
         finally:
             group.is_durable = segment.size > size
         self._failed = ("", 0.0)
@@ -256,9 +260,8 @@ class GroupCommit:
         log.error(group.failure, exc_info=error, extra={"fields": fields})
 
     def _open_segment(self, first_seq: int) -> SegmentWriter:
-        path = segment_path(self._directory, self._next_number)
-        segment = SegmentWriter(path, self._node, self._next_number, first_seq, self._previous_end)
-        self._segment = segment
+        header = SegmentHeader(self._node, self._next_number, first_seq, self._previous_end)
+        segment = self._segment = make_segment(self._directory, header, self._state)
         self._next_number += 1
         self._previous_end = NO_END
         return segment
@@ -298,28 +301,28 @@ class GroupCommit:
             self._event_loop.call_soon_threadsafe(_resolve_all, entries, error)
 
 
-def _spans(segment: SegmentWriter, entries: list[Entry]) -> list[Span]:
+def _extents(segment: SegmentWriter, entries: list[Entry]) -> list[Extent]:
     """The records of a group as they will stand at the end of the segment, with their rows still in memory."""
-    spans: list[Span] = []
-    span = Span(segment.path, segment.size, segment.size, entries[0].header.first_seq, segment.last_seq, [])
+    extents: list[Extent] = []
+    extent = Extent(segment.path, segment.size, segment.size, entries[0].header.first_seq, segment.last_seq, [])
     end_of: tuple[str, int] | None = None
     end = b""
     for entry in entries:
         header = entry.header
-        if span.end - span.start >= _SPAN_BYTES:
-            spans.append(span)
-            span = Span(segment.path, span.end, span.end, header.first_seq, header.first_seq - 1, [])
+        if extent.end - extent.start >= _EXTENT_BYTES:
+            extents.append(extent)
+            extent = Extent(segment.path, extent.end, extent.end, header.first_seq, header.first_seq - 1, [])
         if end_of != (header.source, header.received_ns):
             end_of = header.source, header.received_ns
             end = row_end(*end_of)
-        span.end += entry.size
-        span.last_seq = header.last_seq
+        extent.end += entry.size
+        extent.last_seq = header.last_seq
         if header.dead:
-            span.ready = None
-        elif span.ready is not None:
-            span.ready += [rows.replace(b"\n", end) for rows in entry.batch.decoded.rows]
-    spans.append(span)
-    return [span for span in spans if span.last_seq >= span.first_seq]
+            extent.ready = None
+        elif extent.ready is not None:
+            extent.ready += [rows.replace(b"\n", end) for rows in entry.batch.decoded.rows]
+    extents.append(extent)
+    return [extent for extent in extents if extent.last_seq >= extent.first_seq]
 
 
 def _resolve_all(entries: list[Entry], error: Exception | None) -> None:

@@ -1,11 +1,16 @@
-"""The ledger: which bytes of which file are on disk, for every generation that a follower has seen.
+"""The ledger: which bytes of which file are on disk, for every generation that a follower has seen, and of each stream.
 
 The only checkpoint of followers. A range is taken only if it starts where the ledger ends (compare and append), so a
-chunk that is sent twice, or by two followers of the same name, is stored once.
+chunk that is sent twice, or by two followers of the same name, is stored once. `streams.py` does the same for streams.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
 from logriver.errors import RangeConflict
-from logriver.record import FileRange, Generation, Held
+from logriver.file_position import MAX_GAPS, Committed, FileIdentity, FileRange, Gap
+from logriver.queue.streams import Streams
+from logriver.record import CommittedStream, Known, Position, Stream, StreamRange
 
 FORGET_AFTER_NS = 30 * 86_400 * 1_000_000_000
 """So long after its file is gone, a generation is forgotten."""
@@ -14,22 +19,41 @@ _Life = tuple[str, int, int, int]
 """What no two generations have in common: follower, device, inode, and the number of the life there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a snapshot has to save of the ledger: entries that changed, and which ones were forgotten."""
+
+    files: list[Committed]
+    streams: list[CommittedStream]
+    forgotten: list[str]
+    forgotten_streams: list[Stream]
+
+
 class Ledger:
     """In memory, filled from the last snapshot and the log's headers. Guarded by the log's lock."""
 
-    def __init__(self, held: list[Held]) -> None:
+    def __init__(self, held: list[Committed], streams: Iterable[CommittedStream] = ()) -> None:
+        self._streams = Streams(streams)
         self._held = {entry.generation.id: entry for entry in held}
         self._by_life = {_life(entry.generation): key for key, entry in self._held.items()}
         self._appending: dict[str, int] = {}
-        self._changed: dict[str, Held] = {}
+        self._changed: dict[str, Committed] = {}
         self._forgotten: list[str] = []
 
-    def begin(self, range: FileRange) -> None:
+    @classmethod
+    def of(cls, known: Known) -> "Ledger":
+        """The ledger of a snapshot."""
+        return cls(known.files, known.streams)
+
+    def begin(self, range: Position) -> None:
         """A range is about to be written. Raises `RangeConflict` unless it continues what is held or being written.
 
         A generation cannot begin where another is the same life of the file: two followers of one name that saw it with
         more and with less of its first bytes.
         """
+        if isinstance(range, StreamRange):
+            self._streams.begin(range)
+            return
         key, life = range.generation.id, _life(range.generation)
         if key not in self._held and self._by_life.get(life, key) != key:
             raise RangeConflict(f"{range.path[-200:]!r} is held as another generation", held_end=0)
@@ -39,15 +63,24 @@ class Ledger:
         self._appending[key] = range.end
         self._by_life.setdefault(life, key)
 
-    def failed(self, range: FileRange) -> None:
+    def failed(self, range: Position) -> None:
         """What was begun is not on disk."""
+        if isinstance(range, StreamRange):
+            self._streams.failed(range)
+            return
         key = range.generation.id
         self._appending.pop(key, None)
         if key not in self._held:
             self._free_life(range.generation)
 
-    def apply(self, range: FileRange, now_ns: int = 0) -> None:
-        """The range is on disk, since `now_ns`. Applying an older one again changes nothing."""
+    def apply(self, range: Position, now_ns: int = 0) -> None:
+        """The range is on disk, since `now_ns`. Applying an older one again changes nothing.
+
+        One that begins behind what is held was taken when what is in between was there: that is lost with the log.
+        """
+        if isinstance(range, StreamRange):
+            self._streams.apply(range, now_ns)
+            return
         key = range.generation.id
         if self._appending.get(key) == range.end:
             del self._appending[key]
@@ -55,26 +88,36 @@ class Ledger:
         if known is not None and (known.end > range.end or (known.end == range.end and range.start < range.end)):
             self._held[key] = known
             return
-        known = known or Held(range.generation, range.path, 0, 0, b"")
+        if known is not None and range.start > known.end:
+            known = _with_lost_bytes(known, range, now_ns)
+        known = known or Committed(range.generation, range.path, 0, 0, b"")
         self._by_life.setdefault(_life(range.generation), key)
         # Taken out and put in again: the order is that of the last change.
         self._held[key] = self._changed[key] = known.after(range, now_ns)
 
-    def known(self, follower: str) -> list[Held]:
+    def known(self, follower: str) -> Known:
         """See `Sink.known`."""
-        return [entry for entry in self._held.values() if entry.generation.follower == follower]
+        files = [entry for entry in self._held.values() if entry.generation.follower == follower]
+        return Known(files, self._streams.known(follower))
 
-    def entries(self) -> list[Held]:
+    def entries(self) -> list[Committed]:
         """Every generation, the last changed last."""
         return list(self._held.values())
 
-    def changed(self) -> list[Held]:
-        """What changed since this was called before, for a snapshot."""
+    def changes(self, now_ns: int) -> Changes:
+        """What changed since this was called before, for a snapshot. What is gone for long is forgotten now."""
+        forgotten, forgotten_streams = self.forget(now_ns), self._streams.forget(now_ns)
         changed, self._changed = list(self._changed.values()), {}
-        return changed
+        return Changes(changed, self._streams.changed(), forgotten, forgotten_streams)
+
+    def not_saved(self, changes: Changes) -> None:
+        """What `changes` gave could not be saved."""
+        self._changed = {entry.generation.id: entry for entry in changes.files} | self._changed
+        self._forgotten = changes.forgotten + self._forgotten
+        self._streams.not_saved(changes.streams, changes.forgotten_streams)
 
     def forget(self, now_ns: int) -> list[str]:
-        """Forget what is gone for long; the ids of all that was forgotten and is not saved yet, for a snapshot."""
+        """Forget files that are gone for long; the ids of all that was forgotten and is not saved yet."""
         for key, entry in list(self._held.items()):
             if 0 < entry.gone_ns < now_ns - FORGET_AFTER_NS:
                 del self._held[key]
@@ -84,17 +127,17 @@ class Ledger:
         forgotten, self._forgotten = self._forgotten, []
         return [key for key in forgotten if key not in self._held]
 
-    def not_saved(self, entries: list[Held], forgotten: list[str]) -> None:
-        """What `changed` and `forget` gave and could not be saved."""
-        self._changed = {entry.generation.id: entry for entry in entries} | self._changed
-        self._forgotten = forgotten + self._forgotten
-
-    def _free_life(self, generation: Generation) -> None:
+    def _free_life(self, generation: FileIdentity) -> None:
         """A generation is not known any more."""
         life = _life(generation)
         if self._by_life.get(life) == generation.id:
             del self._by_life[life]
 
 
-def _life(generation: Generation) -> _Life:
+def _life(generation: FileIdentity) -> _Life:
     return generation.follower, generation.device, generation.inode, generation.life
+
+
+def _with_lost_bytes(known: Committed, range: FileRange, now_ns: int) -> Committed:
+    gap = Gap(known.end, range.start - known.end, True, "damaged in the log", now_ns)
+    return replace(known, gaps=(*known.gaps, gap)[-MAX_GAPS:])

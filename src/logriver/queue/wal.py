@@ -1,9 +1,9 @@
 """The queue on a write-ahead log: a sink for whoever receives, a queue for the writer.
 
 A batch is encoded before it takes its numbers: what cannot be encoded takes none. From then on its numbers are either
-durable or a hole (`group_commit.py`), so that the watermark reaches the last one that was given out. What the log
-means byte by byte is in `wal_segment.py`, reading it at start in `recovery.py`, what is waiting in `backlog.py`, what
-outlives the segments in `state.py`.
+durable or a skipped range (`group_commit.py`), so that the watermark reaches the last one that was given out. What
+the log means byte by byte is in `wal_segment.py`, reading it at start in `recovery.py`, what is waiting in
+`backlog.py`, what outlives the segments in `state.py`.
 """
 
 import asyncio
@@ -16,15 +16,18 @@ from pathlib import Path
 
 from logriver import clock, metrics
 from logriver.errors import KeyReused, LogriverError, Overloaded, Unavailable
+from logriver.file_position import Committed
 from logriver.queue.backlog import Backlog
-from logriver.queue.base import DeadLetter, Run
+from logriver.queue.base import ClaimedBatch, DeadLetter
+from logriver.queue.damage import Damages, unreadable
 from logriver.queue.dead_letters import DeadLetters
 from logriver.queue.group_commit import Entry, Group, GroupCommit
 from logriver.queue.ledger import Ledger
-from logriver.queue.recovery import recover
-from logriver.queue.state import KEY_LIFE_NS, Hole, KnownKey, Snapshot, State
-from logriver.queue.wal_segment import Letter, RecordHeader, encode_apart, encode_record
-from logriver.record import MAX_SEQ, Batch, Held, Receipt
+from logriver.queue.record_header import Letter, RecordHeader, position_forms
+from logriver.queue.recovery import StoredIn, recover
+from logriver.queue.state import KEY_LIFE_NS, KnownKey, SkippedRange, Snapshot, State
+from logriver.queue.wal_segment import encode_apart, encode_record
+from logriver.record import MAX_SEQ, Batch, Known, Receipt
 from logriver.threads import Owner, SupervisedThread
 
 _SNAPSHOT_SECONDS = 5.0
@@ -50,8 +53,9 @@ class Wal:
         segment_bytes: int,
         max_backlog_bytes: int,
         check_disk: Callable[[], None] = lambda: None,
+        stored_in: StoredIn = lambda first_seq, last_seq: 0,
     ) -> None:
-        """Recover what is in `directory`. Raises `OSError`.
+        """Recover what is in `directory`. Raises as `recover` does.
 
         `check_disk` is asked before each batch and raises `Overloaded` or `Unavailable` while there is no room.
         """
@@ -59,29 +63,29 @@ class Wal:
         self._state = state
         self._max_backlog_bytes = max_backlog_bytes
         self._check_disk = check_disk
-        found = recover(directory, state, stored_seq)
-        self.damage = found.problems
-        """What was lost to damage in the log."""
+        self.damage = Damages(state, directory)
+        found = recover(directory, state, self.damage, stored_seq, stored_in)
+        self.torn = found.problems
+        """What was being written when the process ended before."""
         self.recovered_seq = found.last_seq
         """The highest number that was given out before this start."""
-        self.backlog = Backlog(found.mark, found.last_seq)
+        self.backlog = Backlog(found.watermark, found.last_seq)
         self.letters = DeadLetters(state)
-        self._ledger = Ledger(state.ledger())
-        self._keys: dict[bytes, KnownKey] = {}
-        self._keys_being_saved: dict[bytes, KnownKey] = {}
-        self._holes: list[Hole] = []
+        self._ledger = Ledger.of(state.known())
+        self._keys, self._keys_being_saved = dict[bytes, KnownKey](), dict[bytes, KnownKey]()
+        self._skipped: list[SkippedRange] = []
         self._lock = threading.Lock()
         self._next_seq = found.last_seq + 1
         self._durable_seq = found.last_seq
         self._last_received_ns = 0
         work = threading.Condition(self._lock)
-        self._commit = GroupCommit(directory, node, segment_bytes, found.next_number, work, self)
+        self._commit = GroupCommit(directory, state, found.next_segment(node), segment_bytes, work, self)
         self._commit.finished += found.segments
         for header in found.headers:
             self._remember(header)
-        for hole in found.holes:
-            self._record_hole(hole)
-        self.backlog.add(found.spans)
+        for skipped_range in found.skipped_ranges:
+            self._record_skipped(skipped_range)
+        self.backlog.add(found.extents)
         self._attempts: dict[bytes, asyncio.Task[Receipt]] = {}
         self._closing = False
         self._putting = Owner("putting into the queue")
@@ -93,16 +97,16 @@ class Wal:
 
     @property
     def watermark(self) -> int:
-        """That of this node: searches read up to it."""
-        return self.backlog.mark
+        """The watermark: searches read up to it."""
+        return self.backlog.watermark
 
     @property
     def waiting(self) -> int:
-        """Numbers that are durable and not yet below the mark."""
-        return max(0, self._durable_seq - self.backlog.mark)
+        """Numbers that are durable and not yet below the watermark."""
+        return max(0, self._durable_seq - self.backlog.watermark)
 
     def stalled_seconds(self) -> tuple[float, float]:
-        """For how long nothing was taken and the mark has not moved, and only the latter; zeros if nothing waits."""
+        """For how long nothing was claimed and the watermark has not moved, and only the latter; else zeros."""
         return self.backlog.stalled_seconds()
 
     @property
@@ -130,12 +134,12 @@ class Wal:
             answer.set_exception(error)
         return answer
 
-    async def known(self, follower: str) -> list[Held]:
+    async def known(self, follower: str) -> Known:
         """See `Sink.known`."""
         with self._lock:
             return self._ledger.known(follower)
 
-    def sources(self) -> list[Held]:
+    def sources(self) -> list[Committed]:
         """The ledger, for showing it."""
         with self._lock:
             return self._ledger.entries()
@@ -145,8 +149,8 @@ class Wal:
         reached = asyncio.Event()
         loop = asyncio.get_running_loop()
 
-        def listen(mark: int) -> None:
-            if mark >= seq:
+        def listen(watermark: int) -> None:
+            if watermark >= seq:
                 loop.call_soon_threadsafe(reached.set)
 
         with self.backlog.listening(listen):
@@ -192,9 +196,9 @@ class Wal:
             if next_seq > MAX_SEQ:
                 raise Unavailable("the numbers of this node are used up")
             self._commit.add(entry)
-            if batch.range is not None:
+            if (position := batch.position) is not None:
                 try:
-                    self._ledger.begin(batch.range)
+                    self._ledger.begin(position)
                 except BaseException:
                     self._commit.take_back(entry)
                     raise
@@ -212,6 +216,7 @@ class Wal:
 
     def _entry(self, batch: Batch, answer: "asyncio.Future[Receipt]") -> Entry:
         decoded = batch.decoded
+        covered_range, covered_stream = position_forms(batch.position)
         header = RecordHeader(
             self._next_seq,
             decoded.count,
@@ -222,8 +227,9 @@ class Wal:
             batch.key.scope if batch.key else b"",
             batch.key.content if batch.key else b"",
             batch.rejected,
-            batch.range,
+            covered_range,
             batch.replays,
+            covered_stream,
         )
         if batch.apart:
             buffers = encode_apart(header, decoded.rows)
@@ -240,72 +246,69 @@ class Wal:
             for header in group.headers:
                 self._remember(header)
             self._durable_seq = max(self._durable_seq, group.last_seq)
-        self.backlog.add(group.spans)
+        self.backlog.add(group.extents)
 
     def failed(self, group: Group) -> None:
-        """See `Outcome.failed`. Neither ranges nor keys of the group count, its numbers become a hole."""
+        """See `Outcome.failed`. Neither ranges nor keys of the group count, its numbers become a skipped range."""
         with self._lock:
             for entry in group.entries:
-                if entry.header.range is not None:
-                    self._ledger.failed(entry.header.range)
+                if (position := entry.batch.position) is not None:
+                    self._ledger.failed(position)
             if group.last_seq >= group.first_seq:
-                self._record_hole(Hole(group.first_seq, group.last_seq, group.failure))
+                self._record_skipped(SkippedRange(group.first_seq, group.last_seq, group.failure))
             self._durable_seq = max(self._durable_seq, group.last_seq)
 
     def _remember(self, header: RecordHeader) -> None:
         if header.key_scope:
             known = KnownKey(header.key_content, header.rows, header.rejected, header.received_ns)
             self._keys[header.key_scope] = known
-        if header.range is not None:
-            self._ledger.apply(header.range, header.received_ns)
+        if (position := header.position) is not None:
+            self._ledger.apply(position, header.received_ns)
         if header.replays is not None:
             self.letters.replayed(header.replays)
 
-    def _record_hole(self, hole: Hole) -> None:
-        self._holes.append(hole)
-        self.backlog.skip(hole.first_seq, hole.last_seq)
+    def _record_skipped(self, skipped_range: SkippedRange) -> None:
+        self._skipped.append(skipped_range)
+        self.backlog.skip(skipped_range.first_seq, skipped_range.last_seq)
 
     # The queue.
 
-    def take(self, max_records: int, max_bytes: int, linger_seconds: float) -> Run | None:
+    def poll(self, max_records: int, max_bytes: int, linger_seconds: float) -> ClaimedBatch | None:
         """See `Queue.take`."""
-        spans = self.backlog.take(max_records, max_bytes, linger_seconds)
-        if not spans:
+        extents = self.backlog.poll(max_records, max_bytes, linger_seconds)
+        if not extents:
             return None
         try:
-            run = self.backlog.read(spans)
-            self._note_damage(run)
+            claimed = self.backlog.read(extents)
+            self._note_damage(claimed)
         except BaseException as error:
-            self.backlog.give_back(spans)
+            self.backlog.give_back(extents)
             if isinstance(error, OSError):
                 self._unreadable = (
-                    f"log segment {spans[0].path.name} cannot be read: {error.strerror or type(error).__name__}"
+                    f"log segment {extents[0].path.name} cannot be read: {error.strerror or type(error).__name__}"
                 )
             raise
         self._unreadable = ""
-        return run
+        return claimed
 
-    def _note_damage(self, run: Run) -> None:
-        for first_seq, last_seq in run.damaged:
-            reason = "damaged in the log"
-            log.error(reason, extra={"fields": {"first_seq": first_seq, "last_seq": last_seq}})
-            metrics.damaged_records.inc(last_seq - first_seq + 1)
-            self.damage.append(f"{last_seq - first_seq + 1} records were damaged in the log and are lost")
+    def _note_damage(self, claimed: ClaimedBatch) -> None:
+        for name, first_seq, last_seq in claimed.damaged:
+            self.damage.found([unreadable(name, first_seq, last_seq)])
             with self._lock:
-                self._holes.append(Hole(first_seq, last_seq, reason))
+                self._skipped.append(SkippedRange(first_seq, last_seq, "damaged in the log"))
 
-    def acknowledge(self, run: Run) -> None:
+    def ack(self, claimed: ClaimedBatch) -> None:
         """See `Queue.acknowledge`."""
-        self.backlog.acknowledge(run)
+        self.backlog.ack(claimed)
 
-    def bury(self, letters: list[DeadLetter]) -> None:
-        """See `Queue.bury`."""
-        self.letters.bury(letters)
+    def dead_letter(self, letters: list[DeadLetter]) -> None:
+        """See `Queue.dead_letter`."""
+        self.letters.dead_letter(letters)
         metrics.dead_letters.inc(len(letters))
 
-    def buried(self, first_seq: int, last_seq: int) -> set[int]:
-        """See `Queue.buried`."""
-        return self.letters.buried(first_seq, last_seq)
+    def dead_lettered(self, first_seq: int, last_seq: int) -> set[int]:
+        """See `Queue.dead_lettered`."""
+        return self.letters.dead_lettered(first_seq, last_seq)
 
     # The keeping thread.
 
@@ -323,29 +326,41 @@ class Wal:
 
         Whatever is raised, the segments stay and nothing is lost: the next snapshot takes it along.
         """
-        held, forgotten = [], []
+        changes = None
         try:
             with self._lock:
                 # What a snapshot that failed has left is still there.
                 keys = self._keys_being_saved | self._keys if self._keys_being_saved else self._keys
                 self._keys, self._keys_being_saved = {}, keys
-                holes = self._holes.copy()
-                forgotten = self._ledger.forget(clock.now_ns())
+                skipped_ranges = self._skipped.copy()
                 replays = self.letters.replays()
-                held = self._ledger.changed()
-                snapshot = Snapshot(self.watermark, self._next_seq - 1, keys, held, holes, forgotten, replays)
-                covered = [entry for entry in self._commit.finished if entry[1] <= snapshot.mark]
+                changes = self._ledger.changes(clock.now_ns())
+                snapshot = Snapshot(
+                    self.watermark,
+                    self._next_seq - 1,
+                    keys,
+                    changes.files,
+                    skipped_ranges,
+                    changes.forgotten,
+                    replays,
+                    changes.streams,
+                    changes.forgotten_streams,
+                    self._durable_seq,
+                )
+                covered = [entry for entry in self._commit.finished if entry[1] <= snapshot.watermark]
+                snapshot.segments_removed = max((int(path.stem) for path, _ in covered), default=0)
             self._state.save(snapshot, clock.now_ns())
             for path, _ in covered:
-                path.unlink(missing_ok=True)
+                self.damage.let_go(path)
         except BaseException:
-            with self._lock:
-                self._ledger.not_saved(held, forgotten)
+            if changes is not None:
+                with self._lock:
+                    self._ledger.not_saved(changes)
             raise
-        self.letters.saved(replays, snapshot.mark)
+        self.letters.saved(replays, snapshot.watermark)
         with self._lock:
             self._keys_being_saved = {}
-            del self._holes[: len(holes)]
+            del self._skipped[: len(skipped_ranges)]
             self._commit.finished[:] = [entry for entry in self._commit.finished if entry not in covered]
         return True
 

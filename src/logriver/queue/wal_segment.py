@@ -2,19 +2,20 @@
 
 Layout, little-endian:
 
-    file header   magic "LRLOG001", node (16), number (u64), first_seq (u64), previous_end (u64), crc32c of these (u32)
+    file header   see `segment_header.py`
     record ...    magic (u32), header length (u32), payload length (u32), crc32c of lengths, header and payload (u32),
-                  header (MessagePack of `RecordHeader`), payload (rows, then MessagePack of dead letters)
+                  header (`record_header.py`), payload (rows as in `row_formats.py`, then MessagePack of dead letters)
     index         a record like the others with a magic of its own; its payload is MessagePack of `Index`
     trailer       offset of the index (u64), magic (u32)
 
 Index and trailer are there only if the segment was sealed. One request is one record.
 
 Invariants:
-  - Numbers grow along the records without overlap. A gap is a hole: those numbers were never acknowledged.
+  - Numbers grow along the records without overlap. A gap is a skipped range: those numbers were never acknowledged.
   - A record is answered for only after the `fdatasync` that covers it; a new file's directory entry is synced before.
-  - After a failed write or sync nothing more is appended to the file. The next segment's `previous_end` says up to
-    where it is valid, so that recovery never brings back what its senders were told is lost.
+  - A segment ends sealed, or the next one's `previous_end` says up to where it is valid: after a failed write or sync
+    nothing more is appended, and nothing to the one that was not sealed when the process ended. So recovery never
+    brings back what its senders were told is lost, and notices an end that is missing.
   - A segment is removed only after a durable snapshot (`state.py`) covers it.
 
 Recovery reads the index of a sealed segment, and record by record what has none. A record that fails its checksum and
@@ -24,7 +25,6 @@ it, because an index says nothing about the bytes it points to. What is read rec
 process may have been killed between write and sync, and whoever sends it again is told that it is on disk.
 """
 
-import mmap
 import os
 import struct
 from collections.abc import Iterator
@@ -34,57 +34,29 @@ from pathlib import Path
 import google_crc32c
 import msgspec
 
-from logriver.record import FileRange
+from logriver.queue.file_read import read_around, read_range
+from logriver.queue.record_header import (
+    HEADER_DECODERS,
+    INDEX_DECODERS,
+    PRESENT,
+    Formats,
+    Index,
+    Letter,
+    RecordHeader,
+)
+from logriver.queue.segment_header import FILE_HEADER_BYTES, NO_END, SegmentHeader, decode_header
 
-_FILE_HEADER = struct.Struct("<8s16sQQQ")
-_CRC = struct.Struct("<I")
 _PREFIX = struct.Struct("<IIII")
 _TRAILER = struct.Struct("<QI")
-_FILE_MAGIC = b"LRLOG001"
+_MAGIC = struct.Struct("<I")
 _RECORD_MAGIC = 0xA5C3_4C52
 _INDEX_MAGIC = 0xA5C3_4C49
 _TRAILER_MAGIC = 0xA5C3_4C54
 _MAX_WRITEV = 512
-FILE_HEADER_BYTES = _FILE_HEADER.size + _CRC.size
-NO_END = 2**64 - 1
-"""`previous_end` of a segment whose predecessor ended well, or that has none."""
-
-
-class RecordHeader(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """What the log says of a batch. Rows take the numbers from `first_seq` on, dead letters those after them."""
-
-    first_seq: int
-    rows: int
-    dead: int
-    rows_bytes: int
-    received_ns: int
-    source: str = ""
-    key_scope: bytes = b""
-    key_content: bytes = b""
-    rejected: int = 0
-    range: FileRange | None = None
-    replays: int | None = None
-
-    @property
-    def last_seq(self) -> int:
-        """The last number the batch took."""
-        return self.first_seq + self.rows + self.dead - 1
-
-    @property
-    def remembered(self) -> bool:
-        """Whether the queue must know of it for longer than until it is stored."""
-        return bool(self.key_scope) or self.range is not None or self.replays is not None
-
-
-class Letter(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """A refused line inside of a record."""
-
-    reason: str
-    raw: bytes
 
 
 @dataclass(slots=True)
-class Span:
+class Extent:
     """Records that stand one behind the other in a segment and have contiguous numbers.
 
     `ready` are their rows (complete, see `columns.py`), while they are still in memory and all of them are rows.
@@ -96,8 +68,9 @@ class Span:
     first_seq: int
     last_seq: int
     ready: list[bytes] | None = None
+    formats: Formats = PRESENT
 
-    def extend(self, other: "Span", max_bytes: int) -> bool:
+    def extend(self, other: "Extent", max_bytes: int) -> bool:
         """Take `other` in if it continues this one and both are small enough together."""
         if self.path != other.path or self.end != other.start or self.last_seq + 1 != other.first_seq:
             return False
@@ -112,36 +85,47 @@ class Span:
         return True
 
 
-class Index(msgspec.Struct, array_like=True):
-    """The end of a sealed segment: its spans as (start, end, first_seq, last_seq), and the headers to be remembered."""
-
-    spans: list[tuple[int, int, int, int]]
-    headers: list[RecordHeader]
-
-
 @dataclass(slots=True)
 class Contents:
-    """What recovery found in a segment. `lost` are byte ranges without a valid record, a torn tail included.
+    """What recovery found in a segment.
 
-    `lost_numbers` is how many numbers the records behind the last valid one took at most.
+    `lost` are byte ranges without a valid record, a torn tail included; `unreadable` those that the disk did not give.
+    `lost_numbers` is how many numbers the records behind the last valid one took at most. `torn` says that the file
+    ends in the middle of a record, as it does where the process was killed while it wrote. `end` is that of the last
+    valid record, `NO_END` of a sealed segment; `end_is_missing` says that there must have been more.
     """
 
     path: Path
-    number: int
-    first_seq: int
-    previous_end: int
-    spans: list[Span] = field(default_factory=list)
+    header: SegmentHeader
+    extents: list[Extent] = field(default_factory=list)
     headers: list[RecordHeader] = field(default_factory=list)
     lost: list[tuple[int, int]] = field(default_factory=list)
+    unreadable: list[tuple[int, int]] = field(default_factory=list)
     lost_numbers: int = 0
+    torn: bool = False
     sealed: bool = False
     headless: bool = False
+    end: int = 0
+    end_is_missing: bool = False
+
+    @property
+    def number(self) -> int:
+        """Which segment it is."""
+        return self.header.number
+
+    @property
+    def first_seq(self) -> int:
+        """Where its numbers begin."""
+        return self.header.first_seq
+
+    @property
+    def previous_end(self) -> int:
+        """Up to which byte the segment before it counts."""
+        return self.header.previous_end
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_header = msgspec.msgpack.Decoder(RecordHeader).decode
 _decode_letters = msgspec.msgpack.Decoder(list[Letter]).decode
-_decode_index = msgspec.msgpack.Decoder(Index).decode
 
 
 def encode_record(
@@ -166,29 +150,29 @@ def encode_apart(together: RecordHeader, rows: list[bytes]) -> list[bytes]:
     return [b"".join(buffers)]
 
 
-def records(data: bytes) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:
-    """The valid records in the bytes of a span: header, rows, letters. What is damaged in between is passed over."""
+def records(data: bytes, formats: Formats = PRESENT) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:
+    """The valid records in the bytes of an extent: header, rows, letters. What is damaged in between is passed over."""
     at = 0
     while at < len(data):
         end = _record_end(data, at, _RECORD_MAGIC)
         if end is None:
             at = _next_record(data, at, len(data))
             continue
-        header, body = _header_at(data, at)
+        header, body = _header_at(data, at, formats)
         rows_end = body + header.rows_bytes
         letters = _decode_letters(data[rows_end:end]) if header.dead else []
         yield header, data[body:rows_end], letters
         at = end
 
 
-def _header_at(data: bytes | mmap.mmap, at: int) -> tuple[RecordHeader, int]:
+def _header_at(data: bytes, at: int, formats: Formats) -> tuple[RecordHeader, int]:
     """The header of the valid record at `at`, and where its payload begins."""
     _, head_length, _, _ = _PREFIX.unpack_from(data, at)
     body = at + _PREFIX.size + head_length
-    return _decode_header(data[at + _PREFIX.size : body]), body
+    return HEADER_DECODERS[formats.headers](data[at + _PREFIX.size : body]), body
 
 
-def _record_end(data: bytes | mmap.mmap, at: int, magic: int) -> int | None:
+def _record_end(data: bytes, at: int, magic: int) -> int | None:
     """Where the record at `at` ends, None if there is no valid one."""
     if at + _PREFIX.size > len(data):
         return None
@@ -204,18 +188,16 @@ def _record_end(data: bytes | mmap.mmap, at: int, magic: int) -> int | None:
 class SegmentWriter:
     """The segment that is being written. Used by one thread."""
 
-    def __init__(self, path: Path, node: str, number: int, first_seq: int, previous_end: int) -> None:
+    def __init__(self, path: Path, header: SegmentHeader) -> None:
         """Make the file, durable with its directory entry. Raises `OSError`."""
         self.path = path
-        self.number = number
         self.size = FILE_HEADER_BYTES
-        self.last_seq = first_seq - 1
-        self._spans: list[Span] = []
+        self.last_seq = header.first_seq - 1
+        self._extents: list[Extent] = []
         self._headers: list[RecordHeader] = []
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            head = _FILE_HEADER.pack(_FILE_MAGIC, node.encode(), number, first_seq, previous_end)
-            self._write([head, _CRC.pack(google_crc32c.value(head))])
+            self._write([header.encode()])
             os.fdatasync(self._file)
             directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -227,25 +209,25 @@ class SegmentWriter:
             path.unlink(missing_ok=True)
             raise
 
-    def append(self, buffers: list[bytes], spans: list[Span], headers: list[RecordHeader]) -> None:
+    def append(self, buffers: list[bytes], extents: list[Extent], headers: list[RecordHeader]) -> None:
         """Write records and make them durable: they are exactly if `size` has grown, whatever is raised.
 
         After an error the segment must be abandoned.
         """
         self._write(buffers)
         os.fdatasync(self._file)
-        for span in spans:
-            if not (self._spans and self._spans[-1].extend(span, NO_END)):
-                self._spans.append(Span(span.path, span.start, span.end, span.first_seq, span.last_seq))
+        for extent in extents:
+            if not (self._extents and self._extents[-1].extend(extent, NO_END)):
+                self._extents.append(Extent(extent.path, extent.start, extent.end, extent.first_seq, extent.last_seq))
         self._headers += headers
-        if spans:
-            self.last_seq = spans[-1].last_seq
+        if extents:
+            self.last_seq = extents[-1].last_seq
         self.size += sum(map(len, buffers))
 
     def seal(self) -> None:
         """Write the index and close; recovery then need not read the records. Raises `OSError`."""
         try:
-            index = Index([(s.start, s.end, s.first_seq, s.last_seq) for s in self._spans], self._headers)
+            index = Index([(s.start, s.end, s.first_seq, s.last_seq) for s in self._extents], self._headers)
             empty = RecordHeader(0, 0, 0, 0, 0)
             buffers = encode_record(empty, [_encode(index)], [], _INDEX_MAGIC)
             self._write([*buffers, _TRAILER.pack(self.size, _TRAILER_MAGIC)])
@@ -271,82 +253,109 @@ class SegmentWriter:
                     rest = rest[os.write(self._file, rest) :]
 
 
-def read_segment(path: Path, valid_end: int = NO_END) -> Contents | None:
+def read_header(path: Path) -> SegmentHeader | None:
+    """The header of a segment, None if there is no valid one. Raises `OSError`, and as `decode_header` does."""
+    data, _ = read_around(path, 0, FILE_HEADER_BYTES)
+    return decode_header(data, path)
+
+
+def read_segment(path: Path, valid_end: int = NO_END, formats: Formats = PRESENT) -> Contents | None:
     """What is in a segment, up to `valid_end`; None if not even its header was written (nothing was answered for).
 
-    Where records stand behind a header that is damaged, they are read: each of them says its own numbers.
+    Where records stand behind a header that is damaged, they are read, as of these `formats`: each of them says its own
+    numbers. Raises `OSError`, and as `decode_header` does.
     """
-    with path.open("rb") as file:
-        head = file.read(FILE_HEADER_BYTES)
-        size = os.fstat(file.fileno()).st_size
-        contents = _read_file_header(path, head)
-        if contents is None and size <= FILE_HEADER_BYTES:
-            return None
-        if contents is None:
-            contents = Contents(path, int(path.stem), 0, NO_END, lost=[(0, FILE_HEADER_BYTES)], headless=True)
-        if size == FILE_HEADER_BYTES:
+    header, size = read_header(path), path.stat().st_size
+    if header is None and size <= FILE_HEADER_BYTES:
+        return None
+    if header is None:
+        header = SegmentHeader("", int(path.stem), 0, NO_END, formats, 0)
+        contents = Contents(path, header, headless=True)
+    else:
+        contents = Contents(path, header, end=header.size)
+        if size == header.size or (valid_end == NO_END and _read_index(size, contents)):
             return contents
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if valid_end == NO_END and not contents.headless and _read_index(data, contents):
-                return contents
-            if valid_end:
-                os.fdatasync(file.fileno())
-            _scan(data, contents, min(size, valid_end))
+    data, contents.unreadable = read_around(path, 0, size)
+    if valid_end:
+        _sync(path)
+    _scan(data, contents, min(size, valid_end))
     return contents
 
 
-def node_of(path: Path) -> str | None:
-    """The name of the node that wrote a segment; None if its header is damaged. Raises `OSError`."""
-    with path.open("rb") as file:
-        head = file.read(FILE_HEADER_BYTES)
-    if _read_file_header(path, head) is None:
-        return None
-    _, node, *_ = _FILE_HEADER.unpack_from(head)
-    return str(node.rstrip(b"\0"), errors="replace")
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fdatasync(file)
+    finally:
+        os.close(file)
 
 
-def _read_file_header(path: Path, head: bytes) -> Contents | None:
-    if len(head) < FILE_HEADER_BYTES or google_crc32c.value(head[: -_CRC.size]) != _CRC.unpack(head[-_CRC.size :])[0]:
-        return None
-    magic, _, number, first_seq, previous_end = _FILE_HEADER.unpack_from(head)
-    return Contents(path, number, first_seq, previous_end) if magic == _FILE_MAGIC else None
-
-
-def _read_index(data: mmap.mmap, contents: Contents) -> bool:
-    start, magic = _TRAILER.unpack_from(data, len(data) - _TRAILER.size)
-    if magic != _TRAILER_MAGIC or _record_end(data, start, _INDEX_MAGIC) != len(data) - _TRAILER.size:
+def _read_index(size: int, contents: Contents) -> bool:
+    """Read the index at the end of a sealed segment, and nothing else of it. False if there is no valid one."""
+    path, trailer_start = contents.path, size - _TRAILER.size
+    try:
+        start, magic = _TRAILER.unpack(read_range(path, trailer_start, size))
+        if magic != _TRAILER_MAGIC or start >= trailer_start:
+            return False
+        data = read_range(path, start, trailer_start)
+    except OSError:
+        # Whatever it is, reading record by record meets it too, and says it.
         return False
-    _, head_length, length, _ = _PREFIX.unpack_from(data, start)
-    body = start + _PREFIX.size + head_length
-    index = _decode_index(data[body : body + length])
-    contents.spans = [Span(contents.path, *span) for span in index.spans]
+    if _record_end(data, 0, _INDEX_MAGIC) != len(data):
+        return False
+    _, head_length, _, _ = _PREFIX.unpack_from(data, 0)
+    formats = contents.header.formats
+    index = INDEX_DECODERS[formats.headers](data[_PREFIX.size + head_length :])
+    contents.extents = [Extent(path, *extent, None, formats) for extent in index.extents]
     contents.headers = index.headers
-    contents.sealed = True
+    contents.sealed, contents.end = True, NO_END
     return True
 
 
-def _scan(data: mmap.mmap, contents: Contents, valid_end: int) -> None:
-    at = FILE_HEADER_BYTES
+def _scan(data: bytes, contents: Contents, valid_end: int) -> None:
+    at, formats = contents.header.size, contents.header.formats
     while at < valid_end:
         end = _record_end(data, at, _RECORD_MAGIC)
-        if end is None or end > valid_end:
-            found = _next_record(data, at, valid_end)
-            if _record_end(data, at, _INDEX_MAGIC) is None:
-                contents.lost.append((at, found))
-                contents.lost_numbers = _numbers_at_most(data, at, found)
-            at = found
+        header = _header_or_none(data, at, formats) if end is not None and end <= valid_end else None
+        if header is None or end is None:
+            at = _pass_over(data, at, contents, valid_end)
             continue
-        contents.lost_numbers = 0
-        header, _ = _header_at(data, at)
-        span = Span(contents.path, at, end, header.first_seq, header.last_seq)
-        if header.rows + header.dead and not (contents.spans and contents.spans[-1].extend(span, NO_END)):
-            contents.spans.append(span)
+        contents.lost_numbers, contents.torn, contents.end = 0, False, end
+        extent = Extent(contents.path, at, end, header.first_seq, header.last_seq, None, formats)
+        if header.rows + header.dead and not (contents.extents and contents.extents[-1].extend(extent, NO_END)):
+            contents.extents.append(extent)
         if header.remembered:
             contents.headers.append(header)
         at = end
 
 
-def _numbers_at_most(data: mmap.mmap, start: int, end: int) -> int:
+def _pass_over(data: bytes, at: int, contents: Contents, valid_end: int) -> int:
+    """Note that there is no valid record at `at`, unless it is the index; where the next one is."""
+    found = _next_record(data, at, valid_end)
+    if _record_end(data, at, _INDEX_MAGIC) is None:
+        contents.lost.append((at, found))
+        contents.lost_numbers = _numbers_at_most(data, at, found)
+        contents.torn = _is_cut_short(data, at)
+    return found
+
+
+def _header_or_none(data: bytes, at: int, formats: Formats) -> RecordHeader | None:
+    """The header of the record whose checksum is right; None if it is of another format, as behind a damaged header."""
+    try:
+        return _header_at(data, at, formats)[0]
+    except msgspec.DecodeError:
+        return None
+
+
+def _is_cut_short(data: bytes, start: int) -> bool:
+    """Whether the file ends within the record or index at `start`, by what that says of its length."""
+    if start + _PREFIX.size > len(data):
+        return True
+    magic, head_length, length, _ = _PREFIX.unpack_from(data, start)
+    return bool(magic in (_RECORD_MAGIC, _INDEX_MAGIC) and start + _PREFIX.size + head_length + length > len(data))
+
+
+def _numbers_at_most(data: bytes, start: int, end: int) -> int:
     """How many numbers the damaged records in a range of bytes took: each row has a byte at least.
 
     Of a record that was cut off, the payload's length is used, where that can still be read.
@@ -357,9 +366,9 @@ def _numbers_at_most(data: mmap.mmap, start: int, end: int) -> int:
     return max(end - start, length) if magic == _RECORD_MAGIC else end - start
 
 
-def _next_record(data: bytes | mmap.mmap, at: int, valid_end: int) -> int:
+def _next_record(data: bytes, at: int, valid_end: int) -> int:
     """The next valid record behind `at`, or the end."""
-    magic = _CRC.pack(_RECORD_MAGIC)
+    magic = _MAGIC.pack(_RECORD_MAGIC)
     found = data.find(magic, at + 1)
     while 0 <= found < valid_end:
         if _record_end(data, found, _RECORD_MAGIC) is not None:

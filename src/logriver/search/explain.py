@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from logriver.columns import TABLE
 from logriver.query.language import parser, text
-from logriver.query.language.tree import Search, Stats, Top
+from logriver.query.language.tree import Search
 from logriver.query.sql.binding import Condition
 from logriver.search import zone
 from logriver.search.estimate import Estimate, estimate
@@ -50,7 +50,7 @@ class Explain:
         return Explanation(text.search_text(search), sql, wanted.params, reads, await self._bytes(sql, reads.rows))
 
     def _select(self, search: Search, times: TimeRange) -> tuple[str, Condition]:
-        if any(isinstance(pipe, Stats | Top) for pipe in search.pipes):
+        if any(pipe.makes_table for pipe in search.pipes):
             return self._statistics.sql(search, times, zone.UTC)
         wanted = filter_sql(search.where, times, self._watermark(), self._materialized())
         return f"SELECT * FROM {TABLE} WHERE {wanted.sql} ORDER BY timestamp DESC, _node DESC, _seq DESC", wanted

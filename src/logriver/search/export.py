@@ -11,6 +11,7 @@ import msgspec
 
 from logriver.columns import TABLE
 from logriver.query.language import parser
+from logriver.query.pipes.row_pipes import RowPipes, order_by, row_pipes
 from logriver.query.sql import escaping
 from logriver.query.sql.conditions import Condition
 from logriver.query.sql.field_sql import value
@@ -18,7 +19,6 @@ from logriver.search import documents
 from logriver.search.cursor import Order
 from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
-from logriver.search.shape import Shape, order_by, shape_of
 from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.store.base import Pieces
 from logriver.watermark import Watermark
@@ -66,37 +66,37 @@ class Export:
         Raises `BadQuery` at once for words that cannot be read.
         """
         search = parser.parse(request.text)
-        shape = shape_of(search)
+        pipes = row_pipes(search)
         made = filter_sql(search.where, request.times, self._watermark(), self._materialized())
         is_ndjson = request.media_type == NDJSON
-        chosen = {} if is_ndjson else _chosen(shape, made)
+        chosen = {} if is_ndjson else _chosen(pipes, made)
         columns = [f"{sql} AS c{at}" for at, sql in enumerate(chosen.values())] or documents.COLUMNS
         sql = (
-            f"SELECT {', '.join(columns)} FROM {TABLE} WHERE {made.sql} ORDER BY {order_by(shape, request.order, made)}"
+            f"SELECT {', '.join(columns)} FROM {TABLE} WHERE {made.sql} ORDER BY {order_by(pipes, request.order, made)}"
         )
-        limits = [limit for limit in (request.limit, shape.limit) if limit is not None]
+        limits = [limit for limit in (request.limit, pipes.limit) if limit is not None]
         if limits:
             sql += f" LIMIT {made.bind(min(limits), 'UInt64')}"
         if chosen:
             # Outside: in the condition and the order a name means the table's column, not what is given back for it.
             names = ", ".join(f"c{at} AS {escaping.identifier(name)}" for at, name in enumerate(chosen))
             sql = f"SELECT {names} FROM ({sql})"
-        to_documents = (lambda pieces: _documents(pieces, shape)) if is_ndjson else None
+        to_documents = (lambda pieces: _documents(pieces, pipes)) if is_ndjson else None
         return self._scheduler.stream("export", sql, made.params, _FORMATS[request.media_type], to_documents)
 
 
-def _chosen(shape: Shape, made: Condition) -> dict[str, str]:
+def _chosen(pipes: RowPipes, made: Condition) -> dict[str, str]:
     """The columns of a file: name and SQL."""
-    names = shape.fields or (*_COLUMNS, *_OWN_COLUMNS)
+    names = pipes.fields or (*_COLUMNS, *_OWN_COLUMNS)
     values = {name: value(name, made) for name in names if name != _REST}
-    chosen = {name: field.nullable if shape.fields else field.sql for name, field in values.items()}
+    chosen = {name: field.nullable if pipes.fields else field.sql for name, field in values.items()}
     return {name: chosen.get(name, _REST) for name in names}
 
 
-def _documents(pieces: Pieces, shape: Shape) -> Pieces:
+def _documents(pieces: Pieces, pipes: RowPipes) -> Pieces:
     """Rows as lines of JSON to documents as lines."""
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")
         if lines:
-            yield b"".join(documents.line(_decode_row(line), shape.fields) + b"\n" for line in lines)
+            yield b"".join(documents.line(_decode_row(line), pipes.fields) + b"\n" for line in lines)

@@ -31,20 +31,20 @@ from logriver.query.hints.hints import (
 )
 from logriver.query.language import parser, text
 from logriver.query.language.tree import (
-    PIPE_NAMES,
     And,
     Anywhere,
     Field,
     Not,
     Or,
     Part,
-    Pipe,
     Query,
     Search,
     Text,
     conjunction,
     disjunction,
 )
+from logriver.query.pipes.pipe import Pipe
+from logriver.query.pipes.registry import PIPES
 from logriver.query.sql.field_conditions import kind_of
 from logriver.search.fields import FieldList
 from logriver.search.filter_sql import filter_sql
@@ -211,7 +211,7 @@ def _other_readings(given: str, query: Query, fields: list[_Named], texts: list[
         yield _Guess("here that is written so", parser.parse(elsewhere).where)
     piped = other_pipes(given)
     if piped:
-        yield _Guess(f"pipes are {', '.join(PIPE_NAMES)}", piped.where, pipes=piped.pipes)
+        yield _Guess(f"pipes are {', '.join(PIPES)}", piped.where, pipes=piped.pipes)
     conditions = spaced(given)
     if conditions:
         yield _Guess(_WITHOUT_BLANKS, parser.parse(conditions).where)

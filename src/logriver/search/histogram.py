@@ -13,7 +13,7 @@ from logriver.query.language.tree import Everything, Query
 from logriver.query.sql import field_sql
 from logriver.query.sql.binding import Condition
 from logriver.query.sql.field_sql import Value
-from logriver.query.sql.pipes_sql import as_time, rounded_down
+from logriver.query.sql.time_bins import as_time, rounded_down
 from logriver.search import buckets, minutes, values, zone
 from logriver.search.buckets import DAY, Buckets
 from logriver.search.cost import Cost

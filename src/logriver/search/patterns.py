@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from logriver.columns import TABLE
-from logriver.errors import BadQuery
 from logriver.query.language import parser, text
-from logriver.query.language.tree import Everything, Limit, Patterns, Query, Search, conjunction
+from logriver.query.language.tree import Everything, Query, conjunction
+from logriver.query.pipes.patterns import pattern_limit, pattern_select
 from logriver.query.sql import templates
 from logriver.search.cost import Cost
 from logriver.search.filter_sql import filter_sql
@@ -18,8 +18,6 @@ MAX_LIMIT = 1_000
 EXACT_ROWS = 1_000_000
 """Of more records that match, a sample of about half as many is looked at."""
 _SAMPLED_RUN = 1_024
-_MAX_GROUPS = 100_000
-_MAX_TEMPLATES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class PatternList:
     async def patterns(self, request: PatternsRequest) -> Found:
         """The patterns. Raises `BadQuery`, and what `QueryScheduler.ask` raises."""
         search = parser.parse(request.text)
-        limit = _limit(search, request.limit)
+        limit = pattern_limit(search, request.limit)
         cost = Cost()
         wanted = filter_sql(search.where, request.times, self._watermark(), self._materialized())
         counted = await self._scheduler.ask(
@@ -79,30 +77,12 @@ class PatternList:
         one_in = 1 if records <= EXACT_ROWS else -(-2 * records // EXACT_ROWS)
         # Numbers follow each other, and so may logs: a hash of them has no rhythm. Runs of them lie together, so that
         # most messages are not even read.
-        sample = f" AND intHash64(intDiv(_seq, {_SAMPLED_RUN})) % {one_in} = 0" if one_in > 1 else ""
-        sql = (
-            f"SELECT {templates.template(wanted.bind)} AS template, count() AS records, "
-            f"toUnixTimestamp64Nano(min(timestamp)), toUnixTimestamp64Nano(max(timestamp)), "
-            f"any({templates.first_line()}) FROM {TABLE} WHERE {wanted.sql}{sample} AND message != '' "
-            f"GROUP BY template ORDER BY records DESC, template LIMIT {_MAX_TEMPLATES} "
-            f"SETTINGS max_rows_to_group_by = {_MAX_GROUPS}, group_by_overflow_mode = 'any'"
-        )
-        answer = cost.add(await self._scheduler.ask("patterns", f"SELECT * FROM ({sql})", wanted.params))
+        sample = f"intHash64(intDiv(_seq, {_SAMPLED_RUN})) % {one_in} = 0" if one_in > 1 else ""
+        answer = cost.add(await self._scheduler.ask("patterns", pattern_select(wanted, sample), wanted.params))
         found = _joined([_pattern(row, one_in) for row in answer.rows])[:limit]
         for pattern in found:
             pattern.query = _query(search.where, pattern.template)
         return Found(found, records, one_in > 1, cost)
-
-
-def _limit(search: Search, limit: int) -> int:
-    match search.pipes:
-        case () | (Patterns(),):
-            return limit
-        case (Patterns(), Limit(count)):
-            return min(count, limit)
-    belong = [isinstance(pipe, kind) for pipe, kind in zip(search.pipes, (Patterns, Limit), strict=False)]
-    with search.at_pipe([*belong, False].index(False)):
-        raise BadQuery("beside 'patterns' only 'limit' has a place here", hint="such as: error | patterns | limit 10")
 
 
 def _pattern(row: list[object], one_in: int) -> Pattern:

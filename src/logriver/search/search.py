@@ -11,6 +11,7 @@ from logriver.errors import BadRequest
 from logriver.query.language import parser
 from logriver.query.language.text import search_text
 from logriver.query.language.tree import Query
+from logriver.query.pipes.row_pipes import RowPipes, order_by, row_pipes
 from logriver.query.sql import watermark_sql
 from logriver.query.sql.conditions import Condition
 from logriver.search import cursor as cursors
@@ -18,7 +19,6 @@ from logriver.search import documents
 from logriver.search.cursor import Cursor, Order
 from logriver.search.filter_sql import filter_sql, time
 from logriver.search.scheduler import QueryScheduler
-from logriver.search.shape import Shape, order_by, shape_of
 from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.store.base import Answer
 from logriver.watermark import Watermark
@@ -76,7 +76,7 @@ class Search:
         raises.
         """
         search = parser.parse(request.text)
-        shape = shape_of(search)
+        pipes = row_pipes(search)
         asked = cursors.checksum(search_text(search))
         if not request.cursor:
             times = request.times
@@ -89,59 +89,59 @@ class Search:
                 hint = "give the search text that its page was asked with, or leave the cursor out"
                 raise BadRequest("the cursor is of another search text", hint=hint)
         if place.newer:
-            return await self._newer_page(search.where, shape, place, request.limit)
-        return await self._next_page(search.where, shape, place, request)
+            return await self._newer_page(search.where, pipes, place, request.limit)
+        return await self._next_page(search.where, pipes, place, request)
 
-    async def _next_page(self, query: Query, shape: Shape, place: Cursor, request: SearchRequest) -> Page:
-        limit = request.limit if shape.limit is None else min(request.limit, max(0, shape.limit - place.shown))
+    async def _next_page(self, query: Query, pipes: RowPipes, place: Cursor, request: SearchRequest) -> Page:
+        limit = request.limit if pipes.limit is None else min(request.limit, max(0, pipes.limit - place.shown))
         # One row more than wanted tells whether there is another page.
-        answer = await self._rows(query, shape, place, request, limit + 1)
+        answer = await self._rows(query, pipes, place, request, limit + 1)
         rows = answer.rows[:limit]
         shown = place.shown + len(rows)
-        more = len(answer.rows) > limit and (shape.limit is None or shown < shape.limit)
+        more = len(answer.rows) > limit and (pipes.limit is None or shown < pipes.limit)
         newest = (rows[:1] if place.order == "desc" else rows[-1:]) or None
         return Page(
-            documents=[documents.document(row, shape.fields) for row in rows],
+            documents=[documents.document(row, pipes.fields) for row in rows],
             cursor=_leading(place, rows[-1], shown=shown) if more else None,
-            newer=None if shape.sort or shape.limit is not None else _leading(place, newest and newest[0], newer=True),
+            newer=None if pipes.sort or pipes.limit is not None else _leading(place, newest and newest[0], newer=True),
             late=0,
             rows_read=answer.rows_read,
             bytes_read=answer.bytes_read,
             incomplete=answer.incomplete,
         )
 
-    async def _rows(self, query: Query, shape: Shape, place: Cursor, request: SearchRequest, limit: int) -> Answer:
+    async def _rows(self, query: Query, pipes: RowPipes, place: Cursor, request: SearchRequest, limit: int) -> Answer:
         """The rows behind the place, up to its watermark.
 
         Hardly ever is one above it, and to look at the number of each record takes a quarter of a page's time. So the
         watermark is a condition only where rows are skipped unseen, or when one that came is above it.
         """
-        offset = place.shown if shape.sort else 0
+        offset = place.shown if pipes.sort else 0
         for watermark in (place.watermark,) if offset else (None, place.watermark):
             wanted = filter_sql(query, TimeRange(place.from_ns, place.to_ns), watermark, self._materialized())
-            if request.cursor and not shape.sort:
+            if request.cursor and not pipes.sort:
                 _only_beyond(wanted, place, place.order)
-            sql = _sql(wanted, order_by(shape, place.order, wanted), limit, offset)
+            sql = _sql(wanted, order_by(pipes, place.order, wanted), limit, offset)
             answer = await self._scheduler.ask("search", sql, wanted.params)
             if all(place.watermark.covers(*_number(row)) for row in answer.rows):
                 break
         return answer
 
-    async def _newer_page(self, query: Query, shape: Shape, place: Cursor, limit: int) -> Page:
+    async def _newer_page(self, query: Query, pipes: RowPipes, place: Cursor, limit: int) -> Page:
         """The records next to the place on its newer side, up to a fresh watermark, in their order."""
-        if shape.sort or shape.limit is not None:
+        if pipes.sort or pipes.limit is not None:
             raise BadRequest("a sorted or limited answer has no newer page")
         times, watermark = TimeRange(place.from_ns, place.to_ns), place.watermark.higher(self._watermark())
         place = msgspec.structs.replace(place, watermark=place.watermark.of_nodes(watermark))
         wanted = filter_sql(query, times, watermark, self._materialized())
         _only_beyond(wanted, place, "asc")
         answer = await self._scheduler.ask(
-            "search", _sql(wanted, order_by(shape, "asc", wanted), limit, 0), wanted.params
+            "search", _sql(wanted, order_by(pipes, "asc", wanted), limit, 0), wanted.params
         )
         rows = answer.rows if place.order == "asc" else answer.rows[::-1]
         fresh = msgspec.structs.replace(place, watermark=watermark)
         return Page(
-            documents=[documents.document(row, shape.fields) for row in rows],
+            documents=[documents.document(row, pipes.fields) for row in rows],
             # To what was shown before: with the watermark that it was shown by.
             cursor=_leading(place, rows[-1], shown=1) if rows and place.order == "desc" else None,
             newer=_leading(fresh, answer.rows[-1] if rows else None, newer=True),

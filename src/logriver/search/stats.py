@@ -9,8 +9,9 @@ from logriver.columns import TABLE
 from logriver.errors import QueryTooExpensive
 from logriver.query.language import parser
 from logriver.query.language.tree import Search
+from logriver.query.pipes.statistic import Statistic, exact_bytes, statistic
+from logriver.query.pipes.stats import MAX_GROUPS
 from logriver.query.sql.binding import Condition
-from logriver.query.sql.pipes_sql import MAX_GROUPS, Statistic, exact_bytes, statistic
 from logriver.search import zone
 from logriver.search.cost import Cost
 from logriver.search.estimate import estimate

@@ -8,7 +8,8 @@ from logriver.columns import ALIASES, LEVELS, TABLE
 from logriver.query.hints.suggest import Place, complete
 from logriver.query.language.text import column_name, field_name, value_text
 from logriver.query.language.tree import Everything
-from logriver.query.language.words import FUNCTION_EXAMPLES, PIPE_EXAMPLES
+from logriver.query.language.words import FUNCTION_EXAMPLES
+from logriver.query.pipes.registry import PIPES
 from logriver.query.sql import field_sql
 from logriver.search.fields import FieldList
 from logriver.search.filter_sql import filter_sql
@@ -31,8 +32,8 @@ class Item:
     detail: str
 
 
-_MAKES_TABLE = re.compile(r"\|\s*(?:stats|top)\b")
-_OF_TABLES = ("where", "eval")
+_TABLE_PIPES = "|".join(keyword for keyword, pipe in PIPES.items() if pipe.makes_table)
+_MAKES_TABLE = re.compile(rf"\|\s*(?:{_TABLE_PIPES})\b")
 
 
 class Suggestions:
@@ -56,8 +57,9 @@ class Suggestions:
         items: list[Item] = []
         match place.kind:
             case "pipe":
-                without = _OF_TABLES if not _MAKES_TABLE.search(text, 0, place.start) else ()
-                items = [Item(name, example) for name, example in PIPE_EXAMPLES.items() if name not in without]
+                has_table = _MAKES_TABLE.search(text, 0, place.start) is not None
+                fitting = (pipe for pipe in PIPES.values() if has_table or not pipe.needs_table)
+                items = [Item(pipe.keyword, pipe.example) for pipe in fitting]
             case "value":
                 items = await self._values(place.field)
             case "field":

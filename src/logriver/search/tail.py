@@ -14,12 +14,12 @@ from logriver.columns import TABLE
 from logriver.errors import Overloaded
 from logriver.query.language import parser
 from logriver.query.language.tree import Search as Parsed
+from logriver.query.pipes.row_pipes import chosen_fields
 from logriver.query.sql import watermark_sql
 from logriver.search import documents
 from logriver.search.cursor import TailCursor
 from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
-from logriver.search.shape import fields_of
 from logriver.search.time_range import ANY_TIME
 from logriver.watermark import Watermark
 
@@ -70,7 +70,7 @@ class Tail:
         Raises `BadQuery` at once, `Overloaded` when it is asked for the first batch, which is empty.
         """
         search = parser.parse(text)
-        fields = fields_of(search, "tail")
+        fields = chosen_fields(search, "tail")
         start = self._start(after)
         # Only to find what is wrong with the values now.
         filter_sql(search.where, ANY_TIME, start, self._materialized())

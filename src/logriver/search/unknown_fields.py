@@ -10,7 +10,8 @@ import msgspec
 from logriver.columns import ALIASES, RESERVED, TABLE, attribute_key, ways
 from logriver.errors import LogriverError
 from logriver.query.language import parser
-from logriver.query.language.tree import Fields, Pipe, Stats, Top
+from logriver.query.pipes.fields import Fields
+from logriver.query.pipes.pipe import Pipe
 from logriver.query.sql import escaping
 from logriver.search.fields import FieldList
 from logriver.search.scheduler import QueryScheduler
@@ -75,13 +76,7 @@ class UnknownFields:
 
 def fields_of(pipes: Sequence[Pipe]) -> list[str]:
     """The fields of records that statistics are about: those of the first pipe, the others work on its columns."""
-    match pipes:
-        case [Stats(aggregates, by), *_]:
-            keys = [key for key in by if isinstance(key, str)]
-            return keys + [aggregate.field for aggregate in aggregates if aggregate.field]
-        case [Top(_, field), *_]:
-            return [field]
-    return []
+    return list(pipes[0].record_fields()) if pipes else []
 
 
 def spellings(names: Iterable[str]) -> Mapping[str, str]:

@@ -95,7 +95,7 @@ class Answering:
             raise
         except Exception:
             log.exception("a request of the server failed", extra={"fields": {"kind": ask.kind[:60]}})
-            return frames.failure_of(LogriverError("an internal error of the agent, its own log says which"))
+            return frames.failure_of(LogriverError("an internal error of the agent, its internal log says which"))
         return None
 
 

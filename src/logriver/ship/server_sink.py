@@ -15,7 +15,7 @@ import zstandard
 from logriver import clock
 from logriver.decode.wire import ranges
 from logriver.errors import BadBody, LogriverError, Overloaded, RangeConflict, Unavailable
-from logriver.record import Batch, Held, Receipt
+from logriver.record import Batch, Known, Receipt
 from logriver.ship.address import address, bearer
 
 log = logging.getLogger(__name__)
@@ -76,13 +76,13 @@ class ServerSink:
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Unavailable(f"{self._url!r} does not answer like a logriver") from None
 
-    async def known(self, follower: str) -> list[Held]:
+    async def known(self, follower: str) -> Known:
         """See `Sink.known`."""
-        answer = await self._ask("GET", params={"follower": follower})
-        return await asyncio.to_thread(ranges.decode_ledger, answer.content)
+        answer = await self._ask("GET", params={"follower": follower, "format": str(ranges.FORMAT)})
+        return await asyncio.to_thread(ranges.decode_known, answer.content)
 
     async def put_lines(self, lines: bytes) -> None:
-        """Store NDJSON that is of no file: the agent's own log. The same again is stored once. Raises as `put` does."""
+        """Store NDJSON that is of no file: the agent's internal log. Repeating stores it once. Raises as `put` does."""
         headers = {"Idempotency-Key": hashlib.sha256(lines).hexdigest()}
         await self._ask("POST", path=_LINES_PATH, content=lines, headers=headers)
 

@@ -15,7 +15,8 @@ Pieces = Generator[bytes, None, None]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A contiguous run of numbers for one slice: `rows` (see `columns.py`, `_source` and `_received` joined) in order.
+    """A contiguous run of numbers for one partition: `rows` (see `columns.py`, `_source` and `_received` joined) in
+    order.
 
     Row number i has `_seq` `first_seq` + i. One block becomes one part of the table.
     """
@@ -23,7 +24,7 @@ class Block:
     rows: bytes
     first_seq: int
     count: int
-    slice: int
+    partition: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class SliceSize:
-    """A slice of the table as it is on disk.
+class PartitionSize:
+    """A partition of the table as it is on disk.
 
-    `old_bytes` are of parts that were merged away or dropped and are not deleted yet; a slice of which only such parts
-    are left has no rows.
+    `old_bytes` are of parts that were merged away or dropped and are not deleted yet; a partition of which only such
+    parts are left has no rows.
     """
 
-    slice: int
+    partition: int
     rows: int
     bytes: int
     old_bytes: int = 0
@@ -89,12 +90,12 @@ class Store(Protocol):
         """
         ...
 
-    def slices(self) -> list[SliceSize]:
-        """The slices that exist, oldest first."""
+    def partitions(self) -> list[PartitionSize]:
+        """The partitions that exist, oldest first."""
         ...
 
-    def drop(self, slice: int) -> None:
-        """Remove a slice that nobody inserts into, whatever its size; one that is not there is no error.
+    def drop(self, partition: int) -> None:
+        """Remove a partition that nobody inserts into, whatever its size; one that is not there is no error.
 
         Queries that run go on with what they see. Some of it may be there after an exception.
         """

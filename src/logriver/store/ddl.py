@@ -63,11 +63,11 @@ _PROJECTION = f"PROJECTION minutes (SELECT {MINUTE}, level, count() GROUP BY {MI
 _TIDY = {"old_parts_lifetime": 2}
 
 
-def create_table(slice_bytes: int) -> str:
-    """`CREATE TABLE` for the log table; merges stop at the size of a slice."""
+def create_table(partition_bytes: int) -> str:
+    """`CREATE TABLE` for the log table; merges stop at the size of a partition."""
     columns = ",\n  ".join(_column(column.name, column.type) for column in COLUMNS)
     indexes = ",\n  ".join(_INDEXES)
-    settings = _DURABLE | _TIDY | _LAYOUT | {"max_bytes_to_merge_at_max_space_in_pool": slice_bytes}
+    settings = _DURABLE | _TIDY | _LAYOUT | {"max_bytes_to_merge_at_max_space_in_pool": partition_bytes}
     return (
         f"CREATE TABLE IF NOT EXISTS {TABLE} (\n  {columns},\n  {indexes},\n  {_PROJECTION}\n)\n"
         f"ENGINE = MergeTree PARTITION BY _slice ORDER BY (timestamp, _node, _seq)\n"
@@ -116,11 +116,11 @@ def stop_changing_parts() -> str:
     return f"KILL MUTATION WHERE {which} AND position(command, 'COLUMN {MATERIALIZED_PREFIX}') > 0 SYNC"
 
 
-def insert_select(source: str, node: str, first_seq: str, slice: int) -> str:
+def insert_select(source: str, node: str, first_seq: str, partition: int) -> str:
     """`INSERT` of carried rows from the table expression `source`; `first_seq` is the expression for `_seq`."""
     names = ", ".join(column.name for column in COLUMNS)
     carried = ", ".join(column.read or column.name for column in ROW_COLUMNS)
-    return f"INSERT INTO {TABLE} ({names}) SELECT {carried}, '{node}', {first_seq}, {slice} FROM {source}"
+    return f"INSERT INTO {TABLE} ({names}) SELECT {carried}, '{node}', {first_seq}, {partition} FROM {source}"
 
 
 def carried_structure() -> str:

@@ -1,6 +1,6 @@
 """The data directory: one process at a time, one data format, one short name for the node.
 
-FORMAT      the version of the data format; a newer one is refused and nothing is touched
+FORMAT      the version of the data format (`migrations/`); a newer one is refused and nothing is touched
 LOCK        held (flock) as long as the process lives
 TOKEN       the token, readable by the owner alone (`auth/token.py`)
 NODE        the node's short random name, made at the first start
@@ -23,8 +23,8 @@ from pathlib import Path
 from logriver import clock
 from logriver.errors import DataDirectoryError
 from logriver.store.belonging import check_together
+from logriver.store.migrations.data_format import FORMAT
 
-DATA_FORMAT = 1
 _LOOK_SECONDS = 0.02
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def _open(path: Path, log_nodes: Callable[[Path], Collection[str]]) -> DataDirec
     except (DataDirectoryError, OSError):
         os.close(lock)
         raise
-    _write_once(path / "FORMAT", f"{DATA_FORMAT}\n")
+    _write_once(path / "FORMAT", f"{1 if (path / 'state.db').exists() else FORMAT}\n")
     node = _write_once(path / "NODE", f"{secrets.token_hex(3)}\n")
     return DataDirectory(path, lock, node.strip())
 
@@ -124,9 +124,9 @@ def _check_format(path: Path) -> None:
     text = file.read_text().strip()
     if not text.isdigit():
         raise DataDirectoryError(f"data directory '{path}': FORMAT says {text[:40]!r}, which is no version")
-    if int(text) > DATA_FORMAT:
+    if int(text) > FORMAT:
         raise DataDirectoryError(
-            f"data directory '{path}' has data format {text}, this version reads up to {DATA_FORMAT}",
+            f"data directory '{path}' has data format {text}, this version reads up to {FORMAT}",
             hint="use the newer version of logriver; nothing was changed",
         )
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from logriver import clock, metrics
 from logriver.errors import Overloaded, Unavailable
 from logriver.settings import Settings
-from logriver.store.base import SliceSize
+from logriver.store.base import PartitionSize
 
 MARGIN_BYTES = 16_000_000
 """What may arrive between two looks, and a step of retention ahead of the limits at which receiving stops."""
-_LEAST_SLICE_BYTES = 16_000_000
+_LEAST_PARTITION_BYTES = 16_000_000
 _LEAST_SEGMENT_BYTES = 1_000_000
 _RESERVE_BYTES = 4_000_000
 _FREE_GOOD_SECONDS = 0.02
@@ -43,7 +43,7 @@ class _Seen:
 class Sizes:
     """What the parts of a server may take, in bytes."""
 
-    slice_bytes: int
+    partition_bytes: int
     segment_bytes: int
     backlog_bytes: int
     dead_letter_bytes: int
@@ -53,7 +53,7 @@ def plan(settings: Settings, total_bytes: int) -> Sizes:
     """The sizes of the settings, smaller where the disk (`total_bytes`: what we have and what is free) is small."""
     limit = min(settings.max_disk_bytes(total_bytes), total_bytes)
     return Sizes(
-        slice_bytes=settings.slice_bytes or max(_LEAST_SLICE_BYTES, limit // 32),
+        partition_bytes=settings.partition_bytes or max(_LEAST_PARTITION_BYTES, limit // 32),
         segment_bytes=min(settings.segment_bytes, max(_LEAST_SEGMENT_BYTES, limit // 16)),
         backlog_bytes=min(settings.max_backlog_bytes, max(_LEAST_SEGMENT_BYTES, limit // 8)),
         dead_letter_bytes=min(settings.max_dead_letter_bytes, max(_LEAST_SEGMENT_BYTES, limit // 16)),
@@ -83,16 +83,17 @@ class Disk:
         self.exhausted = False
         """Whether retention looked, needs room, and finds nothing that it could remove."""
 
-    def look(self, slices: list[SliceSize], dropped: int) -> int:
-        """Measure; `dropped` is the last dropped slice. How many bytes retention should free now, at most 0 for none.
+    def look(self, partitions: list[PartitionSize], dropped: int) -> int:
+        """Measure; `dropped` is the last dropped partition. How many bytes retention should free now, at most 0 for
+        none.
 
         Bytes that are being deleted already do not count, or each look would find more to drop.
         """
         state = sum(file.stat().st_size for file in self._directory.glob("state.db*"))
-        own = sum(size.bytes + size.old_bytes for size in slices) + state + directory_bytes(self._directory / "log")
-        leaving = sum(size.bytes + size.old_bytes for size in slices if size.slice <= dropped)
+        own = sum(size.bytes + size.old_bytes for size in partitions) + state + directory_bytes(self._directory / "log")
+        leaving = sum(size.bytes + size.old_bytes for size in partitions if size.partition <= dropped)
         free = free_bytes(self._directory)
-        floor = max((size.bytes for size in slices), default=0) + state + MARGIN_BYTES
+        floor = max((size.bytes for size in partitions), default=0) + state + MARGIN_BYTES
         seen = self._seen = _Seen(own, leaving, free, self._limit_of(own + free), floor)
         metrics.disk_own_bytes.set(own)
         metrics.disk_limit_bytes.set(seen.limit)

@@ -4,7 +4,8 @@ Sessions of one process share one engine, run in parallel and release the interp
 reach the engine through an anonymous file in memory, which costs two thirds of giving them inline.
 
 A write that fails because the disk is full is passed over by the engine: the insert answers OK and the part's files end
-early. Where room is short no merge begins (`mind_room`), and what such a write did to parts is found (`parts.py`).
+early. Where room is short no merge begins (`set_disk_pressure`), and what such a write did to parts is found
+(`parts.py`).
 """
 
 import contextlib
@@ -26,7 +27,7 @@ from logriver import clock
 from logriver.columns import ROW_COLUMNS, TABLE
 from logriver.errors import DataRefused, QueryTooExpensive, StoreError, Unavailable
 from logriver.store import ddl, materialized_columns
-from logriver.store.base import Answer, Block, Limits, Param, Pieces, SliceSize
+from logriver.store.base import Answer, Block, Limits, Param, PartitionSize, Pieces
 from logriver.store.damage import Damage, Found
 from logriver.store.engine import ChdbError
 from logriver.store.engine_errors import NARROW, NO_SPACE, translated
@@ -71,8 +72,9 @@ _CONFIG = """<clickhouse>
 </clickhouse>
 """
 _CACHE_BYTES = 64_000_000
-# What a query may have on the disk of what does not fit into its memory, and what must stay free beside it, in slices.
-_TEMPORARY_SLICES = 2
+# What a query may have on the disk of what does not fit into its memory, and what must stay free beside it, in
+# partitions.
+_TEMPORARY_PARTITIONS = 2
 # With less than this free before or after an insert, others may have filled the disk during it.
 _TIGHT_BYTES = 1_000_000_000
 _DAMAGE_SECONDS = 3.0
@@ -93,7 +95,7 @@ class Embedded:
         directory: Path,
         node: str,
         memory_bytes: int,
-        slice_bytes: int,
+        partition_bytes: int,
         materialized: frozenset[str] = frozenset(),
         is_there: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -105,8 +107,8 @@ class Embedded:
         content = _CONFIG.format(memory_bytes=memory_bytes, cache_bytes=_CACHE_BYTES)
         # The limit of a query is heeded for groups alone, the other one for what is sorted too.
         self._temporary = (
-            f"max_temporary_data_on_disk_size_for_query = {_TEMPORARY_SLICES * slice_bytes}, "
-            f"min_free_disk_space_for_temporary_data = {max(_TIGHT_BYTES, _TEMPORARY_SLICES * slice_bytes)}"
+            f"max_temporary_data_on_disk_size_for_query = {_TEMPORARY_PARTITIONS * partition_bytes}, "
+            f"min_free_disk_space_for_temporary_data = {max(_TIGHT_BYTES, _TEMPORARY_PARTITIONS * partition_bytes)}"
         )
         # Written only if it is another one: on a full disk it could not be written again.
         if not config.exists() or config.read_text() != content:
@@ -116,7 +118,7 @@ class Embedded:
         except (ChdbError, RuntimeError) as error:
             raise translated(error) from None
         self._node = node
-        self.query_text(ddl.create_table(slice_bytes))
+        self.query_text(ddl.create_table(partition_bytes))
         self._parts = Parts(self.query_text, self._alone, is_there)
         self._checks = PartChecks(self.query_text, self._parts.damage, self._is_calm)
         self.set_materialized(materialized)
@@ -130,7 +132,7 @@ class Embedded:
             if change:
                 self.query_text(ddl.stop_changing_parts())
                 self.query_text(change)
-            small = sum(size.bytes for size in self.slices()) <= materialized_columns.SMALL_BYTES
+            small = sum(size.bytes for size in self.partitions()) <= materialized_columns.SMALL_BYTES
             # Filling writes files, as merges do.
             if added and small and not self._parts.merges_held and not self._is_tight():
                 self.query_text(ddl.materialize(added))
@@ -152,12 +154,12 @@ class Embedded:
                 raise StoreError(error.message) from None
             finally:
                 if tight or self._is_tight():
-                    self._parts.check_inserted(block.slice)
+                    self._parts.check_inserted(block.partition)
 
     def _insert(self, block: Block) -> None:
         with MemoryFile(block.rows) as path:
             source = f"file('{path}', 'TabSeparated', '{ddl.carried_structure()}')"
-            insert = ddl.insert_select(source, self._node, f"{block.first_seq} + _row_number", block.slice)
+            insert = ddl.insert_select(source, self._node, f"{block.first_seq} + _row_number", block.partition)
             try:
                 self.query_text(f"{insert} SETTINGS {_INSERT_SETTINGS}")
             except DataRefused as error:
@@ -201,12 +203,12 @@ class Embedded:
             pipe.cut()
         self.query_text("KILL QUERY WHERE 1 ASYNC")
 
-    def mind_parts(self) -> None:
-        """See `WatchedStore.mind_parts`."""
-        self._parts.mind()
+    def repair_parts(self) -> None:
+        """See `WatchedStore.repair_parts`."""
+        self._parts.repair()
 
-    def mind_room(self, short: bool) -> None:
-        """See `WatchedStore.mind_room`. While room is short no merge begins or goes on."""
+    def set_disk_pressure(self, short: bool) -> None:
+        """See `WatchedStore.set_disk_pressure`. While room is short no merge begins or goes on."""
         self._parts.hold_merges(short)
 
     def _refused_row(self, rows: bytes) -> int | None:
@@ -333,23 +335,23 @@ class Embedded:
         finally:
             self._pipes.discard(pipe)
 
-    def slices(self) -> list[SliceSize]:
-        """See `Store.slices`."""
+    def partitions(self) -> list[PartitionSize]:
+        """See `Store.partitions`."""
         sql = (
             f"SELECT toUInt32(partition), sumIf(rows, active), sumIf(bytes_on_disk, active), "
             f"sumIf(bytes_on_disk, NOT active) FROM system.parts "
             f"WHERE database = currentDatabase() AND table = '{TABLE}' GROUP BY 1 ORDER BY 1"
         )
         aside = self._parts.damage.aside_bytes()
-        sizes = {size.slice: size for size in (SliceSize(*map(_int, row)) for row in self.query(sql).rows)}
+        sizes = {size.partition: size for size in (PartitionSize(*map(_int, row)) for row in self.query(sql).rows)}
         for number, size in aside.items():
-            held = sizes.get(number, SliceSize(number, 0, 0))
+            held = sizes.get(number, PartitionSize(number, 0, 0))
             sizes[number] = replace(held, old_bytes=held.old_bytes + size)
         return [sizes[number] for number in sorted(sizes)]
 
-    def drop(self, slice: int) -> None:
+    def drop(self, partition: int) -> None:
         """See `Store.drop`."""
-        self._parts.drop_partition(slice)
+        self._parts.drop_partition(partition)
 
     def give_back_memory(self) -> None:
         """Return what the engine's allocator keeps for later to the machine."""

@@ -141,7 +141,7 @@ class Parts:
             raise
         return answer.split(b"\t")[1:2] == [b"1"]
 
-    def mind(self) -> None:
+    def repair(self) -> None:
         """Do away with damaged parts, and with what merges have read where there are none. Takes a moment.
 
         By one thread, again and again. Raises `StoreError`: the next time goes on from there.

@@ -1,12 +1,12 @@
-"""Retention: the oldest slices go when their records are too old, or when room is needed.
+"""Retention: the oldest partitions go when their records are too old, or when room is needed.
 
-A slice is dropped as a whole, and only one that is closed, is not the newest, and whose records are all below the
+A partition is dropped as a whole, and only one that is closed, is not the newest, and whose records are all below the
 acknowledgement that is on disk, so that no restart stores any of them again. Age is that of receiving: a record of 1970
 that came today is new.
 
-Dropping is three steps: the intent with the number of rows is made durable, the slice is dropped, the rows are counted
-as removed. Slices go in order, so the intent also says that everything before it is gone. After a kill between any two
-steps the next start drops again what is still there, or has come back, and counts the rows once.
+Dropping is three steps: the intent with the number of rows is made durable, the partition is dropped, the rows are
+counted as removed. Partitions go in order, so the intent also says that everything before it is gone. After a kill
+between any two steps the next start drops again what is still there, or has come back, and counts the rows once.
 """
 
 import logging
@@ -16,7 +16,7 @@ from typing import Protocol
 from logriver import clock, metrics
 from logriver.columns import TABLE
 from logriver.errors import StoreError
-from logriver.store.base import SliceSize, Store
+from logriver.store.base import PartitionSize, Store
 from logriver.store.disk import Disk
 from logriver.threads import SupervisedThread, beat
 
@@ -32,36 +32,36 @@ log = logging.getLogger(__name__)
 class Memory(Protocol):
     """What retention needs to be remembered, each call durable on return; `queue/state.py` does it."""
 
-    def mark(self, name: str) -> int:
-        """`mark` (all records up to it are done), `removed`, `removing_slice`, `removing_rows`."""
+    def number(self, name: str) -> int:
+        """`watermark` (all records up to it are done), `removed`, `removing_partition`, `removing_rows`."""
         ...
 
-    def begin_removal(self, slice: int, rows: int) -> None:
-        """`slice` is about to be dropped and everything before it is gone."""
+    def begin_removal(self, partition: int, rows: int) -> None:
+        """`partition` is about to be dropped and everything before it is gone."""
         ...
 
     def finish_removal(self) -> None:
-        """The slice is gone, its rows are counted; calling it again changes nothing."""
+        """The partition is gone, its rows are counted; calling it again changes nothing."""
         ...
 
 
 class WatchedStore(Store, Protocol):
     """A store whose files are on the disk that is watched. Both calls may raise `StoreError`."""
 
-    def mind_parts(self) -> None:
+    def repair_parts(self) -> None:
         """Make whole what a full disk damaged, delete what is not needed any more: to be called about once a second."""
         ...
 
-    def mind_room(self, short: bool) -> None:
+    def set_disk_pressure(self, short: bool) -> None:
         """To be told at each look whether room is short."""
         ...
 
 
 class Openness(Protocol):
-    """Who knows which slices are still written to."""
+    """Who knows which partitions are still written to."""
 
-    def first_open_slice(self) -> int:
-        """Nothing is inserted any more into slices below this."""
+    def first_open_partition(self) -> int:
+        """Nothing is inserted any more into partitions below this."""
         ...
 
 
@@ -75,8 +75,8 @@ class _Content:
 class Retention:
     """Keeps `store` within its age (seconds, None is for ever) and its room on `disk`, in a thread of its own.
 
-    `removed` counts the records that were removed since the data directory was made, those of a slice from before it
-    is dropped: for a moment they may also still be found, but are never neither.
+    `removed` counts the records that were removed since the data directory was made, those of a partition from before
+    it is dropped: for a moment they may also still be found, but are never neither.
     """
 
     def __init__(self, store: WatchedStore, memory: Memory, disk: Disk, max_age_seconds: int | None) -> None:
@@ -93,9 +93,9 @@ class Retention:
             last_backoff_seconds=_LOOK_SECONDS,
             late_seconds=_LATE_SECONDS,
         )
-        self.removed = memory.mark("removed") + memory.mark("removing_rows")
+        self.removed = memory.number("removed") + memory.number("removing_rows")
         self._finish()
-        disk.look(store.slices(), memory.mark("removing_slice"))
+        disk.look(store.partitions(), memory.number("removing_partition"))
 
     @property
     def problems(self) -> list[str]:
@@ -115,7 +115,7 @@ class Retention:
         if not self._disk.is_usable:
             return _LOOK_SECONDS
         try:
-            self._store.mind_parts()
+            self._store.repair_parts()
             self.sweep(writer)
         except BaseException:
             self._disk.exhausted = True
@@ -124,18 +124,18 @@ class Retention:
 
     def sweep(self, writer: Openness) -> None:
         """Drop what is too old and as much more as there is too little room for."""
-        removed = self._memory.mark("removing_slice")
-        # In this order: a slice that is closed now is closed in the list too, and the newest is known.
-        first_open = writer.first_open_slice()
+        removed = self._memory.number("removing_partition")
+        # In this order: a partition that is closed now is closed in the list too, and the newest is known.
+        first_open = writer.first_open_partition()
         self._disk.keep_reserve()
-        slices = self._store.slices()
-        if self._memory.mark("removing_rows") or any(size.rows and size.slice <= removed for size in slices):
+        partitions = self._store.partitions()
+        if self._memory.number("removing_rows") or any(size.rows and size.partition <= removed for size in partitions):
             self._finish()
-            slices = self._store.slices()
-        wanted_bytes = self._disk.look(slices, removed)
-        filled = [size for size in slices if size.rows]
-        closed = [size for size in filled[:-1] if size.slice < first_open]
-        done = self._memory.mark("mark")
+            partitions = self._store.partitions()
+        wanted_bytes = self._disk.look(partitions, removed)
+        filled = [size for size in partitions if size.rows]
+        closed = [size for size in filled[:-1] if size.partition < first_open]
+        done = self._memory.number("watermark")
         dropped = 0
         for size in closed:
             content = self._content(size)
@@ -147,40 +147,40 @@ class Retention:
             dropped += 1
             wanted_bytes -= size.bytes + size.old_bytes
         self._disk.exhausted = wanted_bytes > 0 and not dropped and not self._disk.leaving
-        self._store.mind_room(self._disk.is_short)
+        self._store.set_disk_pressure(self._disk.is_short)
 
     def _too_old(self, content: _Content) -> bool:
         if self._max_age_seconds is None:
             return False
         return content.newest_ns < clock.now_ns() - self._max_age_seconds * clock.SECOND_NS
 
-    def _content(self, size: SliceSize) -> _Content:
-        """What is in a closed slice; that does not change any more."""
-        content = self._contents.get(size.slice)
+    def _content(self, size: PartitionSize) -> _Content:
+        """What is in a closed partition; that does not change any more."""
+        content = self._contents.get(size.partition)
         if content is None:
             newest = "toUnixTimestamp64Nano(max(_received))"
-            sql = f"SELECT count(), max(_seq), {newest} FROM {TABLE} WHERE _slice = {size.slice}"
+            sql = f"SELECT count(), max(_seq), {newest} FROM {TABLE} WHERE _slice = {size.partition}"
             content = _Content(*(int(str(value)) for value in self._store.query(sql).rows[0]))
-            self._contents[size.slice] = content
+            self._contents[size.partition] = content
         return content
 
-    def _drop(self, size: SliceSize, content: _Content) -> None:
-        self._memory.begin_removal(size.slice, content.rows)
+    def _drop(self, size: PartitionSize, content: _Content) -> None:
+        self._memory.begin_removal(size.partition, content.rows)
         # From here on they are removed, also when the drop itself has to be tried again.
         self.removed += content.rows
         metrics.removed.inc(content.rows)
         self._finish()
-        self._contents.pop(size.slice, None)
-        fields = {"slice": size.slice, "records": content.rows, "bytes": size.bytes}
-        log.info("removed the oldest slice", extra={"fields": fields})
+        self._contents.pop(size.partition, None)
+        fields = {"partition": size.partition, "records": content.rows, "bytes": size.bytes}
+        log.info("removed the oldest partition", extra={"fields": fields})
 
     def _finish(self) -> None:
-        """Drop everything up to the intended slice, then count it."""
-        intended = self._memory.mark("removing_slice")
-        for size in self._store.slices():
-            if size.rows and size.slice <= intended:
-                self._store.drop(size.slice)
+        """Drop everything up to the intended partition, then count it."""
+        intended = self._memory.number("removing_partition")
+        for size in self._store.partitions():
+            if size.rows and size.partition <= intended:
+                self._store.drop(size.partition)
         left = self._store.query(f"SELECT count() FROM {TABLE} WHERE _slice <= {intended}").rows[0][0]
         if int(str(left)):
-            raise StoreError(f"slice {intended} was dropped and {left} records are still there")
+            raise StoreError(f"partition {intended} was dropped and {left} records are still there")
         self._memory.finish_removal()

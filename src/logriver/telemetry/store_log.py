@@ -1,4 +1,5 @@
-"""The own log in the own store: each line goes into memory where it is logged, and once a second all are put together.
+"""The internal log in the own store: each line goes into memory where it is logged, and once a second all are put
+together.
 
 Storing a line can be what brings the next one: while the disk is full, each try to store says so. Against that feedback
 
@@ -21,7 +22,7 @@ from logriver import clock, metrics
 from logriver.decode.json.lines import JsonLines
 from logriver.errors import Overloaded
 from logriver.record import Batch, Sink
-from logriver.telemetry.own_log import encode, line_of
+from logriver.telemetry.internal_log import encode, line_of
 from logriver.threads import SupervisedTask
 
 SOURCE = "logriver"
@@ -38,7 +39,7 @@ _MOST_LINES_A_SECOND = 50
 _MOST_WAITING_BYTES = 1_000_000
 
 _is_storing: ContextVar[bool] = ContextVar("is_storing", default=False)
-_accepted = metrics.accepted.labels(protocol="own_log")
+_accepted = metrics.accepted.labels(protocol="internal_log")
 
 
 def into(sink: Sink) -> Put:
@@ -47,7 +48,7 @@ def into(sink: Sink) -> Put:
 
     async def put(lines: bytes) -> None:
         decoded = decoder.decode(lines, clock.now_ns())
-        metrics.own_log_lost.inc(len(decoded.refused))
+        metrics.internal_log_lost.inc(len(decoded.refused))
         if decoded.count:
             receipt = await sink.put(Batch(decoded, SOURCE))
             _accepted.inc(receipt.accepted)
@@ -56,11 +57,11 @@ def into(sink: Sink) -> Put:
 
 
 @contextlib.asynccontextmanager
-async def own_log_stored(put: Put, host: str) -> AsyncIterator[None]:
-    """Inside of the block the own log is `put` too, with `host` as its host; at the end, what still waits."""
+async def internal_log_stored(put: Put, host: str) -> AsyncIterator[None]:
+    """Inside of the block the internal log is `put` too, with `host` as its host; at the end, what still waits."""
     store_log = StoreLog(host)
     logging.getLogger().addHandler(store_log)
-    storing = SupervisedTask("own-log", "the own log cannot be stored", late_seconds=None)
+    storing = SupervisedTask("internal-log", "the internal log cannot be stored", late_seconds=None)
     storing.start(lambda: store_log.turn(put))
     try:
         yield
@@ -130,7 +131,7 @@ class StoreLog(logging.Handler):
 
     def _lose(self, count: int) -> None:
         self._lost += count
-        metrics.own_log_lost.inc(count)
+        metrics.internal_log_lost.inc(count)
 
     async def turn(self, put: Put) -> float | None:
         """Put what was logged within the last second; when it was stopped, what is left, and then None."""
@@ -181,6 +182,6 @@ class StoreLog(logging.Handler):
             self.release()
         lines = [times.before(content) for content, times in waiting.items()]
         if lost:
-            about = {"level": "warn", "logger": __name__, "message": "lines of the own log are not in the store"}
+            about = {"level": "warn", "logger": __name__, "message": "lines of the internal log are not in the store"}
             lines.append(encode({"time": clock.to_text(clock.now_ns()), **self._origin, **about, "lost": lost}))
         return b"\n".join(lines)

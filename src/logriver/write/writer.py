@@ -1,4 +1,4 @@
-"""The writer: runs from the queue become blocks in the store, verified, then acknowledged.
+"""The writer: claimed batches from the queue become blocks in the store, verified, then acknowledged.
 
 The numbers are the truth. The engine's own deduplication is not used: stopped at the wrong moment it answers OK to a
 block that it does not have. So every block is counted by its numbers after the insert, and after any doubt (a restart,
@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from logriver import clock, metrics
-from logriver.columns import TABLE
+from logriver.columns import ROW_FORMAT, TABLE
 from logriver.errors import DataRefused, LogriverError, StoreError
-from logriver.queue.base import DeadLetter, Piece, Queue, Run
+from logriver.queue.base import ClaimedBatch, DeadLetter, Queue, RowRange
 from logriver.store.base import Block, Store
 from logriver.threads import SupervisedThread, beat
-from logriver.write.slices import Slices
+from logriver.write.partitions import Partitions
 
 _FIRST_BACKOFF_SECONDS = 0.2
 # An insert that has begun is waited for so long after the time is over.
@@ -34,7 +34,7 @@ class _Work:
     They are kept here too, because the letters on disk are bounded and the oldest go.
     """
 
-    run: Run | None = None
+    claimed: ClaimedBatch | None = None
     in_doubt: bool = False
     is_stored: bool = False
     dead: set[int] = field(default_factory=set)
@@ -48,18 +48,18 @@ class Writer:
         queue: Queue,
         store: Store,
         node: str,
-        slice_bytes: int,
+        partition_bytes: int,
         *,
         block_records: int,
         block_bytes: int,
         block_seconds: float,
-        removed_slice: int = 0,
+        removed_partition: int = 0,
     ) -> None:
-        """`removed_slice`: slices up to this number were removed and are not used again."""
+        """`removed_partition`: partitions up to this number were removed and are not used again."""
         self._queue = queue
         self._store = store
         self._node = node
-        self._slices = Slices(store, slice_bytes, removed_slice)
+        self._partitions = Partitions(store, partition_bytes, removed_partition)
         self._block = (block_records, block_bytes, block_seconds)
         self._loops: list[SupervisedThread] = []
 
@@ -68,9 +68,9 @@ class Writer:
         """What keeps blocks from being stored now."""
         return sorted({problem for loop in self._loops for problem in loop.problems})
 
-    def first_open_slice(self) -> int:
-        """Nothing is inserted any more into slices below this."""
-        return self._slices.first_open()
+    def first_open_partition(self) -> int:
+        """Nothing is inserted any more into partitions below this."""
+        return self._partitions.first_open()
 
     def start(self, workers: int) -> None:
         """Begin to write, `workers` blocks at one time."""
@@ -102,87 +102,89 @@ class Writer:
         return all(loop.join(0.0) for loop in self._loops)
 
     def _turn(self, work: _Work) -> float | None:
-        """Store and acknowledge one run, and let go of it before the next is waited for. None once there is no more.
+        """Store and acknowledge one batch, and let go of it before the next is waited for. None at the end.
 
-        Whatever is raised, `work` keeps the run: it stays in the log and is stored by a later turn.
+        Whatever is raised, `work` keeps the batch: it stays in the log and is stored by a later turn.
         """
-        if work.run is None:
-            run = self._queue.take(*self._block)
-            if run is None:
+        if work.claimed is None:
+            claimed = self._queue.poll(*self._block)
+            if claimed is None:
                 return None
-            work.dead, work.in_doubt, work.is_stored, work.run = set(), run.in_doubt, False, run
+            work.dead, work.in_doubt, work.is_stored, work.claimed = set(), claimed.in_doubt, False, claimed
         try:
             if not work.is_stored:
-                self._store_run(work.run, work)
+                self._store_claimed(work.claimed, work)
             work.is_stored = True
         except BaseException as error:
             work.in_doubt = True
             code = error.engine_code if isinstance(error, StoreError) else 0
             metrics.insert_failures.labels(code=str(code)).inc()
             raise
-        self._queue.acknowledge(work.run)
-        work.run = None
+        self._queue.ack(work.claimed)
+        work.claimed = None
         return 0.0
 
-    def _store_run(self, run: Run, work: _Work) -> None:
-        if run.letters:
-            self._queue.bury(run.letters)
+    def _store_claimed(self, claimed: ClaimedBatch, work: _Work) -> None:
+        if claimed.letters:
+            self._queue.dead_letter(claimed.letters)
         if work.in_doubt:
-            work.dead |= self._queue.buried(run.first_seq, run.last_seq)
-        for piece in run.pieces:
-            self._store_piece(piece, work.in_doubt, work.dead)
+            work.dead |= self._queue.dead_lettered(claimed.first_seq, claimed.last_seq)
+        for row_range in claimed.row_ranges:
+            self._store_range(row_range, work.in_doubt, work.dead)
             beat()
 
-    def _store_piece(self, piece: Piece, in_doubt: bool, dead: set[int]) -> None:
-        """Insert what is missing of a piece and verify it; `dead` are the numbers of dead letters, more are added."""
+    def _store_range(self, row_range: RowRange, in_doubt: bool, dead: set[int]) -> None:
+        """Insert what is missing of a range and verify it; `dead` are the numbers of dead letters, more are added."""
         started = clock.monotonic()
-        waiting = self._missing(piece, dead) if in_doubt else [piece]
+        waiting = self._missing(row_range, dead) if in_doubt else [row_range]
         while waiting:
             part = waiting.pop(0)
             try:
-                with self._slices.place(len(part.rows)) as place:
+                with self._partitions.place(len(part.rows)) as place:
                     self._store.insert(Block(part.rows, part.first_seq, part.count, place))
             except DataRefused as error:
-                dead.add(self._bury(part, error))
+                dead.add(self._dead_letter(part, error))
                 waiting = self._missing(part, dead) + waiting
-        last_seq = piece.first_seq + piece.count - 1
-        expected = piece.count - sum(piece.first_seq <= seq <= last_seq for seq in dead)
-        found = self._count(piece)
+        last_seq = row_range.first_seq + row_range.count - 1
+        expected = row_range.count - sum(row_range.first_seq <= seq <= last_seq for seq in dead)
+        found = self._count(row_range)
         if found != expected:
-            raise StoreError(f"{found} of {expected} records from number {piece.first_seq} on arrived in the store")
+            raise StoreError(f"{found} of {expected} records from number {row_range.first_seq} on arrived in the store")
         metrics.block_seconds.observe(clock.monotonic() - started)
         metrics.blocks.inc()
         metrics.stored.inc(found)
 
-    def _bury(self, piece: Piece, error: DataRefused) -> int:
+    def _dead_letter(self, row_range: RowRange, error: DataRefused) -> int:
         """Make the refused row a dead letter; its number."""
-        raw = piece.rows.split(b"\n")[error.row]
-        seq = piece.first_seq + error.row
+        raw = row_range.rows.split(b"\n")[error.row]
+        seq = row_range.first_seq + error.row
         log.error("record cannot be stored", extra={"fields": {"seq": seq, "reason": error.message}})
-        self._queue.bury([DeadLetter(seq, f"the engine refused it: {error.message}", raw, "", clock.now_ns())])
+        self._queue.dead_letter(
+            [DeadLetter(seq, f"the engine refused it: {error.message}", raw, "", clock.now_ns(), ROW_FORMAT)]
+        )
         return seq
 
-    def _count(self, piece: Piece) -> int:
-        answer = self._store.query(f"SELECT count() FROM {TABLE} WHERE {self._held_condition(piece)}")
+    def _count(self, row_range: RowRange) -> int:
+        answer = self._store.query(f"SELECT count() FROM {TABLE} WHERE {self._held_condition(row_range)}")
         return int(str(answer.rows[0][0]))
 
-    def _missing(self, piece: Piece, dead: set[int]) -> list[Piece]:
-        """The parts of a piece that are neither stored nor `dead`."""
-        answer = self._store.query(f"SELECT _seq FROM {TABLE} WHERE {self._held_condition(piece)}")
+    def _missing(self, row_range: RowRange, dead: set[int]) -> list[RowRange]:
+        """The parts of a range that are neither stored nor `dead`."""
+        answer = self._store.query(f"SELECT _seq FROM {TABLE} WHERE {self._held_condition(row_range)}")
         held = {int(str(seq)) for (seq,) in answer.rows} | dead
         if not held:
-            return [piece]
-        lines = piece.rows.split(b"\n")
-        parts: list[Piece] = []
+            return [row_range]
+        lines = row_range.rows.split(b"\n")
+        parts: list[RowRange] = []
         first = 0
-        for place in range(piece.count + 1):
-            if place == piece.count or piece.first_seq + place in held:
+        for place in range(row_range.count + 1):
+            if place == row_range.count or row_range.first_seq + place in held:
                 if place > first:
                     rows = b"\n".join([*lines[first:place], b""])
-                    parts.append(Piece(piece.first_seq + first, place - first, rows))
+                    parts.append(RowRange(row_range.first_seq + first, place - first, rows))
                 first = place + 1
         return parts
 
-    def _held_condition(self, piece: Piece) -> str:
-        last_seq = piece.first_seq + piece.count - 1
-        return f"_seq BETWEEN {piece.first_seq} AND {last_seq} AND _node = '{self._node}'"
+    def _held_condition(self, row_range: RowRange) -> str:
+        last_seq = row_range.first_seq + row_range.count - 1
+        return f"_seq BETWEEN {row_range.first_seq} AND {last_seq} AND _node = '{self._node}'"

@@ -22,7 +22,7 @@ from logriver.store.embedded import Embedded
 from tests.conftest import RunningServer
 from tests.query.test_attribute_sql import MISLEADING
 
-DOCUMENT = (Path(__file__).parents[3] / "docs" / "sql.md").read_text()
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "reference" / "sql.md").read_text()
 
 FIELDS = (
     "timestamp",

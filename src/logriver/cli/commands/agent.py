@@ -11,7 +11,7 @@ from logriver.cli.paths import followed
 from logriver.cli.render import output
 from logriver.errors import BadRequest, SettingsError
 from logriver.settings import AgentSettings, load_as
-from logriver.telemetry import own_log
+from logriver.telemetry import internal_log
 
 
 def _option(name: str, metavar: str | None = None, default: str | bool = False) -> Any:
@@ -31,7 +31,7 @@ def run(
     files_root: Annotated[list[str] | None, _option("files_root", "DIR", "/var/log")] = None,
     from_end: Annotated[bool | None, _option("from_end")] = None,
     log_file: Annotated[Path | None, _option("log_file")] = None,
-    own_logs: Annotated[bool | None, _option("own_logs")] = None,
+    internal_logs: Annotated[bool | None, _option("internal_logs")] = None,
     config: Annotated[Path | None, _option("config")] = None,
 ) -> None:
     """Exit codes: 0 stopped in order, 2 a wrong setting."""
@@ -43,12 +43,12 @@ def run(
         "files_root": followed(files_root),
         "from_end": from_end,
         "log_file": log_file,
-        "own_logs": own_logs,
+        "internal_logs": internal_logs,
         "config": config,
     }
     try:
         settings = load_as(AgentSettings, flags)
-        own_log.setup(settings.log_file)
+        internal_log.setup(settings.log_file)
         logging.getLogger("logriver.agent").info("starting", extra={"fields": {"server": settings.server}})
         agent.run(settings)
     except (SettingsError, BadRequest) as error:

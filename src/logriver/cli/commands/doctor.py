@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from logriver.cli.doctor import access as doctor_access
+from logriver.cli.doctor import damage as doctor_damage
 from logriver.cli.doctor import data as doctor_data
 from logriver.cli.doctor import machine as doctor_machine
 from logriver.cli.doctor import parts as doctor_parts
@@ -65,6 +66,7 @@ def _data(settings: Settings) -> list[Finding]:
         doctor_data.lock(data),
         doctor_data.disk(data, settings.max_backlog_bytes),
         doctor_data.fsync(data),
+        *doctor_damage.damage(data),
         *doctor_parts.parts(data, is_served=doctor_data.lock_holder(data) is not None),
     ]
     if settings.follow or settings.sources:

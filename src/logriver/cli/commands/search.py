@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from logriver.cli import also_files
+from logriver.cli import include_files
 from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption, connect
 from logriver.cli.filter import exit_codes
-from logriver.cli.pipes import pipes_of
+from logriver.cli.pipes import make_table, pipes_of
 from logriver.cli.render import counting, export, records
 from logriver.cli.render.around import MOST_LINES
 from logriver.cli.render.output import ColorOption
@@ -45,7 +45,9 @@ def run(
         typer.Option("--limit", "-n", parser=count, metavar="N|all", help="how many, the newest; 100 without it"),
     ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", "-r", help="newest first")] = False,
-    also: Annotated[bool, typer.Option("--also-files", help="also log files that were never taken in")] = False,
+    also: Annotated[
+        bool, typer.Option("--include-files", "--also-files", help="log files that were never taken in, too")
+    ] = False,
     max_bytes: Annotated[str, typer.Option(metavar="SIZE", help="so much of those files is read at most")] = "1GB",
     after: AfterOption = None,
     before: BeforeOption = None,
@@ -66,10 +68,10 @@ def run(
         if follow:
             records.follow(client, wanted)
         elif also:
-            also_files.show(client, wanted, also_files.size_bytes(max_bytes))
+            include_files.show(client, wanted, include_files.size_bytes(max_bytes))
         elif "patterns" in pipes:
             counting.patterns(client, wanted)
-        elif "stats" in pipes or "top" in pipes:
+        elif make_table(pipes):
             counting.statistics(client, wanted)
         elif format in export.FILES:
             records.copy_file(client, wanted)
@@ -84,15 +86,16 @@ def _check(wanted: SearchOptions, follow: bool, also: bool) -> None:
     if follow and (wanted.until or wanted.reverse or wanted.format not in ("text", "ndjson")):
         raise typer.BadParameter("--follow has no end: it goes with -o text and -o ndjson, without --until and -r")
     if follow and also:
-        raise typer.BadParameter("--follow is about what arrives, --also-files about what is there")
+        raise typer.BadParameter("--follow is about what arrives, --include-files about what is there")
     if wanted.before or wanted.after:
         _check_context(wanted, follow or also)
 
 
 def _check_context(wanted: SearchOptions, elsewhere: bool) -> None:
     if elsewhere or wanted.format != "text" or (wanted.count or 0) > records.PAGE:
-        reason = f"-A, -B and -C go with -o text and at most {records.PAGE} records, without -f and --also-files"
+        reason = f"-A, -B and -C go with -o text and at most {records.PAGE} records, without -f and --include-files"
         raise typer.BadParameter(reason)
-    without = {"stats", "top", "patterns", "fields"} & set(pipes_of(wanted.query))
+    pipes = pipes_of(wanted.query)
+    without = {*make_table(pipes), *({"patterns", "fields"} & set(pipes))}
     if without:
         raise typer.BadParameter(f"what '| {min(without)}' gives has no lines around it; leave out -A, -B and -C")

@@ -10,7 +10,7 @@ from logriver.cli.paths import followed
 from logriver.cli.render import output
 from logriver.errors import LogriverError, SettingsError
 from logriver.settings import Settings, load
-from logriver.telemetry import own_log
+from logriver.telemetry import internal_log
 
 
 def _option(name: str, metavar: str | None = None, default: str | bool = False) -> Any:
@@ -32,7 +32,7 @@ def run(
     tls_cert: Annotated[Path | None, _option("tls_cert")] = None,
     tls_key: Annotated[Path | None, _option("tls_key")] = None,
     log_file: Annotated[Path | None, _option("log_file")] = None,
-    own_logs: Annotated[bool | None, _option("own_logs")] = None,
+    internal_logs: Annotated[bool | None, _option("internal_logs")] = None,
     config: Annotated[Path | None, _option("config")] = None,
 ) -> None:
     """Exit codes: 0 stopped in order, 1 cannot run on this data directory or address, 2 a wrong setting."""
@@ -49,12 +49,12 @@ def run(
         "tls_cert": tls_cert,
         "tls_key": tls_key,
         "log_file": log_file,
-        "own_logs": own_logs,
+        "internal_logs": internal_logs,
         "config": config,
     }
     try:
         settings = load(**flags)
-        own_log.setup(settings.log_file)
+        internal_log.setup(settings.log_file)
         logging.getLogger("logriver.serve").info("starting", extra={"fields": {"data": str(settings.data.resolve())}})
         _serve(settings)
     except SettingsError as error:

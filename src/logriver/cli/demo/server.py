@@ -64,7 +64,7 @@ class DemoServer:
         return self._process.poll() is None
 
     def last_words(self) -> str:
-        """The end of the server's own log."""
+        """The end of the server's internal log."""
         return self._log.read_text(errors="replace")[-2000:].strip()
 
     def stop(self) -> None:

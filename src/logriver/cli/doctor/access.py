@@ -14,7 +14,7 @@ from logriver.settings import Settings
 
 _ADVICE = (
     "who comes by a proxy can look like this machine: let it use --listen unix:/run/logriver/http.sock, or set "
-    "LOGRIVER_TOKEN; see docs/security.md"
+    "LOGRIVER_TOKEN; see docs/how-to/security.md"
 )
 # Where the usual packages keep the configuration of programs that pass requests on.
 _CONFIGURATIONS = tuple(

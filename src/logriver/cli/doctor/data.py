@@ -66,7 +66,7 @@ def _not_there(data: Path) -> Finding:
 
 def _format_problem(data: Path, empty: bool) -> Finding | None:
     """A newer format, none that can be read, or the files of something else."""
-    from logriver.store.directory import DATA_FORMAT
+    from logriver.store.migrations.data_format import FORMAT
 
     found = _format(data)
     if found is None:
@@ -75,15 +75,15 @@ def _format_problem(data: Path, empty: bool) -> Finding | None:
         return warn("data directory", f"'{data}' is not empty and has no FORMAT", "choose one that is Logriver's alone")
     if not found.isdigit():
         return fail("data directory", f"'{data}': FORMAT says {found[:40]!r}", "restore it from a backup")
-    if int(found) > DATA_FORMAT:
-        says = f"'{data}' has data format {found}, this version reads up to {DATA_FORMAT}"
+    if int(found) > FORMAT:
+        says = f"'{data}' has data format {found}, this version reads up to {FORMAT}"
         return fail("data directory", says, "use the newer version of logriver")
     return None
 
 
 def _does_not_belong(data: Path) -> Finding | None:
     """Parts of the directory are missing, or of another one."""
-    from logriver.queue.recovery import nodes_of
+    from logriver.queue.segment_files import nodes_of
     from logriver.store.belonging import check_together
 
     try:

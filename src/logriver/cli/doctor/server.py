@@ -131,7 +131,7 @@ def server(address: str) -> Sequence[Finding]:
         return [fail(name, f"no answer from {address[:80]!r}: {error or type(error).__name__}", "is it running?")]
     except (msgspec.DecodeError, UnicodeDecodeError):
         return [fail(name, f"{address[:80]!r} does not answer like a logriver", "check the address")]
-    advice = "docs/operations.md says what each means"
+    advice = "docs/how-to/operations.md says what each means"
     problems = [fail(name, f"not ready: {problem}", advice) for problem in ready.problems]
     return [*(problems or [ok(name, f"{address} is ready")]), its_clock, access]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from logriver.cli.source_answers import Generation, SourceAnswer
 from logriver.errors import NotFound
 from logriver.follow.archive import Archive
-from logriver.follow.growing_file import Chunk, GrowingFile, Mark, NotTheSame, head_hash
+from logriver.follow.growing_file import Checkpoint, Chunk, GrowingFile, NotTheSame, head_hash
 from logriver.follow.paths import ARCHIVES
 
 
@@ -33,8 +33,8 @@ def generation_of(file: GrowingFile, sources: list[SourceAnswer]) -> tuple[Sourc
             file.go_to(life.held_bytes)
         except NotTheSame:
             continue
-        if f"{file.mark.crc:08x}" == life.crc32c:
-            file.move_to(Mark())
+        if f"{file.checkpoint.crc:08x}" == life.crc32c:
+            file.move_to(Checkpoint())
             return source, life
     longest = max(life.held_bytes for _, life in begins_alike)
     raise NotFound(f"of none that begins so the file has all that is held, {longest} bytes at most")
@@ -45,12 +45,12 @@ def chunks(file: GrowingFile, end: int, whole: Callable[[bytes], int]) -> Iterat
 
     Raises `NotTheSame` if the file changes.
     """
-    while file.mark.end < end:
+    while file.checkpoint.end < end:
         chunk = file.next_chunk(whole) or file.next_chunk() or file.rest()
         if chunk is None:
             raise NotTheSame("it became shorter")
         if chunk.after.end > end:
             held = chunk.lines[: end - chunk.start]
-            chunk = Chunk(chunk.start, file.mark.after(held), held)
+            chunk = Chunk(chunk.start, file.checkpoint.after(held), held)
         yield chunk
         file.move_to(chunk.after)

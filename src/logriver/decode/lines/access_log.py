@@ -11,19 +11,15 @@ import msgspec
 from logriver.clock import Zone
 from logriver.decode.lines.text import Values, encoded, values_of
 from logriver.decode.lines.whole_lines import Line, split
+from logriver.decode.tables.read import table
 from logriver.decode.time.shapes import ACCESS_LOG
 from logriver.decode.time.timestamps import Stamps
 from logriver.record import Decoded
 
-_QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
-_LINE = re.compile(
-    r"(?:\S{1,255} (?=\S{1,255} - \S{1,255} \[))?+(?P<client>\S{1,255}) \S{1,255} (?P<user>[^\[\"]{1,255}?) "
-    r"\[[^\]]{20,40}\] "
-    rf"{_QUOTED} (\d{{3}}|-) (\d{{1,18}}|-)(?: {_QUOTED} {_QUOTED})?(?=\s|$)",
-    re.ASCII,
-)
-_METHOD = re.compile(r"[A-Za-z_-]{1,40}")
-_PROTOCOL = re.compile(r"HTTP/[\d.]+")
+_FORMATS = table("formats")
+_LINE = _FORMATS.compiled("access_line")
+_METHOD = _FORMATS.compiled("access_method")
+_PROTOCOL = _FORMATS.compiled("access_protocol")
 _COMMON_METHODS = frozenset(("GET", "POST", "HEAD"))
 _COMMON_PROTOCOLS = frozenset(("HTTP/1.1", "HTTP/2.0"))
 _ESCAPED_QUOTE = re.compile(r'\\(["\\])')
@@ -58,7 +54,7 @@ def _values(line: Line, stamps: Stamps) -> Values | None:
     """The row of an access line; None for another."""
     _, offset, text = line
     found = _LINE.match(text)
-    stamped = ACCESS_LOG.pattern.search(text, 0, found.end("user") + 42) if found else None
+    stamped = ACCESS_LOG.pattern.search(text, 0, found.end("time")) if found else None
     if not found or not stamped:
         return None
     try:
@@ -70,7 +66,8 @@ def _values(line: Line, stamps: Stamps) -> Values | None:
 
 
 def _fields(found: re.Match[str]) -> dict[str, str | int]:
-    client, user, request, status, size, referer, agent = found.groups("")
+    vhost_client, vhost_user, client, user, _, request, status, size, referer, agent = found.groups("")
+    client, user = vhost_client or client, vhost_user or user
     method, path, protocol = _request(request)
     texts = zip(_BEFORE, (client, user, method, path, protocol), strict=True)
     fields: dict[str, str | int] = {name: text for name, text in texts if text and text != "-"}

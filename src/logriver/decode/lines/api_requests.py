@@ -5,7 +5,6 @@ line. A line that is not so is refused with the reason.
 """
 
 import math
-import re
 from functools import lru_cache
 
 import msgspec
@@ -13,14 +12,16 @@ import msgspec
 from logriver import clock
 from logriver.decode.lines.whole_lines import MAX_REFUSED_BYTES, split
 from logriver.decode.row_builder import encode, row
+from logriver.decode.tables.read import table
 from logriver.record import Decoded, Refused
 
 _TOKENS = 6
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_TIME = re.compile(r"\d\d:\d\d:\d\d", re.ASCII)
-_STATUS = re.compile(r"[1-5]\d\d", re.ASCII)
-_LATENCY = re.compile(r"\+?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_JSON_NUMBER = re.compile(r"(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_FORMATS = table("formats")
+_DAY = _FORMATS.compiled("api_day")
+_TIME = _FORMATS.compiled("api_time")
+_STATUS = _FORMATS.compiled("api_status")
+_LATENCY = _FORMATS.compiled("api_latency")
+_JSON_NUMBER = _FORMATS.compiled("json_number")
 _LONGEST_KEPT_NUMBER = 32
 _SHOWN = 60
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from logriver.decode.tables.read import table
+
 
 class Piece(NamedTuple):
     """What one line of such a file says: `text` of a `stream` at a `time`; `goes_on` if its line does not end here."""
@@ -29,7 +31,7 @@ class _DockerLine(msgspec.Struct):
     attrs: dict[str, str] | None = None
 
 
-_CRI_LINE = re.compile(r"(\d{4}-\d\d-\d\dT\S{8,60}) (stdout|stderr) ([PF])(?::\S{0,100})? (.*)", re.DOTALL)
+_CRI_LINE = re.compile(table("formats").data["cri_line"])
 _docker_line = msgspec.json.Decoder(_DockerLine).decode
 
 

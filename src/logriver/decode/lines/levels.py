@@ -6,58 +6,19 @@ any spelling, in capitals as one of the first four words (a process, a thread or
 first word.
 """
 
-import re
 from functools import lru_cache
 
 from logriver.columns import SYSLOG_LEVELS, level_of
+from logriver.decode.tables.read import table
 
-_WORDS = (
-    "trace|debug|information|info|notice|warning|warn|error|err|critical|crit|fatal|alert|emergency|emerg|panic"
-    "|severe|verbose"
-)
-CAPITALS = (
-    f"{_WORDS.upper()}|DEBUG[1-5]|FINEST|FINER|FINE|CONFIG|SUCCESS|FAILURE|INF|DBG|WRN|VRB|FTL|TRC|FTA|LOG(?=:)|NOTE"
-)
-"""Levels that are recognised where they are written in capitals, as alternatives of a pattern."""
-_ANY_CASE = f"{_WORDS}|{_WORDS.title()}"
-_SKIPPED = r"(?:\[[^\]]{0,99}+\][\s|]*+|[^\s\[|][^\s|]{0,99}+[\s|]++)(?:[:-]\s++)?+"
-_NAMED = r'(?:level|lvl|severity)="?(\w{1,20}+)'
+_LEVELS = table("levels")
 
-_ENDED = r"(?=[\s\]):>|,/*]|$)"
-# What most lines have comes first, and what cannot be there is left out by its first character.
-AFTER_TIME = re.compile(
-    r"[\s\]|:,*-]*+(?:"
-    rf"(?:\d{{1,10}}+ ++)?+(?=[A-Z])({CAPITALS}){_ENDED}"
-    r"|(?!\d)(?:"
-    rf"[\[<]?(?:\w{{1,99}}+:)?({_ANY_CASE})(?:\s*+[\]:|>]|\s{{2}}|\t|\s-\s)"
-    r"|([DIWEF])\d?+ ++[A-Z-]{1,20}+ ++\["
-    r"|([VDIWEFA])/[^(:]{1,99}+\( *+\d{1,10}+\):"
-    rf"|PHP ({_WORDS.title()}|Notice|Deprecated))"
-    r"|(?:[a-z_]\w{0,20}+ ++)?+\d{1,10}+ ++\d{1,10}+ ++([VDIWEFA]) "
-    rf"|(?:{_SKIPPED}){{0,3}}?(?:[\[(<*]?(?:\w{{1,99}}+[.:])?(?=[A-Z])({CAPITALS}){_ENDED}"
-    rf"|\[({_ANY_CASE}|Note|System) ?\]|(?=[ls]){_NAMED}|%[A-Z\d_]{{1,40}}+(-[0-7]-))"
-    r")",
-    re.ASCII,
-)
+AFTER_TIME = _LEVELS.compiled("after_time")
 """The level is the only one of its groups that is not empty, and the last; matches from the end of the time on."""
-_FIRST_WORD = re.compile(
-    rf"\[ *+({_ANY_CASE}|{CAPITALS}) *+\]|({_ANY_CASE}|trce|dbug|fail|crit):|({CAPITALS})(?=[\s:]|$)"
-    r"|(TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI)\[\d{4}"
-    r"|([VDIWEFA])/[^(:]{1,99}+\( *+\d{1,10}+\):"
-    rf"|(<\d{{1,3}}>)|{_NAMED}",
-    re.ASCII,
-)
+_FIRST_WORD = _LEVELS.compiled("first_word")
 
-SYSLOG_WORDS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
-_MEANINGS = {
-    **dict.fromkeys(("v", "t", "vrb", "verbose", "trc", "trce", "trac", "finer", "finest"), "trace"),
-    **dict.fromkeys(("d", "dbg", "dbug", "debu", "fine", "config", ".", "-"), "debug"),
-    **{f"debug{depth}": "debug" for depth in range(1, 6)},
-    **dict.fromkeys(("i", "inf", "log", "note", "system", "success", "*"), "info"),
-    **dict.fromkeys(("w", "wrn", "deprecated", "#"), "warn"),
-    **dict.fromkeys(("e", "erro", "severe", "fail", "failure"), "error"),
-    **dict.fromkeys(("f", "a", "c", "ftl", "fta", "fata", "pani", "emergency"), "fatal"),
-}
+SYSLOG_WORDS: list[str] = _LEVELS.data["syslog_words"]
+_MEANINGS = {spelling: level for level, spellings in _LEVELS.data["meanings"].items() for spelling in spellings}
 
 
 def after_time(text: str, position: int) -> str:
@@ -78,6 +39,7 @@ def meaning(sent: str) -> tuple[str, str]:
 
     Syslog's `<priority>` and Cisco's `-severity-` are numbers; they are kept as the words that syslog has for them.
     """
+    sent = sent.removesuffix(":")
     if sent[:1] == "<" or (sent[:1] == "-" and len(sent) == 3):
         severity = int(sent[1:-1]) & 7
         level, sent = SYSLOG_LEVELS[severity], SYSLOG_WORDS[severity]

@@ -11,12 +11,14 @@ from logriver.columns import ALIASES
 from logriver.decode.lines.pair_values import Pairs, PairValues
 from logriver.decode.lines.text import Values, encoded, values_of
 from logriver.decode.lines.whole_lines import split
+from logriver.decode.tables.read import table
 from logriver.decode.time.timestamps import Stamps
 from logriver.record import Decoded
 
 _MAX_FIELDS = 1_000
-_PAIR = re.compile(r'[ \t]*+([^\s="]++)(?:(=)(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^\s"]*+)))?+(?=[ \t]|$)')
-_PAIRS = re.compile(f"(?:{_PAIR.pattern})*+")
+_FORMATS = table("formats")
+_PAIR = _FORMATS.compiled("logfmt_pair")
+_LINE = _FORMATS.compiled("logfmt_line")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _SPOKEN = ("message", "msg", "event", "level", "lvl", "severity")
@@ -59,10 +61,11 @@ def pairs_of(text: str) -> Pairs | None:
     The first has a value: a word alone there is the beginning of prose, or a time.
     """
     text = text.rstrip()
-    first = _PAIR.match(text)
-    if not first or not first[2] or not _PAIRS.fullmatch(text):
+    first = _PAIR.match(text, len(text) - len(text.lstrip(" \t")))
+    if not first or not first[2] or not _LINE.fullmatch(text):
         return None
-    pairs = _escaped_pairs(text) if "\\" in text else _plain_pairs(text)
+    # What is not printable may be a space to Python that is none between pairs.
+    pairs = _plain_pairs(text) if "\\" not in text and text.isprintable() else _escaped_pairs(text)
     return pairs if len(pairs) <= _MAX_FIELDS else None
 
 
@@ -72,7 +75,7 @@ def _escaped_pairs(text: str) -> Pairs:
 
 
 def _plain_pairs(text: str) -> Pairs:
-    """The same where nothing is escaped, by cutting, which costs half."""
+    """The same where nothing is escaped and all is printable, by cutting, which costs half."""
     pairs: Pairs = {}
     # What stands outside of quotes and inside, by turns; a quoted value belongs to the key that stands last before it.
     parts = text.split('"')

@@ -15,22 +15,14 @@ from typing import Protocol
 
 from logriver.decode.lines.user_pattern import line_pattern
 from logriver.decode.lines.whole_lines import MAX_REFUSED_BYTES, Line, too_long
+from logriver.decode.tables.read import table
 from logriver.record import Refused
 
 MAX_LINES = 1_000
 """A record has at most so many lines."""
 
-# Each of these patterns ends before the newline of its last line.
-_TRACEBACK = (
-    rb"Traceback \(most recent call last\):[^\n]*(?:\n[ \t][^\n]*)*+(?:\n[A-Za-z_][\w.]*+(?::[^\n]*|\r?)(?=\n))?+"
-)
-_GOES_ON = (
-    rb"(?=[ \t\r\n})\]CTDa-z])(?:[ \t})\]][^\n]*|\r?(?=\n)|Caused by: [^\n]*|"
-    + _TRACEBACK
-    + rb"|During handling of the above exception[^\n]*|The above exception was[^\n]*"
-    rb"|[a-z]\w*+(?:\.[\w$]++)*?\.[\w$]*(?:Exception|Error|Throwable)(?::[^\n]*|\r?(?=\n)))"
-)
-_INDENTED_RECORD = re.compile(rb"(?:" + _TRACEBACK + rb"|[^\n]*)\n(?:" + _GOES_ON + rb"\n)*+")
+_MULTILINE = table("multiline")
+_INDENTED_RECORD = re.compile(_MULTILINE.pattern(_MULTILINE.data["record"], backtracking=True).encode())
 
 
 class Beginnings(Protocol):

@@ -1,6 +1,6 @@
 """Text lines to rows: the time and the level are recognised, the message is always the whole line.
 
-A line whose beginning has none of the shapes of `timestamp_shapes.py` gets the time of reading.
+A line whose beginning has none of the shapes of `tables/times.toml` gets the time of reading.
 """
 
 import re

@@ -51,7 +51,7 @@ def time_of(text: str, zone: Zone) -> int:
 def of_shape(text: str, stamps: "Stamps", *, day_needed: bool = False) -> int | None:
     """The time that the whole of a short text is, as lines begin with one; None if it is none."""
     beginning = stamps.find(text) if 0 < len(text) <= _LONGEST_VALUE else None
-    if not beginning or beginning[1].end() != len(text):
+    if not beginning or beginning[1].end() != len(text) or text.endswith((" ", "]")):
         return None
     shape, found = beginning
     minute, *others = shape.parts(found.groups(""))[:4]
@@ -126,7 +126,7 @@ class Stamps:
         numbers = _numbers(shape, minute)
         if "s" in numbers:
             return clock.from_number(numbers["s"])
-        found = _ENDING.fullmatch(ending.strip())
+        found = _ENDING.fullmatch(ending.strip(" ]"))
         milliseconds, half, zone, year = found.groups("") if found else ("", "", "", "")
         hour = _full_hour(numbers["H"], half)
         of_day_ns = clock.clock_seconds(hour, numbers["M"], 0) * clock.SECOND_NS + int(milliseconds or 0) * 1_000_000
@@ -177,7 +177,7 @@ def written(found: re.Match[str]) -> str:
     """The time as the line has it."""
     named = found.re.groupindex
     ends = (found.end(name) for name in ("second", "fraction", "ending") if name in named)
-    return found.string[found.start("minute") : max(found.end("minute"), *ends)]
+    return found.string[found.start("minute") : max(found.end("minute"), *ends)].removesuffix("]")
 
 
 def _numbers(shape: Shape, minute: str) -> dict[str, int]:

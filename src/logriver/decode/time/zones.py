@@ -1,7 +1,7 @@
 """Time zones by name: of a source (`text@Europe/Paris=PATH`), and as lines write them after a time.
 
-A line's zone is an offset, a name of the zone database (PHP writes those), or an abbreviation that means one thing:
-those of RFC 822 and of Europe, Moscow and Japan. `IST`, `BST` and the like mean several and are not read.
+A line's zone is an offset, a name of the zone database (PHP writes those), or an abbreviation that means one thing, of
+those in `tables/times.toml`. `IST`, `BST` and the like mean several and are not read.
 """
 
 import re
@@ -11,26 +11,9 @@ from zoneinfo import ZoneInfo
 
 from logriver import clock
 from logriver.clock import Zone
+from logriver.decode.tables.read import table
 
-_HOURS_EAST = {
-    **dict.fromkeys(("Z", "UTC", "UT", "GMT", "WET"), 0),
-    **dict.fromkeys(("CET", "WEST"), 1),
-    **dict.fromkeys(("CEST", "EET"), 2),
-    **dict.fromkeys(("EEST", "MSK"), 3),
-    "JST": 9,
-    "EDT": -4,
-    "EST": -5,
-    "CDT": -5,
-    "CST": -6,
-    "MDT": -6,
-    "MST": -7,
-    "PDT": -7,
-    "PST": -8,
-}
-# Longer names first: a pattern takes the first that fits.
-ABBREVIATIONS = "|".join(sorted(_HOURS_EAST, key=len, reverse=True))
-"""The abbreviations that are read, as alternatives of a pattern."""
-
+_HOURS_EAST: dict[str, int] = table("times").data["zones"]
 _OFFSET = re.compile(r"[+-]\d\d(?::?\d\d)?", re.ASCII)
 
 

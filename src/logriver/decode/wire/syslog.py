@@ -2,10 +2,13 @@
 
 import re
 
+from logriver.decode.tables.read import table
+
 Fields = dict[str, str | dict[str, str]]
 
-_ELEMENT = re.compile(r'\[([^\s=\]"]{1,255})((?: [^\s=\]"]{1,255}="(?:[^"\\\]]|\\.)*+")*+)\]')
-_PARAMETER = re.compile(r' ([^\s=\]"]+)="((?:[^"\\\]]|\\.)*+)"')
+_FORMATS = table("formats")
+_ELEMENT = _FORMATS.compiled("syslog_element")
+_PARAMETER = _FORMATS.compiled("syslog_parameter")
 _ESCAPED = re.compile(r'\\(["\\\]])')
 _MAX_PARAMETERS = 5_000
 

@@ -1,7 +1,8 @@
 """`/api/v1/ranges`: the server's end of an agent's sink. Batches with their range of a file, and the ledger.
 
 `POST` puts a batch as a follower of our own would, and answers when it is on disk: 409 says where to go on.
-`GET ?follower=NAME` is the ledger for that follower. `decode/wire/ranges.py` has the format.
+`GET ?follower=NAME&format=N` is the ledger for that follower, in a format that it reads. `decode/wire/ranges.py` has
+the formats.
 """
 
 import asyncio
@@ -18,18 +19,23 @@ from logriver.ingest.body import BodyLimits
 from logriver.ingest.described import ENCODING, REFUSALS, responses
 from logriver.ingest.endpoint import Answer, Outcomes, Request, Route
 from logriver.ingest.request_body import RequestBody
-from logriver.record import Batch, Held
+from logriver.record import Batch, Known
 
 PATH = "/api/v1/ranges"
 
-Known = Callable[[str], Awaitable[list[Held]]]
+AskKnown = Callable[[str], Awaitable[Known]]
 """See `Sink.known`."""
+
+_MAX_DIGITS = 10
 
 _MESSAGE = {ranges.CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}
 _GET = {
     "tags": ["agents"],
     "summary": "For agents: what is held of each file that a follower has seen",
-    "parameters": [{"name": "follower", "in": "query", "required": True, "schema": {"type": "string"}}],
+    "parameters": [
+        {"name": "follower", "in": "query", "required": True, "schema": {"type": "string"}},
+        {"name": "format", "in": "query", "required": False, "schema": {"type": "integer", "minimum": 1}},
+    ],
     "responses": {"200": {"description": "the ledger", "content": _MESSAGE}},
 }
 _POST = {
@@ -61,7 +67,7 @@ class Ranges:
     protocol = "agent"
     routes = (Route("GET", PATH, _GET), Route("POST", PATH, _POST))
 
-    def __init__(self, limits: BodyLimits, known: Known) -> None:
+    def __init__(self, limits: BodyLimits, known: AskKnown) -> None:
         self._checks = _Checks(limits.max_record_bytes)
         self._known = known
 
@@ -87,8 +93,12 @@ class Ranges:
         names = [value for name, value in request.parameters if name == "follower"]
         if len(names) != 1:
             raise BadRequest("a parameter 'follower' is needed, once")
-        held = await self._known(names[0])
-        ledger = await asyncio.to_thread(ranges.encode_ledger, held)
+        # The first agents did not say what they know.
+        asked = next((value for name, value in request.parameters if name == "format"), "1")
+        if not (asked.isascii() and asked.isdigit() and len(asked) < _MAX_DIGITS and int(asked)):
+            raise BadRequest(f"parameter 'format' is a number from 1 on, not {asked[:60]!r}")
+        known = await self._known(names[0])
+        ledger = await asyncio.to_thread(ranges.encode_known, known, min(int(asked), ranges.FORMAT))
         return Answer(200, ledger, content_type=ranges.CONTENT_TYPE.encode())
 
     def refuse(self, request: Request, error: LogriverError) -> Answer:

@@ -12,7 +12,6 @@ from logriver.errors import BadQuery
 from logriver.query.language import lexer, parser
 from logriver.query.language.text import value_text
 from logriver.query.language.tree import (
-    PIPE_NAMES,
     PLAIN_NAME,
     Compare,
     Exists,
@@ -23,6 +22,7 @@ from logriver.query.language.tree import (
     Regex,
     Search,
 )
+from logriver.query.pipes.registry import PIPES
 from logriver.query.sql import escaping
 from logriver.query.sql.field_conditions import kind_of
 
@@ -34,16 +34,7 @@ _VALUE = r"\"[^\"]*\"|[^\s=<>:~|()\"][^\s|()]*"
 _SPACED = re.compile(rf"(?<![\w.@`\"])({PLAIN_NAME.pattern})\s*(:|==?|!=|>=?|<=?)\s*({_VALUE})")
 _NEVER_WORDS = "|".join(name for name, column in ALIASES.items() if column in ("level", "service", "host"))
 _SPACED_COLUMN = re.compile(rf"(?<![\w.@`\"])(?:{_NEVER_WORDS.replace('.', '[.]')})\s*:\s+[\w\"]")
-_PIPES = {
-    "head": "limit",
-    "take": "limit",
-    "project": "fields",
-    "keep": "fields",
-    "order": "sort",
-    "filter": "where",
-    "count": "stats count()",
-    "uniq": "top",
-}
+_PIPES_ELSEWHERE = dict(written for pipe in PIPES.values() for written in pipe.elsewhere)
 # Nobody types more by hand, and looking for quotes in it would take long.
 _MOST_TYPED = 2_000
 _QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")', re.DOTALL)
@@ -109,13 +100,13 @@ def other_pipes(text: str) -> Search | None:
 
 
 def _no_pipe(text: str) -> re.Match[str] | None:
-    return next((found for found in _PIPE.finditer(text) if found[2] not in PIPE_NAMES), None)
+    return next((found for found in _PIPE.finditer(text) if found[2] not in PIPES), None)
 
 
 def _pipe(written: str) -> str:
     name = written.lower()
-    near = difflib.get_close_matches(name, PIPE_NAMES, n=1, cutoff=_LIKENESS)
-    return _PIPES.get(name) or (near[0] if near else written)
+    near = difflib.get_close_matches(name, PIPES, n=1, cutoff=_LIKENESS)
+    return _PIPES_ELSEWHERE.get(name) or (near[0] if near else written)
 
 
 def as_field(text: str) -> Query | None:

@@ -14,7 +14,8 @@ from lark import Token, UnexpectedToken
 from logriver.errors import BadQuery
 from logriver.query.language import lexer
 from logriver.query.language.parser import GRAMMAR, parse
-from logriver.query.language.tree import FUNCTIONS, Bin, Eval, Stats, Top
+from logriver.query.language.tree import FUNCTIONS
+from logriver.query.pipes.registry import PIPES, token_type
 
 Kind = Literal["field", "value", "column", "pipe", "function", "keyword", "none"]
 
@@ -36,8 +37,8 @@ _KEYWORDS = {
     "ELSE": "or",
 }
 _VALUE_OPERATORS = ("*", ">", ">=", "<", "<=", "[", "(")
-_OF_RESULTS = frozenset({"_WHERE", "_EVAL", "_SORT"})
-_PIPES = _OF_RESULTS | {"STATS", "_TOP", "_FIELDS"}
+_PIPES = {token_type(keyword): pipe for keyword, pipe in PIPES.items()}
+_BEFORE_A_NEW_NAME = {"_AS", *(token for token, pipe in _PIPES.items() if pipe.begins_with_new_name)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def _kind(before: list[Token], expected: frozenset[str]) -> Kind:
         return "value" if of_any_field == "FIELD" else "none"
     if "FIELD" in expected:
         return "field"
-    if last in ("_AS", "_EVAL"):
+    if last in _BEFORE_A_NEW_NAME:
         return "none"
     if "NAME" in expected:
         return "column"
@@ -133,23 +134,16 @@ def _kind(before: list[Token], expected: frozenset[str]) -> Kind:
 def _columns(text: str, before: list[Token]) -> tuple[str, ...]:
     """The columns of the result that the pipe being typed works on; none where it works on records."""
     pipe = next(token for token in reversed(before) if token.type in _PIPES)
-    if pipe.type not in _OF_RESULTS:
+    if not _PIPES[pipe.type].reads_columns:
         return ()
     try:
         search = parse(text[: pipe.start_pos])
     except BadQuery:
         return ()
-    columns: list[str] = []
+    columns: tuple[str, ...] = ()
     for done in search.pipes:
-        match done:
-            case Stats(aggregates, by):
-                keys = ["bin" if isinstance(key, Bin) else key for key in by]
-                columns = [*keys, *(made.name for made in aggregates)]
-            case Top(_, field):
-                columns = [field, "count"]
-            case Eval(name, _):
-                columns.append(name)
-    return tuple(columns)
+        columns = done.columns(columns)
+    return columns
 
 
 def _end_of_word(text: str, at: int) -> int:

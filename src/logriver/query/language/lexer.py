@@ -14,13 +14,14 @@ from logriver.errors import BadQuery
 from logriver.query.language.condition_lexer import ConditionLexer
 from logriver.query.language.pipe_lexer import PipeLexer
 from logriver.query.language.reader import Reader
+from logriver.query.pipes.registry import PIPES, token_type
 
 MAX_LENGTH = 20_000
 """Characters of a search text."""
 MAX_TERMS = 500
 """Words, values, names and numbers in it."""
 
-_PIPES = frozenset({"STATS", "_WHERE", "_EVAL", "_TOP", "_SORT", "_LIMIT", "_FIELDS", "_PATTERNS"})
+_PIPES = frozenset(map(token_type, PIPES))
 _TERMS = frozenset({"TEXT", "PIECES", "ALL", "STAR", "NAME", "NUMBER", "DURATION", "FUNCTION"})
 
 

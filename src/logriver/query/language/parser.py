@@ -1,4 +1,4 @@
-"""Search text to tree: tokens from `lexer.py`, the language in `grammar.lark`, the tree by `to_tree.py`.
+"""Search text to tree: tokens from `lexer.py`, the language in `grammar.lark` and the pipes, the tree by `to_tree.py`.
 
 The grammar is read when this file is imported, so that no query waits for it. The LALR parser keeps no state between
 texts and does not recurse: a text with many brackets meets a limit of the lexer, never Python's.
@@ -6,6 +6,7 @@ texts and does not recurse: a text with many brackets meets a limit of the lexer
 
 from collections.abc import Set
 from dataclasses import replace
+from pathlib import Path
 
 from lark import Lark, UnexpectedToken
 
@@ -15,11 +16,19 @@ from logriver.query.language.lexer import SearchLexer, pipe_places
 from logriver.query.language.reader import PIPE
 from logriver.query.language.to_tree import TO_TREE
 from logriver.query.language.tree import OPERATORS, Search
-from logriver.query.language.words import PIPE_EXAMPLES
+from logriver.query.pipes.registry import PIPES, token_type
 
-GRAMMAR = Lark.open(
-    "grammar.lark",
-    rel_to=__file__,
+
+def _grammar() -> str:
+    """The language with a rule for each pipe: its keyword, then what it says itself."""
+    keywords = {token_type(keyword): pipe.rule for keyword, pipe in PIPES.items()}
+    pipes = " | ".join(f"{keyword} {rule}" for keyword, rule in keywords.items())
+    phrases = Path(__file__).with_name("grammar.lark").read_text()
+    return f"{phrases}\npipe: {pipes}\n%declare {' '.join(keywords)}\n"
+
+
+GRAMMAR = Lark(
+    _grammar(),
     start="search",
     parser="lalr",
     lexer=SearchLexer,
@@ -43,7 +52,7 @@ _IN_WORDS = {
     "_CLOSE": "')'",
     "_BY": "'by'",
     "_AS": "'as'",
-    "STATS": "a pipe",
+    token_type("stats"): "a pipe",
 }
 """What can be expected, by one token that stands for it."""
 _SAY_IT_ALL = ("FIELD", "STAR")
@@ -79,7 +88,7 @@ def _expected(accepts: Set[str]) -> str:
 def _hint(text: str, error: UnexpectedToken, position: int, sign: str) -> str:
     pipes = [found["pipe"] for found in PIPE.finditer(text, 0, position)]
     if pipes:
-        return f"for example: {PIPE_EXAMPLES[pipes[-1]]}"
+        return f"for example: {PIPES[pipes[-1]].example}"
     if error.accepts & {"_TO", "RANGE_CLOSE"}:
         return RANGE_HINT
     if sign in OPERATORS:

@@ -10,8 +10,9 @@ from logriver.columns import NUMBER
 from logriver.errors import BadQuery
 from logriver.query.language.condition_lexer import ConditionLexer
 from logriver.query.language.reader import NAME, PIPE, Reader, name_of
-from logriver.query.language.tree import FUNCTIONS, PIPE_NAMES
+from logriver.query.language.tree import FUNCTIONS
 from logriver.query.language.words import KEYWORDS
+from logriver.query.pipes.registry import PIPES, token_type
 
 MAX_OPERATORS = 50
 """Signs like `+` and words like `and` in one pipe, because the engine reads expressions recursively."""
@@ -92,13 +93,12 @@ class PipeLexer:
         start = self._reader.at
         found = self._reader.take(PIPE)
         if not found:
-            raise BadQuery("expected the name of a pipe after '|'", position=start, hint=_one_of("pipes", PIPE_NAMES))
+            raise BadQuery("expected the name of a pipe after '|'", position=start, hint=_one_of("pipes", tuple(PIPES)))
         self._pipes += 1
         if self._pipes > MAX_PIPES:
             raise BadQuery(f"a search text has at most {MAX_PIPES} pipes", position=start)
         self._operators = 0
-        kind = found["pipe"].upper()
-        return self._reader.token(kind if kind == "STATS" else f"_{kind}", found["pipe"], start)
+        return self._reader.token(token_type(found["pipe"]), found["pipe"], start)
 
     def _keyword(self, word: str, start: int) -> Iterator[Token]:
         if word in ("and", "or"):

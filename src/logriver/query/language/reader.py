@@ -6,11 +6,11 @@ from lark import Token
 
 from logriver.columns import MAX_NAME_LENGTH
 from logriver.errors import BadQuery
-from logriver.query.language.tree import PIPE_NAMES
+from logriver.query.pipes.registry import PIPES
 
 NAME = r"(?:(?P<plain>[A-Za-z_@][\w.@]*)|`(?P<odd>(?:[^`]|``)+)`)"
 """A field's name: plain, or anything in backticks (a backtick in it is doubled)."""
-PIPE = re.compile(rf"\|\s*(?P<pipe>{'|'.join(PIPE_NAMES)})(?=[\s|]|\Z)")
+PIPE = re.compile(rf"\|\s*(?P<pipe>{'|'.join(PIPES)})(?=[\s|]|\Z)")
 """What begins a pipe; any other `|` in conditions is text."""
 
 _BLANKS = re.compile(r"\s*")

@@ -13,29 +13,20 @@ from logriver.query.language.tree import (
     Bin,
     Calculation,
     Compare,
-    Eval,
     Everything,
     Exists,
     Expression,
     Field,
-    Fields,
-    Limit,
     Name,
     Not,
     Number,
     Or,
     Part,
-    Patterns,
-    Pipe,
     Query,
     Range,
     Regex,
     Search,
-    Sort,
-    Stats,
     Text,
-    Top,
-    Where,
     Word,
 )
 from logriver.query.language.words import KEYWORDS
@@ -52,7 +43,7 @@ _UNITS = (("w", 604_800), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 def search_text(search: Search) -> str:
     """The canonical text of a whole search; parsing it gives the same tree."""
-    return " ".join([to_text(search.where), *(f"| {_pipe(pipe)}" for pipe in search.pipes)])
+    return " ".join([to_text(search.where), *(f"| {pipe.text()}" for pipe in search.pipes)])
 
 
 # -- conditions --------------------------------------------------------------------------------------------------------
@@ -142,31 +133,11 @@ def _pieces(pieces: tuple[str, ...]) -> str:
     return "*".join(piece and quoted(piece) for piece in pieces)
 
 
-# -- pipes -------------------------------------------------------------------------------------------------------------
+# -- phrases of pipes --------------------------------------------------------------------------------------------------
 
 
-def _pipe(pipe: Pipe) -> str:
-    match pipe:
-        case Stats(aggregates, by):
-            keys = f" by {', '.join(map(_key, by))}" if by else ""
-            return f"stats {', '.join(map(_aggregate, aggregates))}{keys}"
-        case Where(condition):
-            return f"where {_expression(condition)}"
-        case Eval(name, value):
-            return f"eval {column_name(name)} = {_expression(value)}"
-        case Top(count, field):
-            return f"top {count} {column_name(field)}"
-        case Sort(keys):
-            return f"sort {', '.join(column_name(name) + (' desc' if falls else '') for name, falls in keys)}"
-        case Limit(count):
-            return f"limit {count}"
-        case Fields(names):
-            return f"fields {', '.join(map(column_name, names))}"
-        case Patterns():
-            return "patterns"
-
-
-def _aggregate(made: Aggregate) -> str:
+def aggregate_text(made: Aggregate) -> str:
+    """An aggregate, with the name of its column where that is another than the usual one."""
     default = default_name(made)
     return default if made.name == default else f"{default} as {column_name(made.name)}"
 
@@ -182,7 +153,8 @@ def call(function: str, field: str | None) -> str:
     return f"{function}({column_name(field) if field is not None else ''})"
 
 
-def _key(key: str | Bin) -> str:
+def key_text(key: str | Bin) -> str:
+    """What is grouped by."""
     if isinstance(key, str):
         return column_name(key)
     unit, seconds = next((unit, seconds) for unit, seconds in _UNITS if key.seconds % seconds == 0)
@@ -194,7 +166,8 @@ def column_name(name: str) -> str:
     return f"`{name}`" if name.lower() in KEYWORDS else field_name(name)
 
 
-def _expression(expression: Expression) -> str:
+def expression_text(expression: Expression) -> str:
+    """An expression, with the brackets that it needs."""
     match expression:
         case Number(text):
             return text
@@ -209,7 +182,7 @@ def _expression(expression: Expression) -> str:
 
 
 def _operand(expression: Expression, least: int) -> str:
-    text = _expression(expression)
+    text = expression_text(expression)
     return f"({text})" if isinstance(expression, Calculation) and _binding(expression) < least else text
 
 

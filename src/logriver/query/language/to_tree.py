@@ -13,38 +13,28 @@ from logriver.query.language.tree import (
     Bin,
     Calculation,
     Compare,
-    Eval,
     Everything,
     Exists,
     Expression,
     Field,
-    Fields,
-    Limit,
     Name,
     Not,
     Number,
     Or,
     Part,
-    Patterns,
-    Pipe,
     Query,
     Range,
     Regex,
     Search,
-    Sort,
-    Stats,
     Text,
-    Top,
-    Where,
     Word,
     conjunction,
     disjunction,
 )
+from logriver.query.pipes.pipe import Pipe
+from logriver.query.pipes.registry import PIPES
 
-MAX_COUNT = 1_000_000
-"""Of `limit` and `top`; a call may have a lower limit of its own."""
 MAX_BIN_SECONDS = 366 * 86_400
-_DEFAULT_TOP = 10
 
 
 @v_args(inline=True)
@@ -100,17 +90,10 @@ class _ToTree(Transformer[Token, Search]):
 
     # -- pipes ---------------------------------------------------------------------------------------------------------
 
-    def stats(self, pipe: Token, aggregates: tuple[Aggregate, ...], by: tuple[str | Bin, ...] | None) -> Pipe:
-        keys = by or ()
-        columns = [*(key if isinstance(key, str) else "bin" for key in keys), *(made.name for made in aggregates)]
-        for column in columns:
-            if columns.count(column) > 1:
-                raise BadQuery(
-                    f"two columns are called {column[:60]!r}",
-                    position=pipe.start_pos,
-                    hint="give one of them another name with 'as'",
-                )
-        return Stats(aggregates, keys)
+    def pipe(self, keyword: Token, *parts: object) -> Pipe:
+        return PIPES[keyword.value].parsed(keyword, parts)
+
+    # -- phrases of pipes ----------------------------------------------------------------------------------------------
 
     def aggregates(self, *aggregates: Aggregate) -> tuple[Aggregate, ...]:
         return aggregates
@@ -127,29 +110,8 @@ class _ToTree(Transformer[Token, Search]):
             raise BadQuery("a bin has from 1 second to 366 days", position=duration.start_pos)
         return Bin(duration.value)
 
-    def where(self, condition: Expression) -> Pipe:
-        return Where(condition)
-
-    def eval(self, name: Token, _equals: Token, value: Expression) -> Pipe:
-        return Eval(name.value, value)
-
-    def top(self, count: Token | None, field: Token) -> Pipe:
-        return Top(_count(count) if count else _DEFAULT_TOP, field.value)
-
-    def sort(self, *keys: tuple[str, bool]) -> Pipe:
-        return Sort(keys)
-
     def sort_key(self, column: str, direction: Token | None) -> tuple[str, bool]:
         return column, direction is not None and direction.type == "DESC"
-
-    def limit(self, count: Token) -> Pipe:
-        return Limit(_count(count))
-
-    def fields(self, *names: Token) -> Pipe:
-        return Fields(tuple(name.value for name in names))
-
-    def patterns(self) -> Pipe:
-        return Patterns()
 
     # -- expressions ---------------------------------------------------------------------------------------------------
 
@@ -217,10 +179,3 @@ def _argument(function: Token, field: Token | None) -> str | None:
     if field is None and function.value != "count":
         raise BadQuery(f"{function.value}() needs a field in its brackets", position=function.start_pos)
     return field.value if field else None
-
-
-def _count(token: Token) -> int:
-    digits = token.value
-    if not digits.isdigit() or len(digits) > len(str(MAX_COUNT)) or not 1 <= int(digits) <= MAX_COUNT:
-        raise BadQuery(f"expected a whole number from 1 to {MAX_COUNT}, not {digits[:30]!r}", position=token.start_pos)
-    return int(digits)

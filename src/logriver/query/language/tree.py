@@ -1,16 +1,19 @@
-"""What a search text means: a frozen tree of conditions and a list of pipes.
+"""What a search text means: a frozen tree of conditions, a list of pipes, and the phrases that pipes are made of.
 
-`to_text` (in `text.py`) gives the canonical text, which parses back to the same tree. `sql.py` turns conditions into a
-WHERE, `pipes_sql.py` turns pipes into the SELECT around it.
+`to_text` (in `text.py`) gives the canonical text, which parses back to the same tree. `query/sql/` turns conditions and
+phrases into SQL; the pipes themselves are in `query/pipes/`.
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from logriver.errors import BadQuery
+
+if TYPE_CHECKING:
+    from logriver.query.pipes.pipe import Pipe
 
 UNCLEAR_BOUND = re.compile(
     r"=.*|.*[<>].*|-?[0-9][0-9_]*(\.[0-9]+)?(ns|us|ms|s|m|min|h|d|w|%|[bB]|[kKMGT]i?[bB]?)|-?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?",
@@ -137,7 +140,7 @@ def at_condition(query: Query) -> Iterator[None]:
         raise
 
 
-# -- pipes -------------------------------------------------------------------------------------------------------------
+# -- phrases of pipes --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,11 @@ class Bin:
     """Times rounded down: `bin(5m)`. The result column is called `bin`."""
 
     seconds: int
+
+
+def key_name(key: str | Bin) -> str:
+    """The result column of what is grouped by."""
+    return "bin" if isinstance(key, Bin) else key
 
 
 Function = Literal["count", "sum", "avg", "min", "max", "p50", "p75", "p90", "p95", "p99", "uniq"]
@@ -160,14 +168,6 @@ class Aggregate:
     only: Query | None
     name: str
     """The result column: as given, else like `count()`, `p99(latency)` or `count() if (status:<400)`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """`| stats aggregates by keys`: no two of the result's columns have the same name."""
-
-    aggregates: tuple[Aggregate, ...]
-    by: tuple[str | Bin, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,64 +207,11 @@ Expression = Number | Word | Name | Calculation
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """`| where n > 10`: rows of the result that fulfil it."""
-
-    condition: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Eval:
-    """`| eval uptime = 100*ok/n`: one more result column."""
-
-    name: str
-    value: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Top:
-    """`| top 10 field`: the most frequent values with their counts (columns: the field, `count`)."""
-
-    count: int
-    field: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sort:
-    """`| sort field desc, other`: each with whether it falls."""
-
-    keys: tuple[tuple[str, bool], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """`| limit 50`."""
-
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """`| fields a, b`: only these fields are given back."""
-
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Patterns:
-    """`| patterns`: templates of messages."""
-
-
-Pipe = Stats | Where | Eval | Top | Sort | Limit | Fields | Patterns
-PIPE_NAMES = ("stats", "where", "eval", "top", "sort", "limit", "fields", "patterns")
-
-
-@dataclass(frozen=True, slots=True)
 class Search:
     """A whole search text: conditions, then pipes in their order. `places` are the characters that these begin at."""
 
     where: Query
-    pipes: tuple[Pipe, ...] = ()
+    pipes: tuple["Pipe", ...] = ()
     places: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
     @contextmanager

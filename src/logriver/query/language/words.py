@@ -1,18 +1,7 @@
-"""The words of pipes: what may not be a plain name there, and an example of each pipe."""
+"""The words that pipes share: what may not be a plain name there, and what each function is."""
 
 KEYWORDS = ("by", "as", "if", "and", "or", "asc", "desc")
 """In any case; a column of such a name stands in backticks."""
-
-PIPE_EXAMPLES = {
-    "stats": "| stats count() as n, p99(latency) by service, bin(5m)",
-    "where": "| where n > 10",
-    "eval": "| eval share = 100 * ok / n",
-    "top": "| top 10 resourceId",
-    "sort": "| sort n desc",
-    "limit": "| limit 50",
-    "fields": "| fields timestamp, message",
-    "patterns": "| patterns",
-}
 
 FUNCTION_EXAMPLES = {
     "count": "count() or count(field): records, or those with the field",

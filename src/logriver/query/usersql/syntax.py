@@ -137,7 +137,9 @@ def _check_call(node: exp.Expr) -> None:
     # `grouping` is part of GROUP BY to the engine and no function.
     if not isinstance(name, str) or not (name == "grouping" or is_allowed(name)):
         shown = node.name
-        raise BadQuery(f"the function {shown[:60]!r} is not available", hint="docs/sql.md lists the functions")
+        raise BadQuery(
+            f"the function {shown[:60]!r} is not available", hint="docs/reference/sql.md lists the functions"
+        )
     if is_handed_over(name, len(node.expressions)) and not _is_written_out(node.expressions[0]):
         raise BadQuery(
             f"{name[:60]!r} takes a lambda that is written out: x -> ..", hint=f"{name[:60]}(x -> lower(x), values)"

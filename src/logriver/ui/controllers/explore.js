@@ -7,7 +7,7 @@ import { toMs } from "../helpers/times.js";
 import { useCall, useLate } from "../models/answer.js";
 import * as memory from "../models/memory.js";
 import { columnsOf, write } from "../models/place.js";
-import { AlsoFiles } from "./alsofiles.js";
+import { IncludeFiles } from "./includefiles.js";
 import { Export } from "./export.js";
 import { Failure } from "./failure.js";
 import { FieldList } from "./fields.js";
@@ -94,7 +94,7 @@ export function Explore({ place, go, zone, theme }) {
       <button type="button" class="folds" aria-pressed=${plotted} onClick=${plot}>Histogram</button>
       <button type="button" class="folds" aria-pressed=${!folded} onClick=${() => setFolded(!folded)}>Fields</button>
       ${kind === "rows" && html`<button type="button" aria-pressed=${place.files} title="lines of files that were never taken in, on all machines"
-        onClick=${() => go({ files: !place.files }, { replace: true })}>Also files</button>`}
+        onClick=${() => go({ files: !place.files }, { replace: true })}>Include files</button>`}
       ${kind === "rows" && html`<button type="button" aria-pressed=${place.wrap} onClick=${() => go({ wrap: !place.wrap }, { replace: true })}>Wrap</button>`}
       <button type="button" onClick=${() => setSql(true)}><span class="long">Show the </span>SQL</button>
       <button type="button" onClick=${() => setExporting(true)}>Export</button>
@@ -109,7 +109,7 @@ export function Explore({ place, go, zone, theme }) {
         run=${run} group=${(name) => go({ q: withPipe(place.q, `top 20 ${name}`) })} />`}
       <div class="answer">
         ${(hint || isEmpty) && !told.loading && !told.error && html`<${Hint} hint=${hint} found=${!isEmpty} query=${told.answer.hint_query} go=${go} place=${place} />`}
-        ${kind === "rows" && place.files && html`<${AlsoFiles} params=${{ ...params, round }} ...${{ place, zone, add }} hover=${setHovered} />`}
+        ${kind === "rows" && place.files && html`<${IncludeFiles} params=${{ ...params, round }} ...${{ place, zone, add }} hover=${setHovered} />`}
         ${list}
         ${kind === "stats" && html`<${Statistics} params=${{ ...params, tz: tz(zone), round }} ...${{ tell, go, place, zone, theme }} />`}
         ${kind === "patterns" && html`<${Patterns} params=${{ ...params, round }} ...${{ tell, go, zone }} />`}

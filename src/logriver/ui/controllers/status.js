@@ -33,6 +33,7 @@ export function Status({ place, go, zone }) {
         ${status.problems.length
           ? html`<ul class="problems">${status.problems.map((problem) => html`<li>${problem}</li>`)}</ul>`
           : html`<p class="quiet">None.</p>`}
+        <${Damage} zone=${zone} />
         <${DeadLetters} held=${status.dead_letters} zone=${zone} />`}
     </section>`;
 }
@@ -40,6 +41,34 @@ export function Status({ place, go, zone }) {
 const rate = (number) => `${count(Math.round(number))}/s`;
 const waiting = (status) => (status.waiting ? `on disk, the oldest for ${duration(1000 * status.oldest_waiting_seconds)}` : "on disk, not yet searchable");
 const tile = (name, value, what, link) => html`<div><dt>${name}</dt><dd><a ...${link}>${value}</a><small>${what}</small></dd></div>`;
+
+// Nothing is shown of it where there is none: that is the usual case.
+function Damage({ zone }) {
+  const answer = usePolled("/api/v1/damage", 5);
+  const [failure, setFailure] = useState("");
+  const found = answer.data?.damage || [];
+  const acknowledge = async (id) => {
+    try {
+      await post(`/api/v1/damage/${encodeURIComponent(id)}/acknowledge`);
+      setFailure("");
+    } catch (error) {
+      setFailure(error.message);
+    }
+    answer.again();
+  };
+  return html`
+    <${Failure} error=${answer.error} />
+    ${found.length > 0 && html`
+      <h2 id="damage">Damage to the log</h2>
+      <ul class="letters">${found.map((damage) => html`
+        <li key=${damage.id}>
+          <p><strong>${damage.loss}</strong> <small>${damage.file} ${dayAndClock(damage.found, zone)}</small></p>
+          <p>${damage.what}${damage.last_seq ? `, records ${damage.first_seq} to ${damage.last_seq}` : ""}</p>
+          <button type="button" onClick=${() => acknowledge(damage.id)}>Acknowledge</button>
+        </li>`)}
+      </ul>
+      <p role="status">${failure}</p>`}`;
+}
 
 function DeadLetters({ held, zone }) {
   const answer = usePolled("/api/v1/dead-letters", 5);

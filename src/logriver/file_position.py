@@ -1,0 +1,116 @@
+"""Where a follower is in a file: which file it is, which of its bytes are on disk elsewhere, and which are gone."""
+
+from dataclasses import dataclass
+
+MAX_GAPS = 100
+"""So many gaps of one generation are kept, the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """One life of one file, as a follower knows it: name of the follower, device, inode, hash of the first bytes.
+
+    `head_length` (at most 1 kB) is how many first bytes `head_hash` covers; both are fixed when the file is first seen.
+    `life` counts the generations on that inode from 0, because a file that was truncated may begin as it did before.
+    """
+
+    follower: str
+    device: int
+    inode: int
+    head_length: int
+    head_hash: str
+    life: int = 0
+
+    @property
+    def id(self) -> str:
+        """The generation as one string, the ledger's key."""
+        first = f"{self.follower}:{self.device}:{self.inode}:{self.head_length}:{self.head_hash}"
+        return f"{first}:{self.life}" if self.life else first
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Bytes of a generation from `offset` on that are not held: destroyed before anybody read them, or left out.
+
+    `bytes` is how many at least, and `exact` whether that is all of them. What was left out on purpose is not `lost`.
+    """
+
+    offset: int
+    bytes: int
+    exact: bool
+    reason: str
+    noticed_ns: int
+    lost: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FileRange:
+    """The bytes `start` to `end` (exclusive) of a generation that a batch covers, refused lines included.
+
+    `crc` is the CRC32C of the bytes 0 to `end`, `tail` the last bytes (at most 256) before `end`. An empty range says
+    only what became of the file: `gone_ns`, since when it is not there (0 while it is), `over`, its place has other
+    content now, and a `gap`. `place` is device and inode where it is now, None where it began.
+    """
+
+    generation: FileIdentity
+    path: str
+    start: int
+    end: int
+    crc: int
+    tail: bytes
+    place: tuple[int, int] | None = None
+    over: bool = False
+    gone_ns: int = 0
+    gap: Gap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the ledger knows of a generation: every byte before `end` is on disk, but for gaps. Rest as in `FileRange`.
+
+    `last_event_ns` is when bytes of it last reached the disk, 0 where that is not known.
+    """
+
+    generation: FileIdentity
+    path: str
+    end: int
+    crc: int
+    tail: bytes
+    moved_to: tuple[int, int] | None = None
+    over: bool = False
+    gone_ns: int = 0
+    gaps: tuple[Gap, ...] = ()
+    last_event_ns: int = 0
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Device and inode of the file that has it now."""
+        return self.moved_to or (self.generation.device, self.generation.inode)
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """The bytes that are held, as ranges: from 0 to `end` without the gaps in between."""
+        found, start = [], 0
+        for gap in sorted(self.gaps, key=lambda gap: gap.offset):
+            if start < min(gap.offset, self.end):
+                found.append((start, min(gap.offset, self.end)))
+            start = max(start, gap.offset + gap.bytes)
+        return [*found, (start, self.end)] if start < self.end else found
+
+    def after(self, range: FileRange, now_ns: int = 0) -> "Committed":
+        """What is known once `range`, which continues this, is on disk, since `now_ns`."""
+        gaps = self.gaps
+        if range.gap is not None and range.gap not in gaps:
+            gaps = (*gaps, range.gap)[-MAX_GAPS:]
+        last_event_ns = now_ns if range.start < range.end else self.last_event_ns
+        return Committed(
+            self.generation,
+            self.path,
+            range.end,
+            range.crc,
+            range.tail,
+            range.place,
+            range.over,
+            range.gone_ns,
+            gaps,
+            last_event_ns,
+        )

@@ -1,0 +1,194 @@
+"""What became of bytes that were not read when their file got other content or went away: a copy has them, or nobody.
+
+Tools that copy and truncate leave the rest in the copy, tools that rename in a file of another name, often one that is
+not followed itself, and either may have been compressed since. All are looked for beside the file. Of what is nowhere,
+those bytes are recorded as a gap that somebody saw: a file that is gone or has other content may have been read to its
+end, and mostly was.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from logriver import clock, metrics
+from logriver.file_position import Committed, Gap
+from logriver.follow.archive import Archive
+from logriver.follow.file_calls import FileCalls
+from logriver.follow.growing_file import HEAD_BYTES, GrowingFile
+from logriver.follow.incarnations import Incarnations, Place
+from logriver.follow.missed_rotations import rotated_from
+from logriver.follow.paths import FoundFile, siblings
+from logriver.path_text import path_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A file that has all that is held of a generation, and how long its content is."""
+
+    file: FoundFile
+    size: int
+
+
+class Rotations:
+    """`followed` gives the files that are followed, `start` reads a file, for one generation alone."""
+
+    def __init__(
+        self,
+        generations: Incarnations,
+        calls: FileCalls,
+        followed: Callable[[], Awaitable[list[FoundFile]]],
+        start: Callable[[FoundFile, str], object],
+    ) -> None:
+        self._generations = generations
+        self._calls = calls
+        self._followed = followed
+        self._start = start
+        # Of which an archive was found that nobody can read and that has more, as it was written to later.
+        self._unreadable: set[str] = set()
+        # Logged and counted, and not known to be on disk: while the sink is away, that is tried again and again.
+        self._reported: dict[str, Gap] = {}
+
+    async def truncated(self, held: Committed, seen_bytes: int = 0) -> None:
+        """The file in its place has other content; it was seen with `seen_bytes`, 0 where nobody knows.
+
+        Raises as `Sink.put` does.
+        """
+        self._generations.displace(held)
+        copy = await self._copy_of(held)
+        claim = self._generations.claimed(held)
+        if copy:
+            copied_bytes = copy.size
+        elif claim:
+            # A followed copy took it over just now.
+            copied_bytes = (await self._calls.run(claim.place[0], claim.path.stat)).st_size
+        else:
+            await self._lost(held, seen_bytes, "truncated before it was read", over=True)
+            return
+        if seen_bytes > copied_bytes:
+            gap = self._gap(held, copied_bytes, seen_bytes, "written after its copy was made, before it was truncated")
+            await self._generations.put_state(held, gap=gap)
+            self._reported.pop(held.generation.id)
+        if copy:
+            await self._read_rest(held, copy)
+
+    async def _lost(self, held: Committed, seen_bytes: int, reason: str, *, over: bool) -> None:
+        """Nobody has what was behind the held bytes, if something was seen there."""
+        gap = None
+        if held.generation.id in self._unreadable:
+            gap = self._gap(held, held.end, seen_bytes, "its compressed copy cannot be read")
+        elif seen_bytes > held.end and not held.gone_ns:
+            gap = self._gap(held, held.end, seen_bytes, reason)
+        await self._generations.put_state(held, over=over, gone_ns=clock.now_ns(), gap=gap)
+        self._reported.pop(held.generation.id, None)
+
+    def _gap(self, held: Committed, offset: int, seen_bytes: int, reason: str) -> Gap:
+        key = held.generation.id
+        if key not in self._reported:
+            self._reported[key] = _reported(held, offset, seen_bytes, reason)
+        return self._reported[key]
+
+    async def missing(self, held: Committed, beside: dict[Place, FoundFile], seen_bytes: int = 0) -> None:
+        """No path that is followed leads to its file, which was seen with `seen_bytes`, 0 where nobody knows.
+
+        `beside` are the files in its directory by place. Raises `OSError`, and as `Sink.put` does.
+        """
+        there, path = beside.get(held.place), Path(path_of(held.path))
+        if there is not None and await self._calls.run(held.place[0], partial(_still_is, there, held)):
+            if there.is_archive or there.status.st_size > held.end:
+                self._start(there, held.generation.id)
+            return
+        if there is not None and not there.is_archive and rotated_from(there.path) == path:
+            await self.truncated(held)
+            # Newer than what was held there: its path was followed, and it was rotated away before anybody looked.
+            self._start(replace(there, path=path), "")
+            return
+        # Any other file there is nobody's that we know: it has the inode of one that was deleted.
+        copy = await self._copy_of(held)
+        if copy:
+            await self._read_rest(held, copy)
+        else:
+            await self._lost(held, seen_bytes, "gone before it was read", over=False)
+
+    async def unopened(self, path: str, place: Place, seen_bytes: int) -> None:
+        """The file in a place is gone, and nobody ever opened it: a life of which all is lost.
+
+        Nothing is known of its beginning, so it is over: no other file must be taken for it. Raises as `Sink.put` does.
+        """
+        held = Committed(self._generations.born(place, b""), path, 0, 0, b"")
+        gap = self._gap(held, 0, seen_bytes, "gone before it was opened")
+        await self._generations.put_state(held, over=True, gone_ns=clock.now_ns(), gap=gap)
+        self._reported.pop(held.generation.id)
+
+    async def _read_rest(self, held: Committed, copy: Copy) -> None:
+        """Have read what a copy has and is not held, now and, unless it is compressed, later."""
+        if copy.file.is_archive and copy.size == held.end:
+            over = self._generations.displaced(held)
+            await self._generations.put_state(held, place=copy.file.place, over=over, gone_ns=clock.now_ns())
+        else:
+            self._start(copy.file, held.generation.id)
+
+    async def _copy_of(self, held: Committed) -> Copy | None:
+        if not held.end:
+            return None
+        path = Path(path_of(held.path))
+        self._unreadable.discard(held.generation.id)
+        for file in [*await self._followed(), *await self._calls.run(str(path.parent), partial(siblings, path))]:
+            known = self._generations.newest_at(file.place)
+            if known and known.gone_ns and file.is_archive:
+                # Read to its end, and perhaps deleted since: then this one has got its inode.
+                known = None
+            long_enough = file.is_archive or file.status.st_size >= held.end
+            if known is None and file.place != held.place and long_enough:
+                copy = await self._as_copy(file, held)
+                if copy:
+                    return copy
+        return None
+
+    async def _as_copy(self, file: FoundFile, held: Committed) -> Copy | None:
+        """The file, if it is a copy of this one and not of another that began in the same way."""
+        opened: GrowingFile | None = None
+        run = partial(self._calls.run, file.place[0])
+        try:
+            kind = Archive if file.is_archive else GrowingFile
+            opened = await run(partial(kind, file.path, 1), GrowingFile.close)
+            if not await run(partial(opened.same_up_to, held)):
+                return None
+            for other in self._generations.alike(await run(partial(opened.head, HEAD_BYTES))):
+                if other.end > held.end and await run(partial(opened.same_up_to, other)):
+                    return None
+            return Copy(file, await run(opened.size))
+        except TimeoutError:
+            # It may be the copy: what is not in any other is not lost yet.
+            raise
+        except OSError:
+            is_rotated = file.is_archive and rotated_from(file.path) == Path(path_of(held.path))
+            if is_rotated and file.status.st_mtime_ns > held.last_event_ns:
+                self._unreadable.add(held.generation.id)
+            return None
+        finally:
+            if opened:
+                self._calls.later(opened.close)
+
+
+def _still_is(file: FoundFile, held: Committed) -> bool:
+    """Whether a file that was renamed has what is held of it; one that cannot be judged just now is taken to."""
+    try:
+        with closing((Archive if file.is_archive else GrowingFile)(file.real_path, 1)) as opened:
+            status = opened.stat()
+            return (status.st_dev, status.st_ino) != file.place or opened.still_is(held)
+    except OSError:
+        return True
+
+
+def _reported(held: Committed, offset: int, seen_bytes: int, reason: str) -> Gap:
+    """The gap from `offset` on. How many bytes were seen is a lower bound: what came after that look is not known."""
+    gap = Gap(offset, max(0, seen_bytes - offset), False, reason, clock.now_ns())
+    metrics.followed_gaps.inc()
+    metrics.followed_lost_bytes.inc(gap.bytes)
+    log.error("%s: at least %d bytes after byte %d are lost: %s", held.path, gap.bytes, offset, reason)
+    return gap
