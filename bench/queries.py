@@ -23,12 +23,12 @@ from bench.figures import Figure, Measurement, Values, Workload
 from bench.query_classes import CLASSES, PROMOTED, QueryClass
 from bench.server_process import ServerProcess
 from logriver.store import ddl
-from logriver.store.promote import MAX_PROMOTED
+from logriver.store.materialized_columns import MAX_MATERIALIZED
 
 COUNT = 10_000_000
 _LINK_FROM_BYTES = 65_536
 _READ_BYTES = 8_000_000
-_NOBODY = tuple(f"nobody_has_{number}" for number in range(MAX_PROMOTED))
+_NOBODY = tuple(f"nobody_has_{number}" for number in range(MAX_MATERIALIZED))
 
 COLUMNS = ("p50", "first", "p99", "best", "p50 at 20,000 logs/s", "p99 at 20,000 logs/s")
 FIGURES = {query.key: Figure(query.label, "ms", 1, at_most=query.at_most_ms) for query in CLASSES} | {

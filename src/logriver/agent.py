@@ -21,7 +21,7 @@ from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
 from logriver.settings import AgentSettings
 from logriver.ship.channel import Agent, Channel
-from logriver.ship.frames import Source
+from logriver.ship.frames import AgentSource
 from logriver.ship.server_sink import ServerSink
 from logriver.telemetry.store_log import internal_log_stored
 from logriver.threads import SupervisedTask, ending_executor
@@ -108,9 +108,9 @@ class _Agent:
         await self._channel.run()
         return _AGAIN_SECONDS
 
-    def _sources(self) -> list[Source]:
+    def _sources(self) -> list[AgentSource]:
         return [
-            Source(
+            AgentSource(
                 status.path,
                 status.format,
                 status.held_bytes,

@@ -1,8 +1,8 @@
 """The log table, declared once: its columns, the names they come under, and what levels mean.
 
 `store/ddl.py` makes the table from it, `query/sql/conditions.py` writes conditions on it, the decoders in
-`decode/` fill it. How a field without a column is read out of `attributes` is declared here too: promoted columns hold
-just that.
+`decode/` fill it. How a field without a column is read out of `attributes` is declared here too: materialized columns
+hold just that.
 """
 
 import functools
@@ -85,7 +85,7 @@ RESERVED = frozenset(ALIASES) | {column.name for column in COLUMNS} | {"_id"}
 # JSON's own grammar: a float reads "nan", "+5" and " 5" too, which are texts to us.
 NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 
-PROMOTED_PREFIX = "p_"
+MATERIALIZED_PREFIX = "p_"
 
 # The paths that a name may mean grow with the square of its parts, or with their number.
 _FEW_PARTS = 5
@@ -159,13 +159,13 @@ def attribute_number(text: str) -> str:
     return f"if({is_whole} OR isFinite({number}) AND match({text}, {literal(f'^{NUMBER}$')}), {number}, NULL)"
 
 
-def promoted_columns(key: str) -> tuple[str, str]:
-    """The names of a promoted field's columns, of its text and of its number.
+def materialized_columns(key: str) -> tuple[str, str]:
+    """The names of a materialized field's columns, of its text and of its number.
 
     They are made from what the columns hold, so a version that reads a field in another way has other columns.
     """
     content = attribute_text(key, literal) + attribute_number("text")
-    name = PROMOTED_PREFIX + hashlib.sha256(content.encode()).hexdigest()[:8]
+    name = MATERIALIZED_PREFIX + hashlib.sha256(content.encode()).hexdigest()[:8]
     return f"{name}_text", f"{name}_number"
 
 

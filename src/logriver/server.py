@@ -1,4 +1,4 @@
-"""The server, put together: the only place that chooses what implements an interface.
+"""The server, put together: what implements each interface is chosen here and in `use_cases.py`, nowhere else.
 
 Started in the order of a line's way backwards, store first, so that nothing is received that has nowhere to go; stopped
 in the order of the way, so that what was received is stored.
@@ -20,23 +20,16 @@ from starlette.types import ASGIApp
 
 from logriver import __version__
 from logriver.allocator import give_back_blocks, give_back_freed
-from logriver.api import compat as compat_routes
 from logriver.api.app import create_api
-from logriver.api.services import Services
 from logriver.api.source_list import Statuses
 from logriver.api.tracing import Tracing, join_trace
+from logriver.api.use_cases import ServerState
 from logriver.auth.access_control import AccessControl
 from logriver.auth.request_origin import checked_origins
 from logriver.auth.token import TOKEN_FILE, Token, kept_token
 from logriver.columns import TABLE
-from logriver.compat.customers import CustomerStatistics
-from logriver.compat.distinct import Distinct
 from logriver.compat.ingest import LogsIngest, RootIngest
-from logriver.compat.record_search import RecordSearch, resource_id, sent_level
 from logriver.federated.agent_registry import Agents
-from logriver.files.answers import FileAnswers
-from logriver.files.asked import AskedFiles
-from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
 from logriver.ingest.body import BodyLimits
 from logriver.ingest.connections import Patience
@@ -50,30 +43,27 @@ from logriver.ingest.pipeline import Pipeline
 from logriver.ingest.small_bodies import SmallBodies
 from logriver.ingest.unix_socket import removed_at_end
 from logriver.ingest.web_server import CONNECTIONS_WAITING, WebServer
-from logriver.query.sql.binding import Promoted
 from logriver.queue.segment_files import nodes_of
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.readiness import Readiness
-from logriver.search.desk import Bounds, Desk
 from logriver.settings import Settings
 from logriver.ship.frames import MAX_FRAME_BYTES
 from logriver.store.belonging import other_node
 from logriver.store.directory import DataDirectory, open_directory
 from logriver.store.disk import Disk, directory_bytes, free_bytes, plan
 from logriver.store.embedded import Embedded
+from logriver.store.materialized import Materialization
 from logriver.store.memory import engine_memory_bytes
 from logriver.store.migrations.convert import convert
 from logriver.store.migrations.data_format import FORMAT
-from logriver.store.promotion import Promotion
 from logriver.store.retention import Retention
 from logriver.telemetry.rates import Rate
 from logriver.telemetry.store_log import internal_log_stored, into
 from logriver.threads import SupervisedTask, SupervisedThread, ending_executor, ends_within
+from logriver.use_cases import Parts, use_cases
 from logriver.write.writer import Writer
 
-# One query may have this part of the engine's memory.
-_QUERY_SHARE = 4
 # So soon parts are checked again after the data directory could not be used.
 _NOT_USABLE_SECONDS = 30.0
 # Together, and with what uvicorn waits for its connections, less than the 90 s after which a service manager kills.
@@ -123,13 +113,14 @@ class _Server:
     def __init__(self, settings: Settings, directory: DataDirectory, access: AccessControl) -> None:
         self._settings = settings
         self._access = access
-        path, node = directory.path, directory.node
+        self._node = node = directory.node
+        path = directory.path
         sizes = plan(settings, directory_bytes(path) + free_bytes(path))
         memory_bytes = engine_memory_bytes(settings.max_memory_bytes)
         # Before its columns go, every query that was compiled with them has had its turn.
-        self._promotion = Promotion(path, settings.promote, leave_seconds=2 * settings.query_timeout)
+        self._materialized = Materialization(path, settings.promote, leave_seconds=2 * settings.query_timeout)
         self._store = Embedded(
-            path, node, memory_bytes, sizes.partition_bytes, self._promotion.keys, directory.is_there
+            path, node, memory_bytes, sizes.partition_bytes, self._materialized.keys, directory.is_there
         )
         stored_seq = _stored_seq(self._store, directory)
         self._state = _state_of(directory, sizes.dead_letter_bytes)
@@ -184,7 +175,7 @@ class _Server:
                 lambda: self._behind,
                 lambda: self._store.problems,
                 lambda: self._part_checks.problems,
-                lambda: self._promotion.problems,
+                lambda: self._materialized.problems,
                 lambda: self._following.problems,
                 lambda: self._sampling.problems,
                 lambda: self._follower.problems,
@@ -199,7 +190,7 @@ class _Server:
         self._writer.start(self._settings.workers)
         self._retention.start(self._writer)
         self._part_checks.start(self._check_part)
-        self._promotion.start(self._store)
+        self._materialized.start(self._store)
         self._web = self._web_server()
         self._following.start(self._follow)
         self._sampling.start(self._sample)
@@ -243,7 +234,7 @@ class _Server:
         written = self._queue.stop_receiving()
         if not self._writer.join(_DRAIN_SECONDS):
             log.warning("stopping with a backlog, it is in the log and goes on at the next start")
-        stopped = [written, self._writer.has_ended, self._retention.stop(), self._promotion.stop()]
+        stopped = [written, self._writer.has_ended, self._retention.stop(), self._materialized.stop()]
         stopped.append(self._part_checks.stop(_CANCEL_SECONDS))
         # What hangs may be in the state or the engine, and whoever closes them would hang too.
         return ends_within(_CLOSE_SECONDS, "closing the store", self._close) and all(stopped) and self._store_ended
@@ -284,42 +275,29 @@ class _Server:
         ]
 
     def _api(self, pipeline: Pipeline) -> ASGIApp:
-        settings = self._settings
-        desk = Desk(self._store, _bounds(settings))
-        services = Services(
-            settings,
-            desk,
-            pipeline.routes,
-            lambda: Promoted(self._promotion.keys, self._promotion.uses.note),
-            self._promotion,
-            lambda: self._queue.watermark,
-            self._status,
-            lambda: self._store.incomplete,
-            self._readiness.not_ready,
-            lambda: self._queue.watermark + self._queue.waiting,
-            self._queue.sources,
-            self._followed,
-            AskedFiles(
-                FileAnswers(Roots(settings.files_root), settings.max_file_reads, self._follower.places),
-                chosen="files_root" in settings.model_fields_set,
-            ),
-            self._agents,
-            self._access,
-            self._queue.letters,
-            self._queue.damage,
-            self._queue,
-            self._format_of,
-            self._store.refusal,
-            lambda: self._web is not None and self._web.should_exit,
+        parts = Parts(
+            settings=self._settings,
+            node=self._node,
+            store=self._store,
+            queue=self._queue,
+            materialization=self._materialized,
+            follower=self._follower,
+            agents=self._agents,
+            followed=self._followed,
+            stopping=lambda: self._web is not None and self._web.should_exit,
         )
-        asked = desk, services.mark, services.promoted
-        compat = compat_routes.router(
-            RecordSearch(*asked),
-            Distinct(*asked, sent_level),
-            Distinct(*asked, resource_id),
-            CustomerStatistics(*asked),
+        state = ServerState(
+            access=self._access,
+            sink=self._queue,
+            ingest=pipeline.routes,
+            status=self._status,
+            incomplete=lambda: self._store.incomplete,
+            not_ready=self._readiness.not_ready,
+            acknowledged=parts.acknowledged_seq,
+            export_idle_seconds=self._settings.export_idle,
+            max_record_bytes=self._settings.max_record_bytes,
         )
-        return create_api(services, compat)
+        return create_api(use_cases(parts), state)
 
     def _status(self) -> Mapping[str, object]:
         return {
@@ -338,11 +316,6 @@ class _Server:
         own = self._follower.sources()
         # An agent on this machine has the same name, unless one is given to it.
         return {**agents, name: [*own, *agents.get(name, [])]} if own else agents
-
-    def _format_of(self, source: str) -> str | None:
-        """The format of a file that this server or a connected agent follows, by its path."""
-        followed = [status for statuses in self._followed().values() for status in statuses]
-        return next((status.format for status in followed if status.path == source and status.format), None)
 
     def _give_back_memory(self) -> None:
         self._store.give_back_memory()
@@ -401,12 +374,6 @@ def _prepare_process() -> None:
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
     sys.setswitchinterval(_SWITCH_SECONDS)
-
-
-def _bounds(settings: Settings) -> Bounds:
-    engine_bytes = engine_memory_bytes(settings.max_memory_bytes)
-    query_bytes = settings.max_query_memory_bytes or engine_bytes // _QUERY_SHARE
-    return Bounds(settings.max_queries, settings.max_exports, settings.query_timeout, query_bytes)
 
 
 def _stored_seq(store: Embedded, directory: DataDirectory) -> int:

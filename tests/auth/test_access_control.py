@@ -13,14 +13,14 @@ from dataclasses import fields
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
-from logriver.api import compat
 from logriver.api.app import create_api
-from logriver.api.services import Services
+from logriver.api.use_cases import ServerState, UseCases
 from logriver.auth.sessions import COOKIE, LIFE_SECONDS
 from logriver.auth.throttle import DELAY_SECONDS, MAX_WRONG
 from logriver.compat.ingest import LogsIngest, RootIngest
@@ -28,7 +28,6 @@ from logriver.errors import SettingsError
 from logriver.ingest.endpoints.logs import Logs
 from logriver.ingest.endpoints.ranges import Ranges
 from logriver.ingest.listen import check_certificate
-from logriver.settings import Settings
 from tests.auth.serving import TOKEN, Headers, Site, certificate_for, fresh_address, serving
 
 APP_ORIGIN = "https://app.example:8443"
@@ -89,10 +88,10 @@ def site(
 
 def routes() -> list[tuple[str, str]]:
     """Method and path of every call that the application has."""
-    nothing: dict[str, Any] = {attribute.name: None for attribute in fields(Services)}
     ingest = [route for endpoint in (Logs, Ranges, RootIngest, LogsIngest) for route in endpoint.routes]
-    services = Services(**{**nothing, "settings": Settings(), "ingest": ingest, "promoted": frozenset()})
-    app = create_api(services, compat.router(*[None] * 4))  # type: ignore[arg-type]
+    cases: dict[str, Any] = {attribute.name: Mock() for attribute in fields(UseCases)}
+    state: dict[str, Any] = {attribute.name: None for attribute in fields(ServerState)}
+    app = create_api(UseCases(**cases), ServerState(**{**state, "ingest": ingest}))
     found = {(route.method, route.path) for route in ingest}
     for route in api_routes(app.routes):
         path = route.path.replace("/ui/{name:path}", "/ui/app.js")

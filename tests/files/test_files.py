@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from logriver import clock
 from logriver.errors import BadQuery, LogriverError, Unavailable, Unprocessable
-from logriver.files import backwards, compressed, matcher, reading, time_range
+from logriver.files import backwards, compressed, lines_within, matcher, reading
 from logriver.files.request import LogRequest, decode, encode
 from logriver.files.roots import Roots
 from tests.cpu_time import within_cpu_time
@@ -143,7 +143,7 @@ def blocks_of(content: bytes, pattern: re.Pattern[bytes], reach: int) -> list[tu
     st.booleans(),
 )
 @within_cpu_time
-def test_lines_of_a_time_range(
+def test_lines_of_a_lines_within(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     seconds: list[int | None],
@@ -154,8 +154,8 @@ def test_lines_of_a_time_range(
     multiline: bool,
 ) -> None:
     cut_in(monkeypatch, size, reach=8)
-    monkeypatch.setattr(time_range, "_LOOK_BYTES", size)
-    monkeypatch.setattr(time_range, "_NEAR_BYTES", near)
+    monkeypatch.setattr(lines_within, "_LOOK_BYTES", size)
+    monkeypatch.setattr(lines_within, "_NEAR_BYTES", near)
     times = iter(sorted(second for second in seconds if second is not None))
     lines, wanted, last = [], [], None
     for second in seconds:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from logriver.columns import attribute_number, attribute_text, literal, promoted_columns
+from logriver.columns import attribute_number, attribute_text, literal, materialized_columns
 from logriver.query.language.tree import Field, Part, Query, Regex
 from logriver.query.match.row import Row, text_of
 from logriver.query.match.row_match import holds
@@ -63,7 +63,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 
 def found_by_engine(engine: Session, query: Query, attributes: str, promoted: bool) -> bool:
     made = sql.condition(query, frozenset({"tags"}) if promoted else frozenset())
-    text, number = promoted_columns("tags")
+    text, number = materialized_columns("tags")
     columns = [f"'' AS {name}" for name in NAMES]
     columns += ["{attributes:String} AS attributes", f"{attribute_text('tags', literal)} AS {text}"]
     columns.append(f"{attribute_number(text)} AS {number}")

@@ -11,9 +11,11 @@ import pytest
 from logriver.columns import TABLE
 from logriver.decode import row_builder as rows
 from logriver.query.language import parser
-from logriver.search.scope import ANY_TIME, Times, where
+from logriver.search.filter_sql import filter_sql
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.store.base import Block
 from logriver.store.embedded import Embedded
+from logriver.watermark import Watermark
 
 PARTS = 3
 RECORDS = 30_000
@@ -41,9 +43,9 @@ def row(number: int) -> str:
     return rows.row(START_NS + number * SECOND_NS, "info", message, trace_id=f"trace-{number:06}")
 
 
-def granules(store: Embedded, text: str, times: Times = ANY_TIME) -> tuple[int, int]:
+def granules(store: Embedded, text: str, times: TimeRange = ANY_TIME) -> tuple[int, int]:
     """How many of all granules a search reads."""
-    wanted = where(parser.parse(text).where, times, MARK, frozenset())
+    wanted = filter_sql(parser.parse(text).where, times, Watermark({"n": MARK}), frozenset())
     plan = store.query_text(f"EXPLAIN indexes = 1 SELECT _seq FROM {TABLE} WHERE {wanted.sql}", "TSVRaw", wanted.params)
     steps = GRANULES.findall(plan.decode())
     return int(steps[-1][0]), int(steps[0][1])
@@ -88,7 +90,7 @@ def test_what_no_record_has_reads_nothing(store: Embedded) -> None:
 def test_times_narrow_what_is_read(store: Embedded) -> None:
     at_ns = START_NS + 50_000 * SECOND_NS
     for read, there in (
-        granules(store, "*", Times(at_ns, at_ns + 10 * SECOND_NS)),
-        granules(store, "request", Times(at_ns, at_ns + 10 * SECOND_NS)),
+        granules(store, "*", TimeRange(at_ns, at_ns + 10 * SECOND_NS)),
+        granules(store, "request", TimeRange(at_ns, at_ns + 10 * SECOND_NS)),
     ):
         assert 0 < read <= there // 3

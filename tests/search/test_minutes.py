@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from logriver.decode import row_builder as rows
 from logriver.query.sql.binding import Condition
 from logriver.search.minutes import counts
-from logriver.search.scope import Times
+from logriver.search.time_range import TimeRange
 from logriver.store.base import Block
 from logriver.store.ddl import MINUTE_NS
 from logriver.store.embedded import Embedded
+from logriver.watermark import Watermark
 
 # Around 1970, so that minutes below zero are among them; every third record is late.
 SPACING_NS = MINUTE_NS // 7
@@ -40,9 +41,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     made.close()
 
 
-def counted(store: Embedded, times: Times, mark: int) -> dict[RECORD, int] | None:
+def counted(store: Embedded, times: TimeRange, mark: int) -> dict[RECORD, int] | None:
     made = Condition()
-    sql = counts(times, mark, made)
+    sql = counts(times, Watermark({"n": mark}), made)
     if sql is None:
         return None
     found: dict[RECORD, int] = {}
@@ -52,7 +53,7 @@ def counted(store: Embedded, times: Times, mark: int) -> dict[RECORD, int] | Non
     return {key: count for key, count in found.items() if count}
 
 
-def expected(times: Times, mark: int) -> dict[RECORD, int]:
+def expected(times: TimeRange, mark: int) -> dict[RECORD, int]:
     found: dict[RECORD, int] = {}
     for time_ns, level in map(record, range(1, mark + 1)):
         is_late = times.from_ns is not None and time_ns < times.from_ns
@@ -67,23 +68,23 @@ def expected(times: Times, mark: int) -> dict[RECORD, int]:
 def test_the_counts_are_those_of_the_records(
     store: Embedded, from_ns: int | None, to_ns: int | None, mark: int
 ) -> None:
-    times = Times(from_ns, to_ns)
+    times = TimeRange(from_ns, to_ns)
     found = counted(store, times, mark)
     assert found == expected(times, mark) or (found is None and has_no_whole_minute(times))
 
 
-def has_no_whole_minute(times: Times) -> bool:
+def has_no_whole_minute(times: TimeRange) -> bool:
     return times.from_ns is not None and times.to_ns is not None and times.to_ns - times.from_ns < 2 * MINUTE_NS
 
 
 def test_times_that_the_mark_hides_wholly_have_no_level(store: Embedded) -> None:
-    levels = {level for _, level in counted(store, Times(), LAST - 6) or {}}
+    levels = {level for _, level in counted(store, TimeRange(), LAST - 6) or {}}
     assert levels == set(LEVELS)
 
 
 def test_the_counts_come_out_of_the_parts(store: Embedded) -> None:
     made = Condition()
-    sql = counts(Times(), LAST, made)
+    sql = counts(TimeRange(), Watermark({"n": LAST}), made)
     plan = store.query_text(f"EXPLAIN projections = 1 {sql}", "TSVRaw", made.params).decode()
     assert "ReadFromMergeTree (minutes)" in plan
     assert store.query(str(sql), made.params).rows_read < LAST

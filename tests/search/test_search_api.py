@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from logriver import clock
 from logriver.search import cursor as cursors
-from logriver.search import times
+from logriver.search import time_range
+from logriver.watermark import Watermark
 
 RECORD = {
     "level": "error",
@@ -372,7 +373,9 @@ def test_no_parameter_breaks_out(client: httpx.Client, params: dict[str, str]) -
 @given(hostile)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_a_forged_cursor_is_only_a_place(client: httpx.Client, node: str) -> None:
-    forged = cursors.encode(cursors.Cursor(2**62, None, None, "desc", 0, node, 2**62, asked=cursors.checksum("*")))
+    forged = cursors.encode(
+        cursors.Cursor(Watermark({node: 2**62}), None, None, "desc", 0, node, 2**62, asked=cursors.checksum("*"))
+    )
     answer = client.get("/api/v1/search", params={"cursor": forged, "limit": 1})
     assert answer.status_code == 200, answer.text
 
@@ -466,7 +469,7 @@ MINUTE = 60 * clock.SECOND_NS
     ],
 )
 def test_times_as_people_write_them(text: str, time_ns: int) -> None:
-    assert times.parse("from", text, NOW) == time_ns
+    assert time_range.parse("from", text, NOW) == time_ns
 
 
 def test_a_browser_at_the_address_is_shown_something(server: Any) -> None:

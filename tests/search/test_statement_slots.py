@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from logriver.errors import Overloaded, QueryTooExpensive
-from logriver.search import desk
-from logriver.search.desk import Bounds, Desk
+from logriver.search import scheduler
+from logriver.search.scheduler import Bounds, QueryScheduler
 from logriver.store.embedded import Embedded
 from tests.conftest import RunningServer
 
@@ -61,8 +61,8 @@ def engine(tmp_path: Path) -> Iterator[Embedded]:
 def test_slots_come_back_from_statements_that_block(
     engine: Embedded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No wall lets these through; the desk holds if one did. A pipe that nobody writes to cannot be ended at all."""
-    monkeypatch.setattr(desk, "_GRACE_SECONDS", 0.3)
+    """No wall lets these through; the scheduler holds if one did. A pipe that nobody writes to cannot be ended."""
+    monkeypatch.setattr(scheduler, "_GRACE_SECONDS", 0.3)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     blocking = f"SELECT length(file('{pipe}'))"
@@ -71,11 +71,11 @@ def test_slots_come_back_from_statements_that_block(
         """Open the pipe's other end for a moment, whoever waits for that."""
         os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
 
-    async def ask(asked: Desk, sql: str, is_statement: bool = True) -> object:
+    async def ask(asked: QueryScheduler, sql: str, is_statement: bool = True) -> object:
         return (await asked.ask("test", sql, {}, is_statement=is_statement)).rows
 
     async def check() -> None:
-        asked = Desk(engine, Bounds(queries=1, exports=1, query_seconds=0.5, query_memory_bytes=0))
+        asked = QueryScheduler(engine, Bounds(queries=1, exports=1, query_seconds=0.5, query_memory_bytes=0))
         with pytest.raises(QueryTooExpensive):
             await ask(asked, blocking)
         # It keeps the only slot of statements, and a search has the only one of all.

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from logriver.search import cursor as cursors
+from logriver.watermark import Watermark
 from tests.conftest import RunningServer
 
 NewServer = Callable[..., RunningServer]
@@ -103,7 +104,7 @@ def test_a_tail_goes_on_after_its_cursor(server: RunningServer, run: str) -> Non
 
 
 def test_a_cursor_of_another_data_directory_begins_now(server: RunningServer, run: str) -> None:
-    ahead = cursors.encode(cursors.TailCursor(2**62))
+    ahead = cursors.encode(cursors.TailCursor(Watermark({"n": 2**62})))
     send(server, numbers(run, range(3)))
     with Reader(server, f"run:{run}", last_id=ahead) as reader:
         send(server, numbers(run, range(3, 5)))

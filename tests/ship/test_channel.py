@@ -19,7 +19,19 @@ from websockets.sync.client import ClientConnection, connect
 
 from logriver.errors import BadRequest
 from logriver.ship import frames
-from logriver.ship.frames import BAD_FRAME, NAME_TAKEN, Beat, Cancel, End, Failure, Hello, More, Piece, Source, Welcome
+from logriver.ship.frames import (
+    BAD_FRAME,
+    NAME_TAKEN,
+    AgentSource,
+    Beat,
+    Cancel,
+    End,
+    Failure,
+    Hello,
+    More,
+    Piece,
+    Welcome,
+)
 from tests.conftest import RunningServer
 from tests.cpu_time import within_cpu_time
 
@@ -135,8 +147,8 @@ BAD_FRAMES: list[bytes | str] = [
     frames.encode(["beat", [["/a", "text", 1, 1, 2**63 - 1, "", 0]], 0]),
     frames.encode(["beat", [["/a", "text", 1, 1, 1, "", 0, "", "", float("nan")]], 0]),
     frames.encode(["beat", 1, 1]),
-    frames.encode(Beat([Source("/a", "text", 1, 1, 1, "", 0)] * (frames.MAX_SOURCES + 1), 0)),
-    frames.encode(Beat([Source("/a" * 500, "text", 1, 1, 1, "", 0)] * 800, 0)),
+    frames.encode(Beat([AgentSource("/a", "text", 1, 1, 1, "", 0)] * (frames.MAX_SOURCES + 1), 0)),
+    frames.encode(Beat([AgentSource("/a" * 500, "text", 1, 1, 1, "", 0)] * 800, 0)),
 ]
 
 
@@ -167,7 +179,9 @@ def test_whatever_comes_is_a_frame_or_a_bad_request(message: bytes) -> None:
 
 def test_beats_are_shown(server: RunningServer) -> None:
     name = next(_names)
-    source = Source("/var/log/x.log", "text", 10, 25, 1_700_000_000_000_000_000, "", 1, "/var/log/x.log", "id", 3.5)
+    source = AgentSource(
+        "/var/log/x.log", "text", 10, 25, 1_700_000_000_000_000_000, "", 1, "/var/log/x.log", "id", 3.5
+    )
     with registered(server, hello(name)) as connection:
         connection.send(frames.encode(Beat([source], 4)))
         wait_until_shown(server, name, "sources_left_out", 4)
@@ -185,8 +199,8 @@ def wait_until_shown(server: RunningServer, name: str, key: str, value: object) 
 
 
 def test_a_beat_has_room_for_those_in_trouble_first() -> None:
-    fine = [Source(f"/{number}{'x' * 4000}", "text", 1, 1, 0, "", 0) for number in range(200)]
-    broken = Source("/broken", "text", 1, 1, 0, "cannot be read", 0)
+    fine = [AgentSource(f"/{number}{'x' * 4000}", "text", 1, 1, 0, "", 0) for number in range(200)]
+    broken = AgentSource("/broken", "text", 1, 1, 0, "cannot be read", 0)
     beat = frames.from_agent(frames.beat_of([*fine, broken]))
     assert isinstance(beat, Beat)
     assert beat.sources[0] == broken

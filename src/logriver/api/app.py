@@ -1,11 +1,14 @@
 """The application that answers: every route but those of ingest endpoints, which are plain ASGI in `ingest/`."""
 
+from collections.abc import Iterable
+
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from logriver import __version__
 from logriver.api import (
     agents,
+    compat,
     context,
     damage,
     dead_letters,
@@ -32,36 +35,16 @@ from logriver.api import (
     suggest,
     tail,
 )
-from logriver.api.cancel_on_disconnect import Departure
+from logriver.api.cancel_on_disconnect import CancelOnDisconnect
 from logriver.api.incomplete import Incomplete
-from logriver.api.replay import Replay
-from logriver.api.services import Services
-from logriver.api.source_list import SourceList
-from logriver.federated.hosts import Hosts
-from logriver.search.context import Context
-from logriver.search.desk import Desk
-from logriver.search.explain import Explain
-from logriver.search.export import Export
-from logriver.search.fields import FieldList
-from logriver.search.held_lines import HeldLines
-from logriver.search.hints import Hints
-from logriver.search.histogram import Histograms
-from logriver.search.patterns import PatternList
-from logriver.search.search import Search
-from logriver.search.sql import Sql
-from logriver.search.stats import Statistics
-from logriver.search.status import Status
-from logriver.search.suggest import Suggestions
-from logriver.search.tail import Tail
-from logriver.search.unknown_fields import UnknownFields
-from logriver.search.values import FieldValues
+from logriver.api.use_cases import ServerState, UseCases
 
 _COMPRESS_FROM_BYTES = 1_000
 _COMPRESS_LEVEL = 3
 
 
-def create_api(services: Services, compat: APIRouter) -> FastAPI:
-    """The API over a running server, with the routes of `compat.py`."""
+def create_api(use_cases: UseCases, server: ServerState) -> FastAPI:
+    """The API over a running server."""
     app = FastAPI(
         title="Logriver",
         version=__version__,
@@ -70,57 +53,50 @@ def create_api(services: Services, compat: APIRouter) -> FastAPI:
         openapi_url=None,
         dependencies=[Depends(parameters.no_unknown)],
     )
-    app.add_middleware(Incomplete, without=services.incomplete)
+    app.add_middleware(Incomplete, without=server.incomplete)
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESS_FROM_BYTES, compresslevel=_COMPRESS_LEVEL)
     errors.install(app)
     # Outermost: it sees what the client does, whatever is between.
-    app.add_middleware(Departure)
-    desk = services.desk
-    rows, export = Search(desk, services.mark, services.promoted), Export(desk, services.mark, services.promoted)
-    hints = Hints(desk, services.mark, services.promoted)
-    unknown = UnknownFields(desk, services.mark, services.promoted)
-    app.include_router(search.router(rows, export, hints, unknown, services.settings.export_idle))
-    most_tails = services.settings.max_tails
-    live = Tail(desk, services.mark, services.promoted, services.acknowledged, most_tails, services.stopping)
-    app.include_router(tail.router(live, services.settings.export_idle))
-    app.include_router(context.router(Context(desk, services.mark)))
-    _include_counts(app, services, desk, hints, unknown)
-    app.include_router(sql.router(Sql(desk, services.mark, services.promoted)))
-    app.include_router(status.router(Status(desk, services.mark), services.status))
-    app.include_router(compat)
-    app.include_router(health.router(services.ready))
-    _include_sources(app, services, desk)
-    app.include_router(agents.router(services.agents))
-    hosts = Hosts(services.settings.follower_name, services.files, services.agents)
-    app.include_router(files.router(hosts, services.settings.export_idle))
-    app.include_router(file_search.router(hosts, services.settings.export_idle))
-    max_record_bytes = services.settings.max_record_bytes
-    replay = Replay(services.letters, services.sink, services.format_of, services.refusal, max_record_bytes)
-    app.include_router(damage.router(services.damage))
-    app.include_router(dead_letters.router(services.letters, replay, max_record_bytes))
-    app.include_router(login.router(services.access))
-    app.include_router(docs.router(app, services.ingest))
+    app.add_middleware(CancelOnDisconnect)
+    for router in (*_records(use_cases, server), *_counts(use_cases), *_operation(use_cases, server)):
+        app.include_router(router)
+    app.include_router(login.router(server.access))
+    app.include_router(docs.router(app, server.ingest))
     app.include_router(page.router())
-    app.include_router(ingest_routes.router(services.ingest))
+    app.include_router(ingest_routes.router(server.ingest))
     return app
 
 
-def _include_sources(app: FastAPI, services: Services, desk: Desk) -> None:
-    """The calls about followed files; how far behind they are is a metric too."""
-    followed, lines = SourceList(services.ledger, services.followed), HeldLines(desk, services.mark)
-    idle_seconds = services.settings.export_idle
-    app.include_router(sources.router(followed, lines, services.sink, services.acknowledged, idle_seconds))
-    app.include_router(metrics.router(followed.behind))
+def _records(cases: UseCases, server: ServerState) -> Iterable[APIRouter]:
+    """The calls that give records and lines."""
+    idle_seconds = server.export_idle_seconds
+    yield search.router(cases.search, cases.export, cases.hints, cases.unknown_fields, idle_seconds)
+    yield tail.router(cases.tail, idle_seconds)
+    yield context.router(cases.context)
+    yield sql.router(cases.sql)
+    yield files.router(cases.hosts, idle_seconds)
+    yield file_search.router(cases.hosts, idle_seconds)
 
 
-def _include_counts(app: FastAPI, services: Services, desk: Desk, hints: Hints, unknown: UnknownFields) -> None:
+def _counts(cases: UseCases) -> Iterable[APIRouter]:
     """The calls that count records instead of giving them, and those about the search text."""
-    asked = desk, services.mark, services.promoted
-    app.include_router(histogram.router(Histograms(*asked)))
-    names = FieldList(*asked)
-    app.include_router(fields.router(names, FieldValues(*asked)))
-    app.include_router(promotion.router(services.promotion))
-    app.include_router(suggest.router(Suggestions(*asked, names)))
-    app.include_router(stats.router(Statistics(*asked), hints, unknown))
-    app.include_router(patterns.router(PatternList(*asked)))
-    app.include_router(explain.router(Explain(*asked)))
+    yield histogram.router(cases.histograms)
+    yield fields.router(cases.fields, cases.values)
+    yield promotion.router(cases.promotion)
+    yield suggest.router(cases.suggestions)
+    yield stats.router(cases.statistics, cases.hints, cases.unknown_fields)
+    yield patterns.router(cases.patterns)
+    yield explain.router(cases.explain)
+    yield compat.router(cases.compat)
+
+
+def _operation(cases: UseCases, server: ServerState) -> Iterable[APIRouter]:
+    """The calls about the server, what it follows, and what could not be stored."""
+    yield status.router(cases.status, server.status)
+    yield health.router(server.not_ready)
+    yield sources.router(cases.sources, cases.held_lines, server.sink, server.acknowledged, server.export_idle_seconds)
+    # How far behind followed files are is a metric too.
+    yield metrics.router(cases.sources.behind)
+    yield agents.router(cases.agents)
+    yield damage.router(cases.damage)
+    yield dead_letters.router(cases.dead_letters, cases.replay, server.max_record_bytes)

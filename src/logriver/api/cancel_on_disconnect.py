@@ -14,7 +14,7 @@ _GONE: Message = {"type": "http.disconnect"}
 _NO_BODY: Message = {"type": "http.request", "body": b"", "more_body": False}
 
 
-class Departure:
+class CancelOnDisconnect:
     """Cancels calls that only read when their client goes away."""
 
     def __init__(self, app: ASGIApp) -> None:

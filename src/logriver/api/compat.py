@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from logriver.api import answers, parameters
+from logriver.api.use_cases import CompatUseCases
 from logriver.compat import customers, rule_bodies
 from logriver.compat.customers import CustomerStatistics
 from logriver.compat.distinct import Distinct
@@ -23,12 +24,12 @@ FromDate = Annotated[str, Query(description="first day, YYYY-MM-DD, from 00:00 U
 Daily = Annotated[bool, Query(description="add the figures of each day")]
 
 
-def router(search: RecordSearch, levels: Distinct, resources: Distinct, statistics: CustomerStatistics) -> APIRouter:
+def router(cases: CompatUseCases) -> APIRouter:
     """The routes."""
     routes = APIRouter()
-    routes.include_router(_log_ingestor(search, levels, resources))
-    routes.include_router(_logingestor(search))
-    routes.include_router(_customers(statistics))
+    routes.include_router(_log_ingestor(cases.search, cases.levels, cases.resources))
+    routes.include_router(_logingestor(cases.search))
+    routes.include_router(_customers(cases.customers))
     return routes
 
 

@@ -1,11 +1,11 @@
 """`/api/v1/explain`: what a search text means and what it would read."""
 
-from fastapi import APIRouter
-from starlette.requests import Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from logriver.api import answers, parameters
-from logriver.api.described import From, Text, To
 from logriver.search.explain import Explain
 
 
@@ -14,9 +14,8 @@ def router(explain: Explain) -> APIRouter:
     routes = APIRouter(tags=["search"])
 
     @routes.get("/api/v1/explain", summary="Canonical text, SQL, and what would be read")
-    async def get_explain(request: Request, q: Text = "", from_: From = "", to: To = "") -> Response:
-        given = await parameters.read(request)
-        found = await explain.explain(parameters.text_of(given), parameters.times_of(given))
+    async def get_explain(given: Annotated[parameters.SearchParameters, Query()]) -> Response:
+        found = await explain.explain(given.q, given.times)
         return answers.json(
             {
                 "query": found.text,

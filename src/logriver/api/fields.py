@@ -2,17 +2,26 @@
 
 from typing import Annotated
 
+import pydantic
 from fastapi import APIRouter, Query
-from starlette.requests import Request
 from starlette.responses import Response
 
 from logriver import clock
 from logriver.api import answers, parameters
-from logriver.api.described import From, Text, To
 from logriver.search.fields import SAMPLE_ROWS, Field, FieldList
-from logriver.search.values import MAX_LIMIT, FieldValues, Question
+from logriver.search.values import MAX_LIMIT, FieldValues, ValuesRequest
 
 _DEFAULT_LIMIT = 10
+
+
+class ValuesParameters(parameters.SearchParameters):
+    """What values can be asked for with."""
+
+    limit: Annotated[
+        int,
+        parameters.whole_number("limit", _DEFAULT_LIMIT, MAX_LIMIT),
+        pydantic.Field(ge=1, le=MAX_LIMIT, description="values"),
+    ] = _DEFAULT_LIMIT
 
 
 def router(fields: FieldList, values: FieldValues) -> APIRouter:
@@ -20,26 +29,16 @@ def router(fields: FieldList, values: FieldValues) -> APIRouter:
     routes = APIRouter(tags=["fields"])
 
     @routes.get("/api/v1/fields", summary=f"Fields of the newest {SAMPLE_ROWS} records that match")
-    async def get_fields(request: Request, q: Text = "", from_: From = "", to: To = "") -> Response:
+    async def get_fields(given: Annotated[parameters.SearchParameters, Query()]) -> Response:
         started = clock.monotonic()
-        given = await parameters.read(request)
-        found = await fields.sample(parameters.text_of(given), parameters.times_of(given))
+        found = await fields.sample(given.q, given.times)
         content = {"fields": list(map(_field, found.fields)), "sampled": found.sampled, "complete": found.complete}
         return answers.measured(content, found.cost, started)
 
     @routes.get(f"/api/v1/fields/{parameters.FIELD}/values", summary="The most frequent values of a field, with counts")
-    async def get_values(
-        request: Request,
-        name: str,
-        q: Text = "",
-        from_: From = "",
-        to: To = "",
-        limit: Annotated[str, Query(description=f"values, 1 to {MAX_LIMIT}")] = "10",
-    ) -> Response:
+    async def get_values(name: str, given: Annotated[ValuesParameters, Query()]) -> Response:
         started = clock.monotonic()
-        given = await parameters.read(request)
-        most = parameters.number_of(given, "limit", _DEFAULT_LIMIT, MAX_LIMIT)
-        found = await values.top(Question(name, parameters.text_of(given), parameters.times_of(given), most))
+        found = await values.top(ValuesRequest(name, given.q, given.times, given.limit))
         content = {
             "field": name,
             "values": [{"value": value, "count": count} for value, count in found.counts],
@@ -58,6 +57,6 @@ def _field(field: Field) -> dict[str, object]:
         "type": field.types[0],
         "types": field.types,
         "share": field.share,
-        "promoted": field.promoted,
+        "promoted": field.materialized,
         "column": field.column,
     }

@@ -4,15 +4,15 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import BeforeValidator, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from logriver.api import parameters
-from logriver.api.described import From, Text, To
 from logriver.api.export import StreamAnswer
 from logriver.errors import BadQuery, BadRequest
 from logriver.federated.hosts import ALL, Hosts
-from logriver.files.request import SearchRequest
+from logriver.files.request import FileSearchRequest
 from logriver.identity import principal_of
 from logriver.query.language.parser import parse
 from logriver.query.language.text import to_text
@@ -27,7 +27,26 @@ _HEADERS = {"Cache-Control": "no-store", "Content-Encoding": "identity"}
 _DEFAULT_ROWS = 100
 _DEFAULT_BYTES = 1_000_000_000
 
-MaxBytes = Annotated[str, Query(description="so much is read at most, of all machines together")]
+
+def _max_bytes(given: object) -> object:
+    text = str(given) or str(_DEFAULT_BYTES)
+    if not re.fullmatch("[0-9]{1,13}", text) or int(text) == 0:
+        raise BadRequest(f"parameter 'max_bytes' is a number of bytes, from 1, not {text[:60]!r}")
+    return int(text)
+
+
+class FileSearchParameters(parameters.SearchParameters):
+    """What a search over files can be asked with."""
+
+    limit: Annotated[
+        int,
+        parameters.whole_number("limit", _DEFAULT_ROWS, MAX_LIMIT),
+        Field(ge=1, le=MAX_LIMIT, description="rows"),
+    ] = _DEFAULT_ROWS
+    max_bytes: Annotated[
+        int, BeforeValidator(_max_bytes), Field(ge=1, description="so much is read at most, of all machines together")
+    ] = _DEFAULT_BYTES
+    agent: Annotated[str, Field(description="one machine; all when absent")] = ALL
 
 
 def router(hosts: Hosts, idle_seconds: float) -> APIRouter:
@@ -40,43 +59,29 @@ def router(hosts: Hosts, idle_seconds: float) -> APIRouter:
         response_class=Response,
         responses={200: {"content": {NDJSON: {}}}},
     )
-    async def get_files_search(
-        request: Request,
-        q: Text = "",
-        from_: From = "",
-        to: To = "",
-        limit: Annotated[str, Query(description=f"rows, 1 to {MAX_LIMIT}")] = str(_DEFAULT_ROWS),
-        max_bytes: MaxBytes = str(_DEFAULT_BYTES),
-        agent: Annotated[str, Query(description="one machine; all when absent")] = ALL,
-    ) -> Response:
-        found = hosts.search(agent, _wanted(dict(request.query_params)), principal_of(request.scope).has_credentials)
+    async def get_files_search(request: Request, given: Annotated[FileSearchParameters, Query()]) -> Response:
+        has_credentials = principal_of(request.scope).has_credentials
+        found = hosts.search(given.agent, _file_search_request(given), has_credentials)
         return StreamAnswer(found, NDJSON, idle_seconds, _HEADERS)
 
     return routes
 
 
-def _wanted(given: dict[str, str]) -> SearchRequest:
+def _file_search_request(given: FileSearchParameters) -> FileSearchRequest:
     """What the parameters of a search over files ask for. Raises `BadRequest`."""
-    search = parse(parameters.text_of(given))
+    search = parse(given.q)
     rows = row_pipes(search)
     for number, pipe in enumerate(search.pipes):
         with search.at_pipe(number):
             if isinstance(pipe, Sort):
                 raise BadQuery("a search over files takes no pipe but 'limit' and 'fields'")
     holds(search.where)
-    limit = parameters.number_of(given, "limit", _DEFAULT_ROWS, MAX_LIMIT)
-    times = parameters.times_of(given)
-    return SearchRequest(
+    times = given.times
+    return FileSearchRequest(
         q=to_text(search.where),
-        limit=limit if rows.limit is None else min(limit, rows.limit),
-        max_bytes=_max_bytes(given.get("max_bytes") or str(_DEFAULT_BYTES)),
+        limit=given.limit if rows.limit is None else min(given.limit, rows.limit),
+        max_bytes=given.max_bytes,
         fields=rows.fields,
         from_ns=times.from_ns,
         to_ns=times.to_ns,
     )
-
-
-def _max_bytes(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,13}", text) or int(text) == 0:
-        raise BadRequest(f"parameter 'max_bytes' is a number of bytes, from 1, not {text[:60]!r}")
-    return int(text)

@@ -12,7 +12,7 @@ from logriver.api import answers
 
 
 def router(ready: Callable[[], Sequence[str]]) -> APIRouter:
-    """The routes; `ready` as in `Services`."""
+    """The routes; `ready` is `ServerState.not_ready`."""
     routes = APIRouter(tags=["health"])
 
     @routes.get("/health", summary="200 as long as the process answers")

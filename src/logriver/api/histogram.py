@@ -3,17 +3,28 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from starlette.requests import Request
+from pydantic import Field
 from starlette.responses import Response
 
 from logriver import clock
 from logriver.api import answers, parameters
-from logriver.api.described import From, Text, To, Tz
 from logriver.search import zone
-from logriver.search.histogram import MAX_BUCKETS, MAX_KEYS, Histogram, Histograms, Question
+from logriver.search.histogram import MAX_BUCKETS, MAX_KEYS, Histogram, HistogramRequest, Histograms
 
 _DEFAULT_BUCKETS = 60
 _DEFAULT_BY = "level"
+
+
+class HistogramParameters(parameters.SearchParameters):
+    """What a histogram can be asked with."""
+
+    buckets: Annotated[
+        int,
+        parameters.whole_number("buckets", _DEFAULT_BUCKETS, MAX_BUCKETS),
+        Field(ge=1, le=MAX_BUCKETS, description="at most about so many"),
+    ] = _DEFAULT_BUCKETS
+    by: Annotated[str, Field(description=f"any field; the {MAX_KEYS} most frequent values get a series")] = _DEFAULT_BY
+    tz: parameters.Zone = ""
 
 
 def router(histograms: Histograms) -> APIRouter:
@@ -21,25 +32,16 @@ def router(histograms: Histograms) -> APIRouter:
     routes = APIRouter(tags=["search"])
 
     @routes.get("/api/v1/histogram", summary="Counts by time and by the value of a field")
-    async def get_histogram(
-        request: Request,
-        q: Text = "",
-        from_: From = "",
-        to: To = "",
-        buckets: Annotated[str, Query(description=f"at most about so many, 1 to {MAX_BUCKETS}")] = "60",
-        by: Annotated[str, Query(description=f"any field; the {MAX_KEYS} most frequent values get a series")] = "level",
-        tz: Tz = "",
-    ) -> Response:
+    async def get_histogram(given: Annotated[HistogramParameters, Query()]) -> Response:
         started = clock.monotonic()
-        given = await parameters.read(request)
-        question = Question(
-            text=parameters.text_of(given),
-            times=parameters.times_of(given),
-            buckets=parameters.number_of(given, "buckets", _DEFAULT_BUCKETS, MAX_BUCKETS),
-            by=given.get("by") or _DEFAULT_BY,
-            tz=zone.checked(given.get("tz", "")),
+        asked = HistogramRequest(
+            text=given.q,
+            times=given.times,
+            buckets=given.buckets,
+            by=given.by or _DEFAULT_BY,
+            tz=zone.checked(given.tz),
         )
-        histogram = await histograms.histogram(question)
+        histogram = await histograms.histogram(asked)
         return answers.measured(_content(histogram), histogram.cost, started)
 
     return routes

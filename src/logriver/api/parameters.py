@@ -1,18 +1,23 @@
-"""The parameters of a call that can be asked by GET and by POST: from the address, a JSON object or a form."""
+"""The parameters of calls: a model for each call, out of the address or, by POST, out of a JSON object or a form.
+
+FastAPI reads the models from the address and describes them in `/docs`; `posted` and `described` do both for bodies.
+"""
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import HTTPConnection, Request
 
 from logriver import clock
 from logriver.errors import BadRequest, TooLarge
-from logriver.search import times
-from logriver.search.scope import Times
+from logriver.search import time_range
+from logriver.search.time_range import TimeRange
 
 MAX_BODY_BYTES = 100_000
 
@@ -25,21 +30,85 @@ register_url_convertor("field", _AnyName())
 FIELD = "{name:field}"
 """The name of a field in an address, which may hold any character, slashes and ends of lines too."""
 
-# What `text_of` and `times_of` know by two names.
 _ALSO = {"q": "query", "from": "start", "to": "end"}
+"""Further names of parameters, where a call has them: the first that is not empty counts."""
 # The earlier systems passed over what they did not know.
 _STRICT = "/api/v1/"
 
 _decode = msgspec.json.Decoder(dict[str, str | int | float | bool | None]).decode
 
 
-async def read(request: Request) -> dict[str, str]:
-    """All parameters as text; the body's win over the address's. Raises `BadRequest`, `TooLarge`."""
-    given = dict(request.query_params)
-    if request.method == "POST":
-        given |= await body(request)
+class Parameters(BaseModel):
+    """What a call can be asked with. Every value comes as text; what reads it raises `BadRequest` itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_their_first_names(cls, given: Mapping[str, object]) -> Mapping[str, object]:
+        also = {name: _last(given[other]) for name, other in _ALSO.items() if other in given and not given.get(name)}
+        return {**given, **also} if also else given
+
+
+class TextParameters(Parameters):
+    """A search text."""
+
+    q: Annotated[str, Field(description="search text; also `query`")] = ""
+
+
+class TimeParameters(Parameters):
+    """Times."""
+
+    from_: Annotated[str, Field(alias="from", description="first time, inclusive; also `start`")] = ""
+    to: Annotated[str, Field(description="last time, exclusive; also `end`")] = ""
+
+    @property
+    def times(self) -> TimeRange:
+        """As of now. Raises `BadQuery`."""
+        now_ns = clock.now_ns()
+        return TimeRange(
+            time_range.parse("from", self.from_, now_ns) if self.from_.strip() else None,
+            time_range.parse("to", self.to, now_ns) if self.to.strip() else None,
+        )
+
+
+class SearchParameters(TimeParameters, TextParameters):
+    """A search text and times."""
+
+
+Zone = Annotated[str, Field(description="time zone in which days begin, such as Europe/Berlin; UTC when absent")]
+
+
+def whole_number(name: str, default: int, most: int) -> BeforeValidator:
+    """Reads a whole number from 1 to `most`; an empty text is the default. Raises `BadRequest`."""
+    return BeforeValidator(lambda given: number_of(name, str(given) or str(default), most))
+
+
+def number_of(name: str, text: str, most: int) -> int:
+    """The whole number from 1 to `most` that the parameter `name` has. Raises `BadRequest`."""
+    if not re.fullmatch("[0-9]{1,16}", text) or not 1 <= int(text) <= most:
+        raise BadRequest(f"parameter {name!r} is a number from 1 to {most}, not {text[:60]!r}")
+    return int(text)
+
+
+_Model = TypeVar("_Model", bound=Parameters)
+
+
+def posted(model: type[_Model]) -> Callable[[Request], Awaitable[_Model]]:
+    """A dependency that reads a model from the body and the address; the body's values win."""
+
+    async def read(request: Request) -> _Model:
+        given = dict(request.query_params) | await body(request)
         _check_names(request, given)
-    return given
+        return model.model_validate(given)
+
+    return read
+
+
+def described(model: type[Parameters]) -> dict[str, Any]:
+    """How `/docs` shows what `posted` takes."""
+    schema = {"type": "object", "properties": model.model_json_schema()["properties"]}
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
 
 
 async def no_unknown(request: HTTPConnection) -> None:
@@ -52,39 +121,27 @@ async def no_unknown(request: HTTPConnection) -> None:
 
 
 def _check_names(request: HTTPConnection, given: Iterable[str]) -> None:
-    route = request.scope["route"]
-    body = (route.openapi_extra or {}).get("requestBody", {}).get("content", {}).get("application/json", {})
-    described = [parameter.alias for parameter in route.dependant.query_params]
-    described += body.get("schema", {}).get("properties", {})
-    known = {*described, *(_ALSO[name] for name in described if name in _ALSO)}
+    if not given:
+        return
+    names = list(_names(request.scope["route"]))
+    known = {*names, *(_ALSO[name] for name in names if name in _ALSO)}
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name[:60], known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(described) or 'none'}"
+            hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names) or 'none'}"
             raise BadRequest(f"unknown parameter {name[:60]!r}", hint=hint)
 
 
-def text_of(given: dict[str, str]) -> str:
-    """The search text, of `q` or `query`."""
-    return given.get("q") or given.get("query") or ""
-
-
-def times_of(given: dict[str, str]) -> Times:
-    """The times of `from` or `start` and `to` or `end`. Raises `BadQuery`."""
-    now_ns = clock.now_ns()
-    begin, end = given.get("from") or given.get("start") or "", given.get("to") or given.get("end") or ""
-    return Times(
-        times.parse("from", begin, now_ns) if begin.strip() else None,
-        times.parse("to", end, now_ns) if end.strip() else None,
-    )
-
-
-def number_of(given: dict[str, str], name: str, default: int, most: int) -> int:
-    """The whole number from 1 to `most` of the parameter `name`. Raises `BadRequest`."""
-    text = given.get(name) or str(default)
-    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
-        raise BadRequest(f"parameter {name!r} is a number from 1 to {most}, not {text[:60]!r}")
-    return int(text)
+def _names(route: Any) -> Iterator[str]:
+    """The parameters that a route has: single ones, those of its model, and those of its body."""
+    for parameter in route.dependant.query_params:
+        model = parameter.field_info.annotation
+        if isinstance(model, type) and issubclass(model, Parameters):
+            yield from (field.alias or name for name, field in model.model_fields.items())
+        else:
+            yield parameter.alias
+    body = (route.openapi_extra or {}).get("requestBody", {}).get("content", {}).get("application/json", {})
+    yield from body.get("schema", {}).get("properties", {})
 
 
 async def body(request: Request) -> dict[str, str]:
@@ -116,3 +173,8 @@ def _from_body(body: bytes) -> dict[str, str]:
 
 def _text(value: str | int | float | bool | None) -> str:
     return value if isinstance(value, str) else str(value).lower()
+
+
+def _last(given: object) -> object:
+    """Of a parameter that was given several times the last value, as of all others."""
+    return given[-1] if isinstance(given, list) and given else given

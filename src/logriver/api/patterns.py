@@ -3,15 +3,24 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from starlette.requests import Request
+from pydantic import Field
 from starlette.responses import Response
 
 from logriver import clock
 from logriver.api import answers, parameters
-from logriver.api.described import From, Text, To
-from logriver.search.patterns import MAX_LIMIT, Pattern, PatternList, Question
+from logriver.search.patterns import MAX_LIMIT, Pattern, PatternList, PatternsRequest
 
 _DEFAULT_LIMIT = 100
+
+
+class PatternsParameters(parameters.SearchParameters):
+    """What patterns can be asked for with."""
+
+    limit: Annotated[
+        int,
+        parameters.whole_number("limit", _DEFAULT_LIMIT, MAX_LIMIT),
+        Field(ge=1, le=MAX_LIMIT, description="patterns"),
+    ] = _DEFAULT_LIMIT
 
 
 def router(patterns: PatternList) -> APIRouter:
@@ -19,18 +28,10 @@ def router(patterns: PatternList) -> APIRouter:
     routes = APIRouter(tags=["search"])
 
     @routes.get("/api/v1/patterns", summary="Templates of messages, the most frequent first")
-    async def get_patterns(
-        request: Request,
-        q: Text = "",
-        from_: From = "",
-        to: To = "",
-        limit: Annotated[str, Query(description=f"patterns, 1 to {MAX_LIMIT}")] = "100",
-    ) -> Response:
+    async def get_patterns(given: Annotated[PatternsParameters, Query()]) -> Response:
         started = clock.monotonic()
-        given = await parameters.read(request)
-        limit_given = parameters.number_of(given, "limit", _DEFAULT_LIMIT, MAX_LIMIT)
-        question = Question(parameters.text_of(given), parameters.times_of(given), limit_given)
-        found = await patterns.patterns(question)
+        asked = PatternsRequest(given.q, given.times, given.limit)
+        found = await patterns.patterns(asked)
         content = {"patterns": list(map(_pattern, found.patterns)), "records": found.records, "sampled": found.sampled}
         return answers.measured(content, found.cost, started)
 

@@ -5,10 +5,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from logriver.api import answers, parameters
-from logriver.store.promotion import Promotion
+from logriver.store.materialized import Materialization
 
 
-def router(promotion: Promotion) -> APIRouter:
+def router(promotion: Materialization) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["fields"])
 

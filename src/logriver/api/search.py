@@ -3,7 +3,8 @@
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
+from pydantic import BeforeValidator, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,15 +14,31 @@ from logriver.api.export import file_answer, media_type_of
 from logriver.errors import BadRequest
 from logriver.record import MAX_SEQ
 from logriver.search.cursor import Order
-from logriver.search.export import MEDIA_TYPES, Export, Wanted
+from logriver.search.export import MEDIA_TYPES, Export, ExportRequest
 from logriver.search.hints import Hints, of_what_is_found
-from logriver.search.search import MAX_LIMIT, Page, Question, Search
+from logriver.search.search import MAX_LIMIT, Page, Search, SearchRequest
 from logriver.search.unknown_fields import UnknownFields
 
-_ORDERS: dict[str, Order] = {"asc": "asc", "desc": "desc"}
 _DEFAULT_LIMIT = "100"
 MAX_EXPORT_ROWS = MAX_SEQ
 _STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {media_type: {} for media_type in MEDIA_TYPES}}}
+
+
+def _order(given: object) -> object:
+    order = given or "desc"
+    if order not in ("asc", "desc"):
+        raise BadRequest(f"parameter 'order' is 'asc' or 'desc', not {str(order)[:60]!r}")
+    return order
+
+
+class SearchParameters(parameters.SearchParameters):
+    """What a search can be asked with."""
+
+    limit: Annotated[
+        str, Field(description=f"rows, 1 to {MAX_LIMIT}, {_DEFAULT_LIMIT} when absent; of a stream any number, or all")
+    ] = ""
+    order: Annotated[Order, BeforeValidator(_order), Field(description="`desc` (newest first) or `asc`")] = "desc"
+    cursor: Annotated[str, Field(description="the cursor of the page before")] = ""
 
 
 def router(
@@ -30,48 +47,34 @@ def router(
     """The routes."""
     routes = APIRouter(tags=["search"])
 
-    async def answer(request: Request) -> Response:
+    async def answer(request: Request, asked: SearchParameters) -> Response:
         started = clock.monotonic()
-        given = await parameters.read(request)
         media_type = media_type_of(request)
         if media_type is not None:
-            return file_answer(export.stream(_wanted(given, media_type)), media_type, export_idle_seconds)
-        question = _question(given)
-        page = await search.page(question)
-        is_empty = not page.documents and not question.cursor
-        hint = await hints.hint(question.text, question.times) if is_empty else of_what_is_found(question.text)
-        message = hint.message if hint else await unknown.hint_of_chosen(question.text, page.documents)
+            return file_answer(export.stream(_export_request(asked, media_type)), media_type, export_idle_seconds)
+        given = _search_request(asked)
+        page = await search.page(given)
+        is_empty = not page.documents and not given.cursor
+        hint = await hints.hint(given.text, given.times) if is_empty else of_what_is_found(given.text)
+        message = hint.message if hint else await unknown.hint_of_chosen(given.text, page.documents)
         return _answer(page, message, hint.query if hint else None, started)
 
-    # FastAPI reads the parameters below only to describe and document them; `parameters.read` knows all their places.
     @routes.get("/api/v1/search", summary="Rows that match a search text, newest first", responses=_STREAMS)
-    async def get_search(
-        request: Request,
-        q: Annotated[str, Query(description="search text; also `query`")] = "",
-        from_: Annotated[str, Query(alias="from", description="first time, inclusive; also `start`")] = "",
-        to: Annotated[str, Query(description="last time, exclusive; also `end`")] = "",
-        limit: Annotated[str, Query(description=f"rows, 1 to {MAX_LIMIT}")] = _DEFAULT_LIMIT,
-        order: Annotated[str, Query(description="`desc` (newest first) or `asc`")] = "desc",
-        cursor: Annotated[str, Query(description="the cursor of the page before")] = "",
-    ) -> Response:
-        return await answer(request)
-
-    body = {"type": "object", "properties": {name: {"type": "string"} for name in _NAMES}}
-    described = {"requestBody": {"content": {"application/json": {"schema": body}}}}
+    async def get_search(request: Request, asked: Annotated[SearchParameters, Query()]) -> Response:
+        return await answer(request, asked)
 
     @routes.post(
         "/api/v1/search",
         summary="The same, with the parameters in the body",
-        openapi_extra=described,
+        openapi_extra=parameters.described(SearchParameters),
         responses=_STREAMS,
     )
-    async def post_search(request: Request) -> Response:
-        return await answer(request)
+    async def post_search(
+        request: Request, asked: Annotated[SearchParameters, Depends(parameters.posted(SearchParameters))]
+    ) -> Response:
+        return await answer(request, asked)
 
     return routes
-
-
-_NAMES = ("q", "from", "to", "limit", "order", "cursor")
 
 
 def _answer(page: Page, hint: str | None, hint_query: str | None, started: float) -> Response:
@@ -94,37 +97,23 @@ def _answer(page: Page, hint: str | None, hint_query: str | None, started: float
     )
 
 
-def _question(given: dict[str, str]) -> Question:
-    return Question(
-        text=parameters.text_of(given),
-        times=parameters.times_of(given),
-        limit=_limit(given.get("limit") or _DEFAULT_LIMIT, MAX_LIMIT),
-        order=_order(given),
-        cursor=given.get("cursor", ""),
+def _search_request(asked: SearchParameters) -> SearchRequest:
+    return SearchRequest(
+        text=asked.q,
+        times=asked.times,
+        limit=parameters.number_of("limit", asked.limit or _DEFAULT_LIMIT, MAX_LIMIT),
+        order=asked.order,
+        cursor=asked.cursor,
     )
 
 
-def _wanted(given: dict[str, str], media_type: str) -> Wanted:
-    if given.get("cursor"):
+def _export_request(asked: SearchParameters, media_type: str) -> ExportRequest:
+    if asked.cursor:
         raise BadRequest("a stream has no pages", hint="leave 'cursor' out, or accept application/json")
-    limit = given.get("limit")
-    return Wanted(
-        text=parameters.text_of(given),
-        times=parameters.times_of(given),
-        order=_order(given),
-        limit=_limit(limit, MAX_EXPORT_ROWS) if limit else None,
+    return ExportRequest(
+        text=asked.q,
+        times=asked.times,
+        order=asked.order,
+        limit=parameters.number_of("limit", asked.limit, MAX_EXPORT_ROWS) if asked.limit else None,
         media_type=media_type,
     )
-
-
-def _order(given: dict[str, str]) -> Order:
-    order = given.get("order") or "desc"
-    if order not in _ORDERS:
-        raise BadRequest(f"parameter 'order' is 'asc' or 'desc', not {order[:60]!r}")
-    return _ORDERS[order]
-
-
-def _limit(text: str, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 16 or not 1 <= int(text) <= most:
-        raise BadRequest(f"parameter 'limit' is a number from 1 to {most}, not {text[:60]!r}")
-    return int(text)

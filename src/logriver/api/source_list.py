@@ -11,7 +11,7 @@ from logriver import clock
 from logriver.file_position import MAX_GAPS, Committed, Gap
 from logriver.follow.paths import JOURNAL
 from logriver.follow.sources import SourceStatus
-from logriver.ship.frames import Source as AgentSource
+from logriver.ship.frames import AgentSource
 
 MOST_GENERATIONS = 100
 """So many generations of one source are shown, the last changed."""
@@ -25,7 +25,7 @@ Statuses = Mapping[str, Sequence[FileStatus]]
 
 
 @dataclass(slots=True)
-class Source:
+class FollowedSource:
     """All that one follower has under one path. `statuses` is None while the follower is not connected."""
 
     follower: str
@@ -113,10 +113,10 @@ class SourceList:
         self._ledger = ledger
         self._statuses = statuses
 
-    def all(self) -> list[Source]:
+    def all(self) -> list[FollowedSource]:
         """Every source, by path; those of one path by follower."""
         statuses = self._statuses()
-        found: dict[tuple[str, str], Source] = {}
+        found: dict[tuple[str, str], FollowedSource] = {}
         for held in self._ledger():
             self._of(found, held.generation.follower, held.path, statuses).held.append(held)
         for follower, files in statuses.items():
@@ -133,10 +133,14 @@ class SourceList:
             yield follower, sum(status.lag_bytes for status in files), lag_seconds
 
     @staticmethod
-    def _of(found: dict[tuple[str, str], Source], follower: str, path: str, statuses: Statuses) -> Source:
+    def _of(
+        found: dict[tuple[str, str], FollowedSource], follower: str, path: str, statuses: Statuses
+    ) -> FollowedSource:
         source = found.get((path, follower))
         if source is None:
-            source = found[path, follower] = Source(follower, path, statuses=[] if follower in statuses else None)
+            source = found[path, follower] = FollowedSource(
+                follower, path, statuses=[] if follower in statuses else None
+            )
         return source
 
 

@@ -7,16 +7,15 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query
-from starlette.requests import Request
 from starlette.responses import Response
 
 from logriver.api import answers, parameters
 from logriver.api.export import StreamAnswer
-from logriver.api.source_list import Source, SourceList
+from logriver.api.source_list import FollowedSource, SourceList
 from logriver.errors import BadRequest, Unavailable
 from logriver.record import SearchedSink
 from logriver.search.export import NDJSON
-from logriver.search.held_lines import MAX_SPAN_BYTES, HeldLines, Wanted
+from logriver.search.held_lines import MAX_SPAN_BYTES, HeldLines, HeldLinesRequest
 
 MAX_LIMIT = 10_000
 _DEFAULT_LIMIT = 1_000
@@ -34,14 +33,14 @@ _decode_key = msgspec.json.Decoder(tuple[str, str]).decode
 def router(
     sources: SourceList, lines: HeldLines, sink: SearchedSink, acknowledged: Callable[[], int], idle_seconds: float
 ) -> APIRouter:
-    """The routes. `acknowledged` as in `Services`; who takes no lines for `idle_seconds` is cut off."""
+    """The routes. `acknowledged` as in `ServerState`; who takes no lines for `idle_seconds` is cut off."""
     routes = APIRouter(tags=["sources"])
 
     @routes.get("/api/v1/sources", summary="Followed files: bytes held without a gap, gaps, lag, last event")
     async def get_sources(
-        request: Request, q: Part = "", source: Exactly = "", limit: Limit = str(_DEFAULT_LIMIT), cursor: Cursor = ""
+        q: Part = "", source: Exactly = "", limit: Limit = str(_DEFAULT_LIMIT), cursor: Cursor = ""
     ) -> Response:
-        most = parameters.number_of(dict(request.query_params), "limit", _DEFAULT_LIMIT, MAX_LIMIT)
+        most = parameters.number_of("limit", limit or str(_DEFAULT_LIMIT), MAX_LIMIT)
         found = [one for one in sources.all() if q in one.path and source in ("", one.path)]
         after = _place(cursor)
         rest = [one for one in found if after is None or one.key > after]
@@ -61,15 +60,15 @@ def router(
         start: Annotated[str, Query(description="offset of the first byte")] = "0",
         end: Annotated[str, Query(description=f"offset behind the last, at most {MAX_SPAN_BYTES} more")] = "",
     ) -> Response:
-        wanted = Wanted(source, _offset("start", start), _offset("end", end))
-        if not source or not 0 <= wanted.end - wanted.start <= MAX_SPAN_BYTES:
+        asked = HeldLinesRequest(source, _offset("start", start), _offset("end", end))
+        if not source or not 0 <= asked.end - asked.start <= MAX_SPAN_BYTES:
             raise BadRequest(
-                f"bytes {wanted.start} to {wanted.end} of {source[:60]!r} cannot be asked for",
+                f"bytes {asked.start} to {asked.end} of {source[:60]!r} cannot be asked for",
                 hint=f"name the source, and at most {MAX_SPAN_BYTES} bytes of it",
             )
         if not await sink.wait_searchable(acknowledged(), _SEARCHABLE_SECONDS):
             raise Unavailable("what is acknowledged is not searchable yet")
-        return StreamAnswer(lines.stream(wanted), NDJSON, idle_seconds, {})
+        return StreamAnswer(lines.stream(asked), NDJSON, idle_seconds, {})
 
     return routes
 
@@ -80,7 +79,7 @@ def _offset(name: str, text: str) -> int:
     return int(text)
 
 
-def _cursor(source: Source) -> str:
+def _cursor(source: FollowedSource) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(source.key)).decode().rstrip("=")
 
 

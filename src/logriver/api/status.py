@@ -10,7 +10,7 @@ from logriver.search.status import Status
 
 
 def router(status: Status, snapshot: Callable[[], Mapping[str, object]]) -> APIRouter:
-    """The route; `snapshot` is `Services.status`."""
+    """The route; `snapshot` is `ServerState.status`."""
     routes = APIRouter(tags=["status"])
 
     @routes.get("/api/v1/status", summary="Records stored, waiting and lost, rates and problems")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +21,12 @@ _RETRY_MS = 1_000
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
+class TailParameters(parameters.TextParameters):
+    """What a tail can be asked with."""
+
+    after: Annotated[str, Field(description="the last `id:` that was seen; also `Last-Event-ID`")] = ""
+
+
 def router(tail: Tail, idle_seconds: float) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["search"])
@@ -30,14 +37,9 @@ def router(tail: Tail, idle_seconds: float) -> APIRouter:
         response_class=Response,
         responses={200: {"content": {"text/event-stream": {}}}},
     )
-    async def get_tail(
-        request: Request,
-        q: Annotated[str, Query(description="search text; also `query`")] = "",
-        after: Annotated[str, Query(description="the last `id:` that was seen; also `Last-Event-ID`")] = "",
-    ) -> Response:
-        seen = request.headers.get("last-event-id") or after
-        text = parameters.text_of(dict(request.query_params))
-        batches = tail.follow(text, cursors.decode_tail(seen) if seen else None)
+    async def get_tail(request: Request, given: Annotated[TailParameters, Query()]) -> Response:
+        seen = request.headers.get("last-event-id") or given.after
+        batches = tail.follow(given.q, cursors.decode_tail(seen) if seen else None)
         return StreamAnswer(_events(batches), "text/event-stream", idle_seconds, _HEADERS, _error_event)
 
     return routes

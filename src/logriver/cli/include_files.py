@@ -16,7 +16,7 @@ from logriver.cli.pipes import BACKTICKED, pipes_of
 from logriver.cli.render import output, records, table
 from logriver.cli.render.document_table import table_of
 from logriver.cli.render.progress import size
-from logriver.cli.render.records import DEFAULT_COUNT, Page, Wanted
+from logriver.cli.render.records import DEFAULT_COUNT, Page, SearchOptions
 from logriver.errors import BadRequest, Unavailable
 
 MOST = 10_000
@@ -73,7 +73,7 @@ def size_bytes(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def show(client: httpx.Client, wanted: Wanted, max_bytes: int) -> None:
+def show(client: httpx.Client, wanted: SearchOptions, max_bytes: int) -> None:
     """Print what is found. Ends the command with 1 for nothing, and with 2 where files could not be read."""
     if any(pipe != "fields" for pipe in pipes_of(wanted.query)):
         raise BadRequest("--include-files takes no pipe but 'fields'", hint="-n says how many")
@@ -99,7 +99,7 @@ def show(client: httpx.Client, wanted: Wanted, max_bytes: int) -> None:
         raise typer.Exit(NOTHING_FOUND)
 
 
-def _stored(client: httpx.Client, wanted: Wanted, count: int) -> Iterator[_Record]:
+def _stored(client: httpx.Client, wanted: SearchOptions, count: int) -> Iterator[_Record]:
     asked, is_added = _with_timestamp(wanted)
     for row in ask(client, "/api/v1/search", Page, params=asked.params(count)).rows:
         document = bytes(row)
@@ -107,7 +107,7 @@ def _stored(client: httpx.Client, wanted: Wanted, count: int) -> Iterator[_Recor
         yield time_ns, _without_timestamp(document) if is_added else document
 
 
-def _with_timestamp(wanted: Wanted) -> tuple[Wanted, bool]:
+def _with_timestamp(wanted: SearchOptions) -> tuple[SearchOptions, bool]:
     """The same with the time among the fields that a last pipe chooses; whether it had to be added."""
     chosen = _chosen(wanted.query)
     if not chosen or "timestamp" in chosen:
@@ -136,7 +136,7 @@ class _FileSearch:
         self._failures: list[_Failure] = []
         self._end: _End | None = None
 
-    def records(self, client: httpx.Client, wanted: Wanted, count: int, max_bytes: int) -> Iterator[_Record]:
+    def records(self, client: httpx.Client, wanted: SearchOptions, count: int, max_bytes: int) -> Iterator[_Record]:
         """What is found, as it comes. Raises as `stream` does, `Unavailable` also for an answer without an end."""
         asked = {**wanted.params(count), "max_bytes": str(max_bytes)}
         try:

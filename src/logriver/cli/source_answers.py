@@ -40,7 +40,7 @@ class Generation(msgspec.Struct):
     gaps: list[Gap]
 
 
-class Source(msgspec.Struct):
+class SourceAnswer(msgspec.Struct):
     """All that one follower has under one path. What is None only the follower knows, which is not connected."""
 
     path: str
@@ -64,14 +64,14 @@ class Source(msgspec.Struct):
 
 
 class _Page(msgspec.Struct):
-    sources: list[Source]
+    sources: list[SourceAnswer]
     cursor: str | None
 
 
 _decode_record = msgspec.json.Decoder(Record).decode
 
 
-def all_sources(client: httpx.Client, **wanted: str) -> Iterator[Source]:
+def all_sources(client: httpx.Client, **wanted: str) -> Iterator[SourceAnswer]:
     """Every source, of all pages. Raises as `ask` does."""
     params = wanted
     while True:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from logriver import clock
 from logriver.columns import TABLE
 from logriver.errors import NotFound, Unprocessable
-from logriver.query.sql import escaping
+from logriver.query.sql import escaping, watermark_sql
 from logriver.query.sql.binding import Condition
-from logriver.search.desk import Desk
+from logriver.search.scheduler import QueryScheduler
 from logriver.store.base import Param
+from logriver.watermark import Watermark
 
 CACHE_SECONDS = 2.0
 _MAX_CACHED = 1_000
@@ -40,8 +41,8 @@ SELECT timestamp, {customer} AS customer, {status} AS status, {latency} AS laten
 """
 _NAMES = ("customer", "status", "latency_seconds")
 
-_SCOPE = """timestamp >= fromUnixTimestamp64Nano({from:Int64}, 'UTC')
- AND timestamp < fromUnixTimestamp64Nano({to:Int64}, 'UTC') AND _seq <= {mark:UInt64}"""
+_TIMES = """timestamp >= fromUnixTimestamp64Nano({from:Int64}, 'UTC')
+ AND timestamp < fromUnixTimestamp64Nano({to:Int64}, 'UTC')"""
 
 _PER_LATENCY = """
 SELECT {keys} toFloat64OrNull(latency) AS seconds, count() AS requests,
@@ -84,10 +85,12 @@ class Request:
 class CustomerStatistics:
     """Answers statistics, equal requests within two seconds from a cache."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
-        self._mark = mark
-        self._promoted = promoted
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
+        self._materialized = materialized
         self._cached: dict[Request, tuple[float, Figures]] = {}
 
     async def figures(self, request: Request) -> Figures:
@@ -107,10 +110,12 @@ class CustomerStatistics:
         return figures
 
     async def _compute(self, request: Request, from_ns: int, to_ns: int) -> Figures:
-        params: dict[str, Param] = {"from": from_ns, "to": to_ns, "mark": self._mark()}
+        made = Condition(self._materialized())
+        made.sql = f"{_TIMES} AND {watermark_sql.below(self._watermark(), made.bind)}"
+        params: dict[str, Param] = {"from": from_ns, "to": to_ns}
         if request.customer is not None:
             params["customer"] = escaping.parameter(request.customer)
-        answer = await self._desk.ask("customers", _sql(request, self._promoted()), params)
+        answer = await self._scheduler.ask("customers", _sql(request, made), params | made.params)
         total: Figures = {}
         days: list[Figures] = []
         customers: list[Figures] = []
@@ -131,14 +136,14 @@ class CustomerStatistics:
         return total
 
 
-def _sql(request: Request, promoted: frozenset[str]) -> str:
+def _sql(request: Request, made: Condition) -> str:
     everybody = request.customer is None
     keys = {"customer_key": _CUSTOMER_KEY} if everybody else {}
     if request.daily:
         keys["day_key"] = _DAY_KEY
     per_latency = _PER_LATENCY.format(
         keys="".join(f"{key} AS {name}, " for name, key in keys.items()),
-        texts=_texts(everybody, promoted),
+        texts=_texts(everybody, made),
         whose="1" if everybody else "customer = {customer:String}",
     )
     return _FIGURES.format(
@@ -149,15 +154,14 @@ def _sql(request: Request, promoted: frozenset[str]) -> str:
     )
 
 
-def _texts(everybody: bool, promoted: frozenset[str]) -> str:
+def _texts(everybody: bool, made: Condition) -> str:
     """SQL for the times and the texts of the three fields of whatever may be a request."""
-    made = Condition(promoted)
     columns = [columns for name in _NAMES if (columns := made.columns_of(name))]
     if len(columns) == len(_NAMES):
         customer, status, latency = (text for text, _ in columns)
-        return _OUT_OF_COLUMNS.format(customer=customer, status=status, latency=latency, table=TABLE, scope=_SCOPE)
+        return _OUT_OF_COLUMNS.format(customer=customer, status=status, latency=latency, table=TABLE, scope=made.sql)
     may_be = _IS_REQUEST if everybody else f"{_IS_REQUEST} AND {_MAY_BE_CUSTOMERS}"
-    return _OUT_OF_JSON.format(fields=_FIELDS, table=TABLE, scope=_SCOPE, may_be=may_be)
+    return _OUT_OF_JSON.format(fields=_FIELDS, table=TABLE, scope=made.sql, may_be=may_be)
 
 
 def _figures(row: list[object]) -> Figures:

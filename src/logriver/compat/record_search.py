@@ -6,12 +6,13 @@ import msgspec
 
 from logriver import clock
 from logriver.columns import TABLE
-from logriver.compat.rules import Wanted
+from logriver.compat.rules import RuleFilter
 from logriver.query.sql.conditions import Condition
 from logriver.query.sql.field_sql import value
 from logriver.record import MAX_SEQ, given_name
-from logriver.search.desk import Desk
-from logriver.search.scope import where
+from logriver.search.filter_sql import filter_sql
+from logriver.search.scheduler import QueryScheduler
+from logriver.watermark import Watermark
 
 MAX_RESULTS = 10_000
 """Records of one answer."""
@@ -36,24 +37,26 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class RecordSearch:
-    """Finds records for the calls of the earlier systems; `promoted` are the keys of fields that have columns."""
+    """Finds records for the calls of the earlier systems; `materialized` are the keys of fields that have columns."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
-        self._mark = mark
-        self._promoted = promoted
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
+        self._materialized = materialized
 
-    async def records(self, wanted: Wanted, limit: int, offset: int = 0) -> list[Record]:
+    async def records(self, wanted: RuleFilter, limit: int, offset: int = 0) -> list[Record]:
         """`limit` records after the newest `offset`, every field as it came, absent ones left out.
 
-        Raises what `Desk.ask` and `where` raise.
+        Raises what `QueryScheduler.ask` and `filter_sql` raise.
         """
-        found = where(wanted.query, wanted.times, self._mark(), self._promoted())
+        found = filter_sql(wanted.query, wanted.times, self._watermark(), self._materialized())
         # There are never more records than numbers.
         place = f"LIMIT {found.bind(limit, 'UInt64')} OFFSET {found.bind(min(offset, MAX_SEQ), 'UInt64')}"
         order = "ORDER BY timestamp DESC, _node DESC, _seq DESC"
         sql = f"SELECT {', '.join(_COLUMNS)} FROM {TABLE} WHERE {found.sql} {order} {place}"
-        answer = await self._desk.ask("compat", sql, found.params)
+        answer = await self._scheduler.ask("compat", sql, found.params)
         return [_record(row) for row in answer.rows]
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from logriver.compat import rules
 from logriver.compat.record_search import MAX_RESULTS
-from logriver.compat.rules import Wanted
+from logriver.compat.rules import RuleFilter
 from logriver.errors import BadRequest
 
 _Scalar = str | int | float | bool
@@ -58,7 +58,7 @@ _decode_filters = msgspec.json.Decoder(_Filters).decode
 _decode_list = msgspec.json.Decoder(list[_Filter]).decode
 
 
-def page_of(body: bytes) -> tuple[Wanted, int]:
+def page_of(body: bytes) -> tuple[RuleFilter, int]:
     """What a body of `/fetch_logs` asks for, and which page. Raises `BadRequest`."""
     try:
         asked = _decode_page(body)
@@ -69,7 +69,7 @@ def page_of(body: bytes) -> tuple[Wanted, int]:
     return rules.all_of([_rule(rule.field, _text(rule.value)) for rule in asked.rules]), asked.page
 
 
-def _rule(field: str, value: str) -> Wanted:
+def _rule(field: str, value: str) -> RuleFilter:
     if field != "timestamp":
         return rules.equals(field, value)
     ends = value.split(",")
@@ -78,7 +78,7 @@ def _rule(field: str, value: str) -> Wanted:
     return rules.between(field, *ends)
 
 
-def filtered(body: bytes) -> tuple[Wanted, int]:
+def filtered(body: bytes) -> tuple[RuleFilter, int]:
     """What a body of `/logs/filter/` asks for, and how many records at most. Raises `BadRequest`."""
     try:
         asked = _filters(body)
@@ -97,7 +97,7 @@ def _filters(body: bytes) -> _Filters:
     return _Filters([_decode_filter(body)])
 
 
-def _filter(one: _Filter) -> Wanted:
+def _filter(one: _Filter) -> RuleFilter:
     if one.operation not in ("equals", "contains", "range"):
         raise BadRequest(f"unknown operation {one.operation[:60]!r}, known are equals, contains and range")
     if isinstance(one.value, _Bounds) != (one.operation == "range"):

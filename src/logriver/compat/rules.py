@@ -11,8 +11,8 @@ from logriver import clock
 from logriver.columns import level_of
 from logriver.errors import BadRequest
 from logriver.query.language.tree import And, Everything, Field, Or, Part, Query, Regex, Text, conjunction
-from logriver.search import times
-from logriver.search.scope import ANY_TIME, Times
+from logriver.search import time_range
+from logriver.search.time_range import ANY_TIME, TimeRange
 
 MAX_RULES = 100
 MAX_TERMS = 500
@@ -35,30 +35,30 @@ _FIELDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RuleFilter:
     """Records that match `query` and lie within `times`."""
 
     query: Query
-    times: Times = ANY_TIME
+    times: TimeRange = ANY_TIME
 
 
-_EVERYTHING = Wanted(Everything())
+_EVERYTHING = RuleFilter(Everything())
 
 
-def equals(key: str, value: str) -> Wanted:
+def equals(key: str, value: str) -> RuleFilter:
     """The message has all words of `value`; any other field is exactly it, the level as it was sent.
 
     Raises `BadRequest` for a key that is not known, `BadQuery` for a time that is none.
     """
     field = _field(key)
     if field == "message":
-        return Wanted(_words(value))
+        return RuleFilter(_words(value))
     if field == "timestamp":
         return between(key, value, value)
-    return Wanted(_level(value) if field == "level" else Field(field, value))
+    return RuleFilter(_level(value) if field == "level" else Field(field, value))
 
 
-def contains(key: str, value: str) -> Wanted:
+def contains(key: str, value: str) -> RuleFilter:
     """`value` is a part of the field, in any case. Raises `BadRequest`."""
     field = _field(key)
     if field == "timestamp":
@@ -68,24 +68,24 @@ def contains(key: str, value: str) -> Wanted:
     if not value:
         return _EVERYTHING
     if field == "message":
-        return Wanted(Part(None, ("", value, "")))
+        return RuleFilter(Part(None, ("", value, "")))
     pattern = f"(?i){re.escape(value)}"
     if field == "level":
-        return Wanted(Or((Regex("_level", pattern), And((Field("_level", ""), Regex("level", pattern))))))
-    return Wanted(Regex(field, pattern))
+        return RuleFilter(Or((Regex("_level", pattern), And((Field("_level", ""), Regex("level", pattern))))))
+    return RuleFilter(Regex(field, pattern))
 
 
-def between(key: str, low: str, high: str) -> Wanted:
+def between(key: str, low: str, high: str) -> RuleFilter:
     """The timestamp is `low` or later and `high` or earlier; an empty one is open. Raises `BadRequest`, `BadQuery`."""
     if _field(key) != "timestamp":
         raise BadRequest(f"a range is of 'timestamp', not of {key[:60]!r}")
     now_ns = clock.now_ns()
-    from_ns = times.parse(key, low, now_ns) if low.strip() else None
-    last_ns = times.parse(key, high, now_ns) if high.strip() else None
-    return Wanted(Everything(), Times(from_ns, None if last_ns is None else last_ns + 1))
+    from_ns = time_range.parse(key, low, now_ns) if low.strip() else None
+    last_ns = time_range.parse(key, high, now_ns) if high.strip() else None
+    return RuleFilter(Everything(), TimeRange(from_ns, None if last_ns is None else last_ns + 1))
 
 
-def all_of(rules: Sequence[Wanted]) -> Wanted:
+def all_of(rules: Sequence[RuleFilter]) -> RuleFilter:
     """What all of the rules want. Raises `BadRequest` for too many."""
     if len(rules) > MAX_RULES:
         raise BadRequest(f"at most {MAX_RULES} rules can be combined, not {len(rules)}")
@@ -96,7 +96,7 @@ def all_of(rules: Sequence[Wanted]) -> Wanted:
     query = conjunction([rule.query for rule in rules])
     if isinstance(query, And) and len(query.all) > MAX_TERMS:
         raise BadRequest(f"at most {MAX_TERMS} words can be looked for, not {len(query.all)}")
-    return Wanted(query, Times(max(begins, default=None), min(ends, default=None)))
+    return RuleFilter(query, TimeRange(max(begins, default=None), min(ends, default=None)))
 
 
 def _field(key: str) -> str:

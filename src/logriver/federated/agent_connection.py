@@ -11,7 +11,7 @@ from logriver.errors import BadRequest, BodyTimeout, LogriverError, NameTaken, O
 from logriver.record import outgoing_traceparent
 from logriver.ship import frames
 from logriver.ship.answering import MAX_ASKED
-from logriver.ship.frames import CREDIT, PIECE_BYTES, SILENT_SECONDS, Ask, Beat, Cancel, Hello, More, Piece, Source
+from logriver.ship.frames import CREDIT, PIECE_BYTES, SILENT_SECONDS, AgentSource, Ask, Beat, Cancel, Hello, More, Piece
 
 # An agent lives on and reads, and an answer has no next piece for so long: it hangs, on a dead file system perhaps.
 _HANGING_SECONDS = 600.0
@@ -30,7 +30,7 @@ class AgentConnection:
     def __init__(self, hello: Hello, socket: WebSocket) -> None:
         self.hello = hello
         self.since_ns = self.heard_ns = clock.now_ns()
-        self.sources: list[Source] = []
+        self.sources: list[AgentSource] = []
         self.sources_left_out = 0
         self._socket = socket
         self._heard_at = clock.monotonic()

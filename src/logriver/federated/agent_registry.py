@@ -14,7 +14,7 @@ from logriver import clock, metrics
 from logriver.errors import BadRequest, NameTaken, Overloaded, Unavailable
 from logriver.federated.agent_connection import AgentConnection
 from logriver.ship import frames
-from logriver.ship.frames import Hello, Source
+from logriver.ship.frames import AgentSource, Hello
 from logriver.threads import Owner
 
 MAX_CONNECTED = 500
@@ -114,7 +114,7 @@ class Agents:
         """Every agent that is known, by name."""
         return [_shown(self._known[name]) for name in sorted(self._known)]
 
-    def statuses(self) -> dict[str, list[Source]]:
+    def statuses(self) -> dict[str, list[AgentSource]]:
         """How far each connected agent follows its files, by the agents' names."""
         return {name: known.connection.sources for name, known in self._known.items() if known.connection}
 
@@ -191,6 +191,6 @@ def _shown(known: _Known) -> Mapping[str, object]:
     }
 
 
-def _shown_source(source: Source) -> Mapping[str, object]:
+def _shown_source(source: AgentSource) -> Mapping[str, object]:
     last_event = clock.to_text(source.last_event_ns) if source.last_event_ns else None
     return {**msgspec.structs.asdict(source), "lag_bytes": source.lag_bytes, "last_event": last_event}

@@ -13,7 +13,7 @@ from logriver.federated.searched import searched
 from logriver.files import request as requests
 from logriver.files.asked import AskedFiles, Kind
 from logriver.files.listing import Listing
-from logriver.files.request import ListRequest, LogRequest, SearchRequest
+from logriver.files.request import FileSearchRequest, ListRequest, LogRequest
 
 ALL = "*"
 """Stands for every machine."""
@@ -43,7 +43,7 @@ class Hosts:
             return self._answer(host, "logs", text, has_token)
         return merged({name: self._answer(name, "timed", text, has_token) for name in self._names()}, request.n)
 
-    def search(self, host: str, request: SearchRequest, has_token: bool) -> AsyncGenerator[bytes, None]:
+    def search(self, host: str, request: FileSearchRequest, has_token: bool) -> AsyncGenerator[bytes, None]:
         """The events of a search on one machine, or on all of them for `*`, which share the bytes to be read.
 
         Raises, before the first piece, what kept each machine from beginning.

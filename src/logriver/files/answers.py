@@ -12,7 +12,7 @@ from logriver.errors import Overloaded
 from logriver.files import reading
 from logriver.files.listing import Listing, entries_of
 from logriver.files.log_files import Place
-from logriver.files.request import ListRequest, LogRequest, SearchRequest
+from logriver.files.request import FileSearchRequest, ListRequest, LogRequest
 from logriver.files.roots import Roots
 from logriver.files.search import FileSearch
 
@@ -47,7 +47,7 @@ class FileAnswers:
             async for piece in pieces:
                 yield piece
 
-    async def search(self, request: SearchRequest) -> AsyncGenerator[bytes, None]:
+    async def search(self, request: FileSearchRequest) -> AsyncGenerator[bytes, None]:
         """Events as `search.py` has them, in pieces that are not empty; reading stops with `aclose`.
 
         Raises `BadQuery`, `Overloaded`.

@@ -10,7 +10,7 @@ import msgspec
 from logriver.errors import BadRequest, Forbidden
 from logriver.files import timed
 from logriver.files.answers import FileAnswers
-from logriver.files.request import ListRequest, LogRequest, SearchRequest, decode
+from logriver.files.request import FileSearchRequest, ListRequest, LogRequest, decode
 
 Kind = Literal["logs", "timed", "list", "search"]
 """Lines; the same as blocks with their times, see `timed.py`; a listing as JSON; the events of `found_events.py`."""
@@ -45,6 +45,6 @@ class AskedFiles:
             case "timed":
                 return timed.blocks(self._files.logs(decode(request, LogRequest)))
             case "search":
-                return self._files.search(decode(request, SearchRequest))
+                return self._files.search(decode(request, FileSearchRequest))
             case _:
                 raise BadRequest(f"there is no request called {kind[:60]!r}")

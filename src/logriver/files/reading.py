@@ -5,11 +5,11 @@ from collections.abc import Generator
 
 from logriver.files import compressed
 from logriver.files.backwards import Backwards
+from logriver.files.lines_within import LinesWithin
 from logriver.files.matcher import Matcher, matcher
 from logriver.files.opened import Opened
 from logriver.files.request import LogRequest
 from logriver.files.roots import Roots
-from logriver.files.time_range import TimeRange
 
 _NOTHING_YET = b""
 
@@ -39,7 +39,7 @@ def lines(roots: Roots, request: LogRequest) -> Generator[bytes, None, None]:
 
 def _lines_of(file: Opened, wanted: Matcher, request: LogRequest) -> Generator[bytes, None, None]:
     timed = request.from_ns is not None or request.to_ns is not None
-    times = TimeRange(file, request.from_ns, request.to_ns) if timed else None
+    times = LinesWithin(file, request.from_ns, request.to_ns) if timed else None
     way = Backwards(file, wanted, times.end() if times else file.size)
     left = request.n
     for spans in way.spans():

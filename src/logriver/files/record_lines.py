@@ -12,11 +12,11 @@ from logriver.decode.formats import CONTAINERS, decoder, recognise
 from logriver.errors import Unprocessable
 from logriver.files.backwards import Backwards
 from logriver.files.found_row import rows_of
+from logriver.files.lines_within import LinesWithin
 from logriver.files.log_files import LogFile
 from logriver.files.matcher import Matcher, Span, matcher
 from logriver.files.opened import Opened
 from logriver.files.request import LogRequest
-from logriver.files.time_range import TimeRange
 from logriver.query.match.needed_words import Choices
 from logriver.query.match.row import Row
 
@@ -52,7 +52,7 @@ class RecordLines:
         first, *others = words if words and name not in CONTAINERS else [frozenset[str]()]
         self._matcher = _matcher(first)
         self._others = list(map(_matcher, others))
-        self._times = TimeRange(opened, None, None)
+        self._times = LinesWithin(opened, None, None)
 
     def pieces(self, to_ns: int | None, from_ns: Callable[[], int | None]) -> Iterator[Piece]:
         """The file in pieces, without what is certainly newer than wanted; until what is left is older than that."""
@@ -65,14 +65,14 @@ class RecordLines:
             yield Piece(place - begin, self._records(way, spans))
             place = begin
             oldest_ns = from_ns()
-            if oldest_ns is not None and TimeRange(self._opened, oldest_ns, None).is_past(*way.read_last):
+            if oldest_ns is not None and LinesWithin(self._opened, oldest_ns, None).is_past(*way.read_last):
                 return
 
     def _end(self, to_ns: int | None) -> int:
         if to_ns is None:
             return self._opened.size
         try:
-            return TimeRange(self._opened, None, to_ns).end()
+            return LinesWithin(self._opened, None, to_ns).end()
         except Unprocessable:
             # No line has a time; the file's own may still be wanted.
             return self._opened.size

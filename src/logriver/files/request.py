@@ -7,7 +7,7 @@ import msgspec
 
 from logriver.errors import BadRequest
 
-_Request = TypeVar("_Request", "LogRequest", "ListRequest", "SearchRequest")
+_Request = TypeVar("_Request", "LogRequest", "ListRequest", "FileSearchRequest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ListRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchRequest:
+class FileSearchRequest:
     """The newest `limit` records, of all files that nobody follows, that the search text `q` without pipes finds.
 
     Of each the `fields` are wanted, all where there are none. `from_ns` is inclusive, `to_ns` exclusive. When
@@ -52,7 +52,7 @@ class SearchRequest:
     to_ns: int | None = None
 
 
-def encode(request: LogRequest | ListRequest | SearchRequest) -> bytes:
+def encode(request: LogRequest | ListRequest | FileSearchRequest) -> bytes:
     """The request as JSON."""
     return msgspec.json.encode(request)
 

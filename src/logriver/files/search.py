@@ -22,7 +22,7 @@ from logriver.files.log_files import LogFile, LogFiles, Place
 from logriver.files.newest import Newest
 from logriver.files.opened import Opened
 from logriver.files.record_lines import RecordLines
-from logriver.files.request import SearchRequest
+from logriver.files.request import FileSearchRequest
 from logriver.files.roots import Roots
 from logriver.query.language.parser import parse
 from logriver.query.match.needed_words import needed_words
@@ -36,7 +36,7 @@ _NOTHING_YET = b""
 class FileSearch:
     """One request. Raises `BadQuery` for a text that is none."""
 
-    def __init__(self, roots: Roots, held: Collection[Place], request: SearchRequest) -> None:
+    def __init__(self, roots: Roots, held: Collection[Place], request: FileSearchRequest) -> None:
         """`held` are the places of files whose lines are stored."""
         query = parse(request.q).where
         self._holds = holds(query)

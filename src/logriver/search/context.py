@@ -11,8 +11,9 @@ from logriver.errors import NotFound
 from logriver.query import ids
 from logriver.query.sql import escaping
 from logriver.search import documents
-from logriver.search.desk import Desk
+from logriver.search.scheduler import QueryScheduler
 from logriver.store.base import Param
+from logriver.watermark import Watermark
 
 MAX_LINES = 1_000
 """On each side."""
@@ -38,17 +39,17 @@ class Lines:
 class Context:
     """Finds the lines around a record."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int]) -> None:
-        self._desk = desk
-        self._mark = mark
+    def __init__(self, scheduler: QueryScheduler, watermark: Callable[[], Watermark]) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
 
     async def around(self, id: str, before: int, after: int) -> Lines:
         """At most `before` and `after` lines beside the record `id`. Raises `NotFound`."""
         found = ids.decode(id)
-        mark = self._mark()
-        if found is None or found[1] > mark:
+        watermark = self._watermark()
+        if found is None or not watermark.covers(*found):
             raise NotFound(f"no record has the id {id[:60]!r}")
-        asked = _Asked(self._desk, escaping.parameter(found[0]), found[1], mark)
+        asked = _Asked(self._scheduler, escaping.parameter(found[0]), found[1], watermark.get(found[0], 0))
         near = await asked.near()
         seqs = [int(str(row[documents.SEQ])) for row in near]
         if found[1] not in seqs:
@@ -66,12 +67,12 @@ class Context:
 
 
 class _Asked:
-    """The queries about one record, and what they cost."""
+    """The queries about one record of a node, up to `last_seq`, and what they cost."""
 
-    def __init__(self, desk: Desk, node: str, seq: int, mark: int) -> None:
-        self._desk = desk
+    def __init__(self, scheduler: QueryScheduler, node: str, seq: int, last_seq: int) -> None:
+        self._scheduler = scheduler
         self._seq = seq
-        self._mark = mark
+        self._last_seq = last_seq
         self._params: dict[str, Param] = {"node": node, "seq": seq}
         self.incomplete: tuple[str, ...] = ()
         self.rows_read = 0
@@ -92,18 +93,18 @@ class _Asked:
         )
         rows: list[Row] = []
         for distance in _FURTHER:
-            rows = await self._rows(distance or self._mark, condition, f"ORDER BY _seq {order} LIMIT {count}")
+            rows = await self._rows(distance or self._last_seq, condition, f"ORDER BY _seq {order} LIMIT {count}")
             if len(rows) == count:
                 break
         return rows
 
     async def _rows(self, distance: int, condition: str, rest: str) -> list[Row]:
-        self._params |= {"low": max(1, self._seq - distance), "high": min(self._mark, self._seq + distance)}
+        self._params |= {"low": max(1, self._seq - distance), "high": min(self._last_seq, self._seq + distance)}
         sql = (
             f"SELECT {', '.join(documents.COLUMNS)} FROM {TABLE} WHERE {condition} "
             f"AND _seq BETWEEN {{low:UInt64}} AND {{high:UInt64}} AND _node = {{node:String}} {rest}"
         )
-        answer = await self._desk.ask("context", sql, self._params)
+        answer = await self._scheduler.ask("context", sql, self._params)
         self.incomplete = answer.incomplete or self.incomplete
         self.rows_read += answer.rows_read
         self.bytes_read += answer.bytes_read

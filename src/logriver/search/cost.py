@@ -1,4 +1,4 @@
-"""What an answer cost: what the engine read for all the questions it took. And what it is without."""
+"""What an answer cost: what the engine read for all the queries it took. And what it is without."""
 
 from dataclasses import dataclass
 

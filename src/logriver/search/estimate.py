@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from logriver.search.desk import Desk
+from logriver.search.scheduler import QueryScheduler
 from logriver.store.base import Param
 
 
@@ -16,9 +16,9 @@ class Estimate:
     marks: int
 
 
-async def estimate(desk: Desk, call: str, sql: str, params: Mapping[str, Param]) -> Estimate:
+async def estimate(scheduler: QueryScheduler, call: str, sql: str, params: Mapping[str, Param]) -> Estimate:
     """What `sql` would read of the log table at most."""
-    answer = await desk.ask(call, f"EXPLAIN ESTIMATE {sql}", params)
+    answer = await scheduler.ask(call, f"EXPLAIN ESTIMATE {sql}", params)
     # One row for a table, of database, table, parts, rows and marks; none where the indexes leave nothing.
     counts = [[int(str(count)) for count in row[2:5]] for row in answer.rows]
     parts, rows, marks = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)

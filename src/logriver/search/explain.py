@@ -9,11 +9,13 @@ from logriver.query.language import parser, text
 from logriver.query.language.tree import Search
 from logriver.query.sql.binding import Condition
 from logriver.search import zone
-from logriver.search.desk import Desk
 from logriver.search.estimate import Estimate, estimate
-from logriver.search.scope import Times, where
+from logriver.search.filter_sql import filter_sql
+from logriver.search.scheduler import QueryScheduler
 from logriver.search.stats import Statistics
+from logriver.search.time_range import TimeRange
 from logriver.store.base import Param
+from logriver.watermark import Watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +32,27 @@ class Explanation:
 class Explain:
     """Explains search texts."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
-        self._mark = mark
-        self._promoted = promoted
-        self._statistics = Statistics(desk, mark, promoted)
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
+        self._materialized = materialized
+        self._statistics = Statistics(scheduler, watermark, materialized)
 
-    async def explain(self, query: str, times: Times) -> Explanation:
-        """What `query` means. Raises `BadQuery`, and what `Desk.ask` raises."""
+    async def explain(self, query: str, times: TimeRange) -> Explanation:
+        """What `query` means. Raises `BadQuery`, and what `QueryScheduler.ask` raises."""
         search = parser.parse(query)
         sql, wanted = self._select(search, times)
-        narrowed = where(search.where, times, self._mark(), self._promoted())
+        narrowed = filter_sql(search.where, times, self._watermark(), self._materialized())
         records = f"SELECT 1 FROM {TABLE} WHERE {narrowed.sql}"
-        reads = await estimate(self._desk, "explain", records, narrowed.params)
+        reads = await estimate(self._scheduler, "explain", records, narrowed.params)
         return Explanation(text.search_text(search), sql, wanted.params, reads, await self._bytes(sql, reads.rows))
 
-    def _select(self, search: Search, times: Times) -> tuple[str, Condition]:
+    def _select(self, search: Search, times: TimeRange) -> tuple[str, Condition]:
         if any(pipe.makes_table for pipe in search.pipes):
             return self._statistics.sql(search, times, zone.UTC)
-        wanted = where(search.where, times, self._mark(), self._promoted())
+        wanted = filter_sql(search.where, times, self._watermark(), self._materialized())
         return f"SELECT * FROM {TABLE} WHERE {wanted.sql} ORDER BY timestamp DESC, _node DESC, _seq DESC", wanted
 
     async def _bytes(self, sql: str, rows: int) -> int:
@@ -57,6 +61,6 @@ class Explain:
             f"SELECT name, data_uncompressed_bytes / (SELECT count() FROM {TABLE}) FROM system.columns "
             f"WHERE database = currentDatabase() AND table = '{TABLE}' AND data_uncompressed_bytes > 0"
         )
-        answer = await self._desk.ask("explain", sizes, {})
+        answer = await self._scheduler.ask("explain", sizes, {})
         read = set(re.findall(r"\w+", sql.partition(" ORDER BY ")[0]))
         return round(sum(float(str(size)) for name, size in answer.rows if name in read) * rows)

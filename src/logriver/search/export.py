@@ -17,9 +17,11 @@ from logriver.query.sql.conditions import Condition
 from logriver.query.sql.field_sql import value
 from logriver.search import documents
 from logriver.search.cursor import Order
-from logriver.search.desk import Desk
-from logriver.search.scope import ANY_TIME, Times, where
+from logriver.search.filter_sql import filter_sql
+from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.store.base import Pieces
+from logriver.watermark import Watermark
 
 NDJSON = "application/x-ndjson"
 _FORMATS = {
@@ -38,39 +40,41 @@ _decode_row = msgspec.json.Decoder(list[object]).decode
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ExportRequest:
     """What is exported: a search text, times, order, how many rows (None is all), and as which of `MEDIA_TYPES`."""
 
     text: str = ""
-    times: Times = ANY_TIME
+    times: TimeRange = ANY_TIME
     order: Order = "desc"
     limit: int | None = None
     media_type: str = NDJSON
 
 
 class Export:
-    """Streams what is wanted; `promoted` are the keys of fields that have columns in the store."""
+    """Streams what is asked for; `materialized` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
-        self._mark = mark
-        self._promoted = promoted
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
+        self._materialized = materialized
 
-    def stream(self, wanted: Wanted) -> AsyncGenerator[bytes, None]:
-        """The file, piece by piece, of the records up to the visible mark of now; see `Desk.stream`.
+    def stream(self, request: ExportRequest) -> AsyncGenerator[bytes, None]:
+        """The file, piece by piece, of the records up to the watermark of now; see `QueryScheduler.stream`.
 
         Raises `BadQuery` at once for words that cannot be read.
         """
-        search = parser.parse(wanted.text)
+        search = parser.parse(request.text)
         pipes = row_pipes(search)
-        made = where(search.where, wanted.times, self._mark(), self._promoted())
-        is_ndjson = wanted.media_type == NDJSON
+        made = filter_sql(search.where, request.times, self._watermark(), self._materialized())
+        is_ndjson = request.media_type == NDJSON
         chosen = {} if is_ndjson else _chosen(pipes, made)
         columns = [f"{sql} AS c{at}" for at, sql in enumerate(chosen.values())] or documents.COLUMNS
         sql = (
-            f"SELECT {', '.join(columns)} FROM {TABLE} WHERE {made.sql} ORDER BY {order_by(pipes, wanted.order, made)}"
+            f"SELECT {', '.join(columns)} FROM {TABLE} WHERE {made.sql} ORDER BY {order_by(pipes, request.order, made)}"
         )
-        limits = [limit for limit in (wanted.limit, pipes.limit) if limit is not None]
+        limits = [limit for limit in (request.limit, pipes.limit) if limit is not None]
         if limits:
             sql += f" LIMIT {made.bind(min(limits), 'UInt64')}"
         if chosen:
@@ -78,7 +82,7 @@ class Export:
             names = ", ".join(f"c{at} AS {escaping.identifier(name)}" for at, name in enumerate(chosen))
             sql = f"SELECT {names} FROM ({sql})"
         to_documents = (lambda pieces: _documents(pieces, pipes)) if is_ndjson else None
-        return self._desk.stream("export", sql, made.params, _FORMATS[wanted.media_type], to_documents)
+        return self._scheduler.stream("export", sql, made.params, _FORMATS[request.media_type], to_documents)
 
 
 def _chosen(pipes: RowPipes, made: Condition) -> dict[str, str]:

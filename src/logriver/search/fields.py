@@ -11,8 +11,10 @@ from logriver.query.language import parser
 from logriver.query.sql.binding import Condition
 from logriver.record import given_name
 from logriver.search.cost import Cost
-from logriver.search.desk import Desk
-from logriver.search.scope import ANY_TIME, Times, where
+from logriver.search.filter_sql import filter_sql
+from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
+from logriver.watermark import Watermark
 
 SAMPLE_ROWS = 10_000
 MAX_FIELDS = 1_000
@@ -35,7 +37,7 @@ class Field:
     name: str
     types: list[str]
     share: float
-    promoted: bool
+    materialized: bool
     column: bool
 
 
@@ -50,24 +52,26 @@ class Fields:
 
 
 class FieldList:
-    """Lists fields; `promoted` are the keys of fields that have columns in the store."""
+    """Lists fields; `materialized` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
-        self._mark = mark
-        self._promoted = promoted
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
+        self._materialized = materialized
 
     async def sample(
-        self, text: str = "", times: Times = ANY_TIME, rows: int = SAMPLE_ROWS, of_each_source: bool = False
+        self, text: str = "", times: TimeRange = ANY_TIME, rows: int = SAMPLE_ROWS, of_each_source: bool = False
     ) -> Fields:
-        """The fields of the newest `rows` records that match. Raises `BadQuery`, and what `Desk.ask` raises.
+        """The fields of the newest `rows` records that match. Raises `BadQuery`, and what `QueryScheduler.ask` raises.
 
         `of_each_source`: of the newest of each source and service, so that none with many records hides the others.
         """
-        promoted = self._promoted()
-        wanted = where(parser.parse(text).where, times, self._mark(), promoted)
+        materialized = self._materialized()
+        wanted = filter_sql(parser.parse(text).where, times, self._watermark(), materialized)
         cost = Cost()
-        answer = cost.add(await self._desk.ask("fields", _sql(wanted, rows, of_each_source), wanted.params))
+        answer = cost.add(await self._scheduler.ask("fields", _sql(wanted, rows, of_each_source), wanted.params))
         found: dict[str, Counter[str]] = defaultdict(Counter)
         for attributes, *there in answer.rows:
             for path, value in _leaves(_decode(str(attributes))):
@@ -77,7 +81,7 @@ class FieldList:
                     found[name]["string"] += 1
         sampled = len(answer.rows)
         columns = [Field(name, [kind], 1.0, False, True) for name, kind in _COLUMN_TYPES.items() if sampled]
-        fields = columns + [_field(name, types, sampled, promoted) for name, types in found.items()]
+        fields = columns + [_field(name, types, sampled, materialized) for name, types in found.items()]
         fields.sort(key=lambda field: (not field.column, -field.share, field.name))
         return Fields(fields[:MAX_FIELDS], sampled, sampled < rows and len(fields) <= MAX_FIELDS, cost)
 
@@ -112,9 +116,9 @@ def _leaves(fields: dict[str, object]) -> Iterator[tuple[str, object]]:
             yield path, value
 
 
-def _field(name: str, types: Counter[str], sampled: int, promoted: frozenset[str]) -> Field:
+def _field(name: str, types: Counter[str], sampled: int, materialized: frozenset[str]) -> Field:
     # A key with a dot in its name and a path may mean the same field, and one record have both.
     share = min(1.0, types.total() / sampled)
     column = name in _TEXT_COLUMNS
     kinds = [kind for kind, _ in types.most_common()]
-    return Field(name, kinds, round(share, 4), not column and attribute_key(name) in promoted, column)
+    return Field(name, kinds, round(share, 4), not column and attribute_key(name) in materialized, column)

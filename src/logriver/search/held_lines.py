@@ -1,7 +1,7 @@
 """The records of a followed file by their offsets, for whoever proves that every line of it is held.
 
 Of a record there is its offset, its times, and a hash of all else that a decoder made of its line. `_source` and
-`_offset` have no index, so each question reads these two columns of all records, and little of the others.
+`_offset` have no index, so each request reads these two columns of all records, and little of the others.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from logriver import clock
 from logriver.columns import HASHED_COLUMNS, TABLE
-from logriver.query.sql import escaping
-from logriver.search.desk import Desk
-from logriver.store.base import Param
+from logriver.query.sql import watermark_sql
+from logriver.query.sql.binding import Condition
+from logriver.search.scheduler import QueryScheduler
+from logriver.watermark import Watermark
 
 MAX_SPAN_BYTES = 16_000_000
 """So many bytes of a file can be asked for at one time: its records are sorted in memory."""
@@ -23,7 +24,7 @@ _HASH = f"halfMD5(concat({_VALUES}))"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class HeldLinesRequest:
     """The records of `source` whose lines begin at `start` or later and before `end`."""
 
     source: str
@@ -46,37 +47,37 @@ class Searchable:
 
 
 class HeldLines:
-    """Asks for records of followed files, up to the visible mark."""
+    """Asks for records of followed files, up to the watermark."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int]) -> None:
-        self._desk = desk
-        self._mark = mark
+    def __init__(self, scheduler: QueryScheduler, watermark: Callable[[], Watermark]) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
 
-    def stream(self, wanted: Wanted) -> AsyncGenerator[bytes, None]:
-        """Lines of JSON `[offset, timestamp_ns, received_ns, hash]`, by offset. Raises as `Desk.stream` does."""
+    def stream(self, asked: HeldLinesRequest) -> AsyncGenerator[bytes, None]:
+        """Lines of JSON `[offset, timestamp_ns, received_ns, hash]`, by offset. Raises as `stream` does."""
+        made = self._of_source(asked.source)
         sql = (
             f"SELECT _offset, toUnixTimestamp64Nano(timestamp), toUnixTimestamp64Nano(_received), {_HASH} FROM {TABLE} "
-            f"WHERE {self._of_source()} AND _offset >= {{start:UInt64}} AND _offset < {{end:UInt64}} ORDER BY _offset"
+            f"WHERE {made.sql} AND _offset >= {made.bind(asked.start, 'UInt64')} "
+            f"AND _offset < {made.bind(asked.end, 'UInt64')} ORDER BY _offset"
         )
-        params = self._params(wanted.source) | {"start": wanted.start, "end": wanted.end}
-        return self._desk.stream("held_lines", sql, params, "JSONCompactEachRow")
+        return self._scheduler.stream("held_lines", sql, made.params, "JSONCompactEachRow")
 
     async def searchable(self, source: str) -> Searchable:
-        """What can be found of a source. Raises as `Desk.ask` does."""
+        """What can be found of a source. Raises as `QueryScheduler.ask` does."""
+        made = self._of_source(source)
         received_ns = "toUnixTimestamp64Nano(_received)"
         sql = (
             f"SELECT count(), min({received_ns}), max({received_ns}), argMin(_offset, _seq) FROM {TABLE} "
-            f"WHERE {self._of_source()}"
+            f"WHERE {made.sql}"
         )
-        answer = await self._desk.ask("searchable", sql, self._params(source))
+        answer = await self._scheduler.ask("searchable", sql, made.params)
         records, oldest_ns, newest_ns, offset = (int(str(value)) for value in answer.rows[0])
         if not records:
             return Searchable(0)
         return Searchable(records, clock.to_text(oldest_ns), clock.to_text(newest_ns), offset)
 
-    @staticmethod
-    def _of_source() -> str:
-        return "_source = {source:String} AND _seq <= {mark:UInt64}"
-
-    def _params(self, source: str) -> dict[str, Param]:
-        return {"source": escaping.parameter(source), "mark": self._mark()}
+    def _of_source(self, source: str) -> Condition:
+        made = Condition()
+        made.sql = f"_source = {made.bind(source)} AND {watermark_sql.below(self._watermark(), made.bind)}"
+        return made

@@ -1,6 +1,6 @@
 """Hints for a search that found nothing: where its words would have matched, with the search text that finds them.
 
-What may have been meant is tried, the likeliest first, each with a question for one record. All together end after
+What may have been meant is tried, the likeliest first, each with a query for one record. All together end after
 `MAX_SECONDS`: a hint is worth no waiting.
 """
 
@@ -46,10 +46,12 @@ from logriver.query.language.tree import (
 from logriver.query.pipes.pipe import Pipe
 from logriver.query.pipes.registry import PIPES
 from logriver.query.sql.field_conditions import kind_of
-from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
-from logriver.search.scope import ANY_TIME, Times, where
+from logriver.search.filter_sql import filter_sql
+from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.search.unknown_fields import MAX_NAME, SAMPLE_ROWS, near_names, spellings
+from logriver.watermark import Watermark
 
 MAX_SECONDS = 1.0
 _LIKENESS = 0.7
@@ -80,18 +82,20 @@ _Named = tuple[str, Query]
 
 
 class Hints:
-    """Finds hints; `promoted` are the keys of fields that have columns in the store."""
+    """Finds hints; `materialized` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
-        self._mark = mark
-        self._promoted = promoted
-        self._fields = FieldList(desk, mark, promoted)
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
+        self._materialized = materialized
+        self._fields = FieldList(scheduler, watermark, materialized)
 
-    async def hint(self, given: str, times: Times) -> Hint | None:
+    async def hint(self, given: str, times: TimeRange) -> Hint | None:
         """What finds something where `given` does not; None if `given` does, nothing does, or that takes too long.
 
-        `given` is a text that could be read. The hint is an extra: a question that fails gives none.
+        `given` is a text that could be read. The hint is an extra: a query that fails gives none.
         """
         search = parser.parse(given)
         with contextlib.suppress(LogriverError), anyio.move_on_after(MAX_SECONDS):
@@ -106,18 +110,18 @@ class Hints:
                     return Hint(f"{guess.message}{when}: `{query}`", query)
         return None
 
-    async def _newest(self, guess: _Guess, times: Times) -> int | None:
+    async def _newest(self, guess: _Guess, times: TimeRange) -> int | None:
         """The time of the newest record that it finds, where that matters, else of any; None if there is none."""
         order = "ORDER BY timestamp DESC" if guess.any_time else ""
         try:
-            wanted = where(guess.where, times, self._mark(), self._promoted())
+            wanted = filter_sql(guess.where, times, self._watermark(), self._materialized())
             asked = f"SELECT toUnixTimestamp64Nano(timestamp) FROM {TABLE} WHERE {wanted.sql} {order} LIMIT 1"
-            answer = await self._desk.ask("hint", asked, wanted.params)
+            answer = await self._scheduler.ask("hint", asked, wanted.params)
         except LogriverError:
             return None
         return int(str(answer.rows[0][0])) if answer.rows else None
 
-    async def _guesses(self, given: str, query: Query, times: Times) -> AsyncIterator[_Guess]:
+    async def _guesses(self, given: str, query: Query, times: TimeRange) -> AsyncIterator[_Guess]:
         """What may be meant, the cheap first: what stands in any field is looked for at last."""
         terms = _terms(query)
         fields = [(name, term) for term in terms if (name := name_of(term)) is not None]
@@ -134,7 +138,7 @@ class Hints:
         if conditions:
             yield _Guess(f"{_WITHOUT_BLANKS}; at other times", parser.parse(conditions).where, any_time=True)
 
-    async def _near_names(self, query: Query, fields: list[_Named], times: Times) -> AsyncIterator[_Guess]:
+    async def _near_names(self, query: Query, fields: list[_Named], times: TimeRange) -> AsyncIterator[_Guess]:
         """The same with names of fields that exist and are written nearly so."""
         unknown = [(name, condition) for name, condition in fields if name not in RESERVED]
         if not unknown:
@@ -157,7 +161,7 @@ class Hints:
             column = ALIASES.get(name, name)
             if column not in _OF_FEW_VALUES or not isinstance(condition, Field):
                 continue
-            answer = await self._desk.ask("hint", f"SELECT DISTINCT {column} FROM {TABLE} LIMIT {_MAX_VALUES}", {})
+            answer = await self._scheduler.ask("hint", f"SELECT DISTINCT {column} FROM {TABLE} LIMIT {_MAX_VALUES}", {})
             values = [str(value) for (value,) in answer.rows if value and len(str(value)) <= MAX_NAME]
             for near in _near(condition.value[:MAX_NAME], values):
                 replaced = _replaced(query, condition, replace(condition, value=near))
@@ -247,7 +251,7 @@ def _other_conditions(query: Query, name: str, condition: Query) -> Iterator[_Gu
         yield _Guess(f"not in {name[:60]!r}, but in {place[:60]!r}", moved)
 
 
-def _last_guesses(query: Query, fields: list[_Named], texts: list[Text], times: Times) -> Iterator[_Guess]:
+def _last_guesses(query: Query, fields: list[_Named], texts: list[Text], times: TimeRange) -> Iterator[_Guess]:
     """What is dear to look for, or less likely meant."""
     for name, condition in fields:
         if (

@@ -17,8 +17,10 @@ from logriver.query.sql.time_bins import as_time, rounded_down
 from logriver.search import buckets, minutes, values, zone
 from logriver.search.buckets import DAY, Buckets
 from logriver.search.cost import Cost
-from logriver.search.desk import Desk
-from logriver.search.scope import ANY_TIME, Times, where
+from logriver.search.filter_sql import filter_sql
+from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
+from logriver.watermark import Watermark
 
 MAX_BUCKETS = 1_000
 MAX_KEYS = 20
@@ -28,11 +30,11 @@ _MINUTE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class HistogramRequest:
     """What is asked: at most about `buckets` of them, by the values of the field `by`, days as in `tz`."""
 
     text: str = ""
-    times: Times = ANY_TIME
+    times: TimeRange = ANY_TIME
     buckets: int = 60
     by: str = "level"
     tz: ZoneInfo = zone.UTC
@@ -63,57 +65,61 @@ class Histogram:
 
 
 class Histograms:
-    """Answers histograms; `promoted` are the keys of fields that have columns in the store."""
+    """Answers histograms; `materialized` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
-        self._mark = mark
-        self._promoted = promoted
-        self._values = values.FieldValues(desk, mark, promoted)
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
+        self._materialized = materialized
+        self._values = values.FieldValues(scheduler, watermark, materialized)
 
-    async def histogram(self, question: Question) -> Histogram:
-        """The histogram; an open end is that of all records there are. Raises `BadQuery`, and as `Desk.ask` does."""
+    async def histogram(self, request: HistogramRequest) -> Histogram:
+        """The histogram; an open end is that of all records there are. Raises `BadQuery`, and as `ask` does."""
         cost = Cost()
-        query, mark = parser.parse(question.text).where, self._mark()
-        wanted = where(query, question.times, mark, self._promoted())
-        value = field_sql.value(question.by, wanted)
+        query, watermark = parser.parse(request.text).where, self._watermark()
+        wanted = filter_sql(query, request.times, watermark, self._materialized())
+        value = field_sql.value(request.by, wanted)
         if value.kind == "time":
-            raise BadQuery(f"field {question.by[:60]!r} holds times", hint="take a field with few values for 'by'")
-        frequent = None if field_sql.has_few_values(question.by) else await self._frequent(question, cost)
-        from_ns, to_ns = await self._ends(question.times, cost)
-        made = buckets.buckets(from_ns, to_ns, question.buckets, question.tz)
-        counts = _counts(query, question, made, mark, wanted)
-        sql = _sum(counts, wanted, made) if counts else _sql(wanted, value, frequent, made, question.tz)
-        rows = cost.add(await self._desk.ask("histogram", sql, wanted.params)).rows
+            raise BadQuery(f"field {request.by[:60]!r} holds times", hint="take a field with few values for 'by'")
+        frequent = None if field_sql.has_few_values(request.by) else await self._frequent(request, cost)
+        from_ns, to_ns = await self._ends(request.times, cost)
+        made = buckets.buckets(from_ns, to_ns, request.buckets, request.tz)
+        counts = _counts(query, request, made, watermark, wanted)
+        sql = _sum(counts, wanted, made) if counts else _sql(wanted, value, frequent, made, request.tz)
+        rows = cost.add(await self._scheduler.ask("histogram", sql, wanted.params)).rows
         counted = ((_key(key, frequent), made.index(int(str(ns)) // clock.SECOND_NS), count) for ns, key, count in rows)
         return Histogram(made, _series(counted, len(made.starts)), from_ns, to_ns, cost)
 
-    async def _frequent(self, question: Question, cost: Cost) -> list[str]:
+    async def _frequent(self, request: HistogramRequest, cost: Cost) -> list[str]:
         """The values that get a series: asked for first, so that what is counted after has few groups."""
-        found = await self._values.top(values.Question(question.by, question.text, question.times, MAX_KEYS))
+        found = await self._values.top(values.ValuesRequest(request.by, request.text, request.times, MAX_KEYS))
         cost.rows_read += found.cost.rows_read
         cost.bytes_read += found.cost.bytes_read
         return [text for text, _ in found.counts]
 
-    async def _ends(self, times: Times, cost: Cost) -> tuple[int, int]:
+    async def _ends(self, times: TimeRange, cost: Cost) -> tuple[int, int]:
         from_ns, to_ns = times.from_ns, times.to_ns
         if from_ns is None or to_ns is None:
             # Without a condition the engine takes these from the parts' indexes and reads no record.
             first, last = (f"toUnixTimestamp64Nano({end}(timestamp))" for end in ("min", "max"))
-            answer = cost.add(await self._desk.ask("histogram", f"SELECT {first}, {last} FROM {TABLE}", {}))
+            answer = cost.add(await self._scheduler.ask("histogram", f"SELECT {first}, {last} FROM {TABLE}", {}))
             ends = [int(str(end)) for end in answer.rows[0]]
             from_ns = ends[0] if from_ns is None else from_ns
             to_ns = ends[1] + 1 if to_ns is None else to_ns
         return from_ns, max(from_ns, to_ns)
 
 
-def _counts(query: Query, question: Question, made: Buckets, mark: int, wanted: Condition) -> str | None:
+def _counts(
+    query: Query, request: HistogramRequest, made: Buckets, watermark: Watermark, wanted: Condition
+) -> str | None:
     """The SELECT of counts by minute and level, where the histogram can be made of them."""
     # The clocks of some zones once were not whole minutes apart.
-    whole_minutes = made.seconds % _MINUTE_SECONDS == 0 and (made.seconds < DAY or question.tz.key == zone.UTC.key)
-    if query != Everything() or ALIASES.get(question.by, question.by) != "level" or not whole_minutes:
+    whole_minutes = made.seconds % _MINUTE_SECONDS == 0 and (made.seconds < DAY or request.tz.key == zone.UTC.key)
+    if query != Everything() or ALIASES.get(request.by, request.by) != "level" or not whole_minutes:
         return None
-    return minutes.counts(question.times, mark, wanted)
+    return minutes.counts(request.times, watermark, wanted)
 
 
 def _sum(counts: str, wanted: Condition, made: Buckets) -> str:

@@ -1,18 +1,21 @@
 """Counts by minute and level of all records of a time. Each part of the table holds its own: any range costs the same.
 
 What the parts' counts do not tell is counted by itself, and is little: the pieces of minutes at the ends, and the
-records above the visible mark, which are taken off. It is one query, so all of it sees the same parts.
+records above the watermark, which are taken off. It is one query, so all of it sees the same parts.
 """
 
 from logriver.columns import TABLE
+from logriver.query.sql import watermark_sql
 from logriver.query.sql.binding import Condition
-from logriver.search.scope import Times, time
+from logriver.search.filter_sql import time
+from logriver.search.time_range import TimeRange
 from logriver.store.ddl import MINUTE, MINUTE_NS
+from logriver.watermark import Watermark
 
 _FIRST_NS, _LAST_NS = -(2**63), 2**63 - 1
 
 
-def counts(times: Times, mark: int, made: Condition) -> str | None:
+def counts(times: TimeRange, watermark: Watermark, made: Condition) -> str | None:
     """SELECT of `minute` (nanoseconds), `level` and `records`, some of them negative; None where no minute is whole.
 
     Values are bound in `made`.
@@ -22,8 +25,7 @@ def counts(times: Times, mark: int, made: Condition) -> str | None:
     if first_ns >= last_ns:
         return None
     first, last = made.bind(first_ns, "Int64"), made.bind(last_ns, "Int64")
-    mark_sql = made.bind(mark, "UInt64")
-    hidden = f"_seq > {mark_sql}"
+    hidden = watermark_sql.above(watermark, made.bind)
     ends = []
     if times.from_ns is not None:
         hidden += f" AND timestamp >= {time(made, first_ns)}"
@@ -32,7 +34,7 @@ def counts(times: Times, mark: int, made: Condition) -> str | None:
         hidden += f" AND timestamp < {time(made, last_ns)}"
         ends.append(f"timestamp >= {time(made, last_ns)} AND timestamp < {time(made, times.to_ns)}")
     parts = [_counted(f"minute >= {first} AND minute < {last}"), _counted(hidden, sign="-")]
-    parts += [_counted(f"{end} AND _seq <= {mark_sql}") for end in ends]
+    parts += [_counted(f"{end} AND {watermark_sql.below(watermark, made.bind)}") for end in ends]
     return " UNION ALL ".join(parts)
 
 

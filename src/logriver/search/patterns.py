@@ -9,8 +9,10 @@ from logriver.query.language.tree import Everything, Query, conjunction
 from logriver.query.pipes.patterns import pattern_limit, pattern_select
 from logriver.query.sql import templates
 from logriver.search.cost import Cost
-from logriver.search.desk import Desk
-from logriver.search.scope import ANY_TIME, Times, where
+from logriver.search.filter_sql import filter_sql
+from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
+from logriver.watermark import Watermark
 
 MAX_LIMIT = 1_000
 EXACT_ROWS = 1_000_000
@@ -19,11 +21,11 @@ _SAMPLED_RUN = 1_024
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PatternsRequest:
     """What is asked: the `limit` most frequent patterns."""
 
     text: str = ""
-    times: Times = ANY_TIME
+    times: TimeRange = ANY_TIME
     limit: int = 100
 
 
@@ -53,26 +55,30 @@ class Found:
 
 
 class PatternList:
-    """Finds patterns; `promoted` are the keys of fields that have columns in the store."""
+    """Finds patterns; `materialized` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
-        self._mark = mark
-        self._promoted = promoted
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
+        self._materialized = materialized
 
-    async def patterns(self, question: Question) -> Found:
-        """The patterns. Raises `BadQuery`, and what `Desk.ask` raises."""
-        search = parser.parse(question.text)
-        limit = pattern_limit(search, question.limit)
+    async def patterns(self, request: PatternsRequest) -> Found:
+        """The patterns. Raises `BadQuery`, and what `QueryScheduler.ask` raises."""
+        search = parser.parse(request.text)
+        limit = pattern_limit(search, request.limit)
         cost = Cost()
-        wanted = where(search.where, question.times, self._mark(), self._promoted())
-        counted = await self._desk.ask("patterns", f"SELECT count() FROM {TABLE} WHERE {wanted.sql}", wanted.params)
+        wanted = filter_sql(search.where, request.times, self._watermark(), self._materialized())
+        counted = await self._scheduler.ask(
+            "patterns", f"SELECT count() FROM {TABLE} WHERE {wanted.sql}", wanted.params
+        )
         records = int(str(cost.add(counted).rows[0][0]))
         one_in = 1 if records <= EXACT_ROWS else -(-2 * records // EXACT_ROWS)
         # Numbers follow each other, and so may logs: a hash of them has no rhythm. Runs of them lie together, so that
         # most messages are not even read.
         sample = f"intHash64(intDiv(_seq, {_SAMPLED_RUN})) % {one_in} = 0" if one_in > 1 else ""
-        answer = cost.add(await self._desk.ask("patterns", pattern_select(wanted, sample), wanted.params))
+        answer = cost.add(await self._scheduler.ask("patterns", pattern_select(wanted, sample), wanted.params))
         found = _joined([_pattern(row, one_in) for row in answer.rows])[:limit]
         for pattern in found:
             pattern.query = _query(search.where, pattern.template)

@@ -1,4 +1,4 @@
-"""Rows that match a search text, a page at a time in both directions, up to the visible mark."""
+"""Rows that match a search text, a page at a time in both directions, up to the watermark."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +12,16 @@ from logriver.query.language import parser
 from logriver.query.language.text import search_text
 from logriver.query.language.tree import Query
 from logriver.query.pipes.row_pipes import RowPipes, order_by, row_pipes
+from logriver.query.sql import watermark_sql
 from logriver.query.sql.conditions import Condition
 from logriver.search import cursor as cursors
 from logriver.search import documents
 from logriver.search.cursor import Cursor, Order
-from logriver.search.desk import Desk
-from logriver.search.scope import ANY_TIME, Times, time, where
+from logriver.search.filter_sql import filter_sql, time
+from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.store.base import Answer
+from logriver.watermark import Watermark
 
 MAX_LIMIT = 10_000
 """Rows of one page."""
@@ -29,11 +32,11 @@ Row = list[object]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SearchRequest:
     """What is asked: a search text, the times it covers, and which page."""
 
     text: str = ""
-    times: Times = ANY_TIME
+    times: TimeRange = ANY_TIME
     limit: int = 100
     order: Order = "desc"
     cursor: str = ""
@@ -57,38 +60,42 @@ class Page:
 
 
 class Search:
-    """Answers questions for rows; `promoted` are the keys of fields that have columns in the store."""
+    """Answers requests for rows; `materialized` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
-        self._mark = mark
-        self._promoted = promoted
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
+        self._materialized = materialized
 
-    async def page(self, question: Question) -> Page:
-        """One page. With a cursor, times and order are the first page's, whatever the question says.
+    async def page(self, request: SearchRequest) -> Page:
+        """One page. With a cursor, times and order are the first page's, whatever the request says.
 
-        Raises `BadQuery` and `BadRequest` for words and cursors that cannot be read, and what `Desk.ask` raises.
+        Raises `BadQuery` and `BadRequest` for words and cursors that cannot be read, and what `QueryScheduler.ask`
+        raises.
         """
-        search = parser.parse(question.text)
+        search = parser.parse(request.text)
         pipes = row_pipes(search)
         asked = cursors.checksum(search_text(search))
-        if not question.cursor:
-            times = question.times
-            begin = (self._mark(), times.from_ns, times.to_ns, question.order, clock.MIN_TIME_NS, "", 0)
+        if not request.cursor:
+            times = request.times
+            begin = (self._watermark(), times.from_ns, times.to_ns, request.order, clock.MIN_TIME_NS, "", 0)
             place = Cursor(*begin, asked=asked)
         else:
-            place = cursors.decode(question.cursor)
+            place = cursors.decode(request.cursor)
+            place = msgspec.structs.replace(place, watermark=place.watermark.of_nodes(self._watermark()))
             if place.asked != asked:
                 hint = "give the search text that its page was asked with, or leave the cursor out"
                 raise BadRequest("the cursor is of another search text", hint=hint)
         if place.newer:
-            return await self._newer_page(search.where, pipes, place, question.limit)
-        return await self._next_page(search.where, pipes, place, question)
+            return await self._newer_page(search.where, pipes, place, request.limit)
+        return await self._next_page(search.where, pipes, place, request)
 
-    async def _next_page(self, query: Query, pipes: RowPipes, place: Cursor, question: Question) -> Page:
-        limit = question.limit if pipes.limit is None else min(question.limit, max(0, pipes.limit - place.shown))
+    async def _next_page(self, query: Query, pipes: RowPipes, place: Cursor, request: SearchRequest) -> Page:
+        limit = request.limit if pipes.limit is None else min(request.limit, max(0, pipes.limit - place.shown))
         # One row more than wanted tells whether there is another page.
-        answer = await self._rows(query, pipes, place, question, limit + 1)
+        answer = await self._rows(query, pipes, place, request, limit + 1)
         rows = answer.rows[:limit]
         shown = place.shown + len(rows)
         more = len(answer.rows) > limit and (pipes.limit is None or shown < pipes.limit)
@@ -103,59 +110,67 @@ class Search:
             incomplete=answer.incomplete,
         )
 
-    async def _rows(self, query: Query, pipes: RowPipes, place: Cursor, question: Question, limit: int) -> Answer:
-        """The rows behind the place, up to its mark.
+    async def _rows(self, query: Query, pipes: RowPipes, place: Cursor, request: SearchRequest, limit: int) -> Answer:
+        """The rows behind the place, up to its watermark.
 
         Hardly ever is one above it, and to look at the number of each record takes a quarter of a page's time. So the
-        mark is a condition only where rows are skipped unseen, or when one that came is above it.
+        watermark is a condition only where rows are skipped unseen, or when one that came is above it.
         """
         offset = place.shown if pipes.sort else 0
-        for mark in (place.mark,) if offset else (None, place.mark):
-            wanted = where(query, Times(place.from_ns, place.to_ns), mark, self._promoted())
-            if question.cursor and not pipes.sort:
+        for watermark in (place.watermark,) if offset else (None, place.watermark):
+            wanted = filter_sql(query, TimeRange(place.from_ns, place.to_ns), watermark, self._materialized())
+            if request.cursor and not pipes.sort:
                 _only_beyond(wanted, place, place.order)
             sql = _sql(wanted, order_by(pipes, place.order, wanted), limit, offset)
-            answer = await self._desk.ask("search", sql, wanted.params)
-            if all(int(str(row[documents.SEQ])) <= place.mark for row in answer.rows):
+            answer = await self._scheduler.ask("search", sql, wanted.params)
+            if all(place.watermark.covers(*_number(row)) for row in answer.rows):
                 break
         return answer
 
     async def _newer_page(self, query: Query, pipes: RowPipes, place: Cursor, limit: int) -> Page:
-        """The records next to the place on its newer side, up to a fresh mark, in the order that they are given in."""
+        """The records next to the place on its newer side, up to a fresh watermark, in their order."""
         if pipes.sort or pipes.limit is not None:
             raise BadRequest("a sorted or limited answer has no newer page")
-        times, mark = Times(place.from_ns, place.to_ns), max(place.mark, self._mark())
-        wanted = where(query, times, mark, self._promoted())
+        times, watermark = TimeRange(place.from_ns, place.to_ns), place.watermark.higher(self._watermark())
+        place = msgspec.structs.replace(place, watermark=place.watermark.of_nodes(watermark))
+        wanted = filter_sql(query, times, watermark, self._materialized())
         _only_beyond(wanted, place, "asc")
-        answer = await self._desk.ask("search", _sql(wanted, order_by(pipes, "asc", wanted), limit, 0), wanted.params)
+        answer = await self._scheduler.ask(
+            "search", _sql(wanted, order_by(pipes, "asc", wanted), limit, 0), wanted.params
+        )
         rows = answer.rows if place.order == "asc" else answer.rows[::-1]
-        fresh = msgspec.structs.replace(place, mark=mark)
+        fresh = msgspec.structs.replace(place, watermark=watermark)
         return Page(
             documents=[documents.document(row, pipes.fields) for row in rows],
-            # To what was shown before: with the mark that it was shown by.
+            # To what was shown before: with the watermark that it was shown by.
             cursor=_leading(place, rows[-1], shown=1) if rows and place.order == "desc" else None,
             newer=_leading(fresh, answer.rows[-1] if rows else None, newer=True),
-            late=await self._late(query, times, place, mark),
+            late=await self._late(query, times, place, watermark),
             rows_read=answer.rows_read,
             bytes_read=answer.bytes_read,
             incomplete=answer.incomplete,
         )
 
-    async def _late(self, query: Query, times: Times, place: Cursor, mark: int) -> int:
-        """Records that came after the place's mark and sort before it."""
-        late = where(query, times, mark, self._promoted())
+    async def _late(self, query: Query, times: TimeRange, place: Cursor, watermark: Watermark) -> int:
+        """Records that came after the place's watermark and sort before it."""
+        late = filter_sql(query, times, watermark, self._materialized())
         _only_beyond(late, place, "desc")
-        late.sql += f" AND _seq > {late.bind(place.mark, 'UInt64')}"
-        answer = await self._desk.ask("search", f"SELECT count() FROM {TABLE} WHERE {late.sql}", late.params)
+        late.sql += f" AND {watermark_sql.above(place.watermark, late.bind)}"
+        answer = await self._scheduler.ask("search", f"SELECT count() FROM {TABLE} WHERE {late.sql}", late.params)
         return int(str(answer.rows[0][0]))
 
 
 def _leading(place: Cursor, row: Row | None, shown: int = 0, newer: bool = False) -> str:
     """A cursor to what is beyond `row`; without one, beyond the place itself."""
     if row is not None:
-        time_ns, node, seq = row[documents.TIME], row[documents.NODE], row[documents.SEQ]
-        place = msgspec.structs.replace(place, time_ns=int(str(time_ns)), node=str(node), seq=int(str(seq)))
+        node, seq = _number(row)
+        place = msgspec.structs.replace(place, time_ns=int(str(row[documents.TIME])), node=node, seq=seq)
     return cursors.encode(msgspec.structs.replace(place, shown=shown, newer=newer))
+
+
+def _number(row: Row) -> tuple[str, int]:
+    """The node of a record and its number there."""
+    return str(row[documents.NODE]), int(str(row[documents.SEQ]))
 
 
 def _only_beyond(wanted: Condition, place: Cursor, order: Order) -> None:

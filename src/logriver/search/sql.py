@@ -13,9 +13,10 @@ import anyio.to_thread
 from logriver.columns import NUMBER
 from logriver.errors import BadQuery, QueryTooExpensive, StoreError
 from logriver.query.sql import escaping
-from logriver.search.desk import Desk
+from logriver.search.scheduler import QueryScheduler
 from logriver.search.unknown_fields import UnknownFields
 from logriver.store.base import Answer, Param
+from logriver.watermark import Watermark
 
 if TYPE_CHECKING:
     from logriver.query.usersql.statement import Statement
@@ -61,26 +62,27 @@ _NUMBER = re.compile(NUMBER)
 
 
 class Sql:
-    """Answers a user's SQL; `promoted` are the keys of fields that have columns in the store."""
+    """Answers a user's SQL; `materialized` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
-        self._mark = mark
-        self._promoted = promoted
-        self._unknown = UnknownFields(desk, mark, promoted)
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
+        self._materialized = materialized
+        self._unknown = UnknownFields(scheduler, watermark, materialized)
 
     async def answer(self, text: str) -> tuple[Answer, str | None]:
         """The rows that the statement gives, and a hint where it seems to name a field that there is not.
 
         Raises `BadQuery` for what is not allowed and for what the engine does not accept in it, `QueryTooExpensive`,
-        and what `Desk.ask` raises for failures that are not the statement's.
+        and what `QueryScheduler.ask` raises for failures that are not the statement's.
         """
         # On a thread: long statements take a while to read.
-        statement = await anyio.to_thread.run_sync(_read, text, self._promoted())
-        mark = self._mark()
+        statement = await anyio.to_thread.run_sync(_read, text, self._materialized(), self._watermark())
         await self._check(statement)
         sql = f"{statement.sql} SETTINGS {_RESTRICTED}"
-        answer = await self._ask("sql", sql, {"mark": mark}, is_statement=True)
+        answer = await self._ask("sql", sql, statement.params, is_statement=True)
         hint = await self._unknown.hint(statement.fields, answer.rows)
         if hint:
             return answer, f"{hint}; texts stand in single quotes" if '"' in text else hint
@@ -97,7 +99,7 @@ class Sql:
         from logriver.query.usersql import engine_errors  # noqa: PLC0415
 
         try:
-            return await self._desk.ask(call, sql, params, MAX_ROWS, is_statement)
+            return await self._scheduler.ask(call, sql, params, MAX_ROWS, is_statement)
         except StoreError as error:
             said = error.detail or error.message
             if error.engine_code in _OURS:
@@ -112,10 +114,10 @@ class Sql:
             raise QueryTooExpensive(error.message.partition(":")[0], hint=error.hint) from None
 
 
-def _read(text: str, promoted: frozenset[str]) -> "Statement":
+def _read(text: str, materialized: frozenset[str], watermark: Watermark) -> "Statement":
     from logriver.query.usersql import engine_tree, statement  # noqa: F401, PLC0415
 
-    return statement.read(text, promoted)
+    return statement.read(text, materialized, watermark)
 
 
 def _texts_ordered(fields: Sequence[str], rows: Sequence[Sequence[object]]) -> str | None:

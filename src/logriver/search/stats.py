@@ -14,22 +14,24 @@ from logriver.query.pipes.stats import MAX_GROUPS
 from logriver.query.sql.binding import Condition
 from logriver.search import zone
 from logriver.search.cost import Cost
-from logriver.search.desk import Desk
 from logriver.search.estimate import estimate
-from logriver.search.scope import ANY_TIME, Times, where
+from logriver.search.filter_sql import filter_sql
+from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.search.unknown_fields import fields_of
 from logriver.store.base import Answer
+from logriver.watermark import Watermark
 
 MAX_ROWS = 10_000
 """Rows of one table."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class StatsRequest:
     """What is asked; `tz` is the zone in which `bin` counts days."""
 
     text: str
-    times: Times = ANY_TIME
+    times: TimeRange = ANY_TIME
     tz: ZoneInfo = zone.UTC
 
 
@@ -50,20 +52,22 @@ class Table:
 
 
 class Statistics:
-    """Answers statistics; `promoted` are the keys of fields that have columns in the store."""
+    """Answers statistics; `materialized` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
-        self._mark = mark
-        self._promoted = promoted
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
+        self._materialized = materialized
 
-    async def table(self, question: Question) -> Table:
-        """The result. Raises `BadQuery`, `QueryTooExpensive` for too many groups, and what `Desk.ask` raises."""
-        search = parser.parse(question.text)
+    async def table(self, request: StatsRequest) -> Table:
+        """The result. Raises `BadQuery`, `QueryTooExpensive` for too many groups, and as `QueryScheduler.ask` does."""
+        search = parser.parse(request.text)
         cost = Cost()
-        exact = await self._exact(search, question.times, cost)
-        wanted = self._wanted(search, question.times)
-        made = statistic(search, wanted, question.tz.key, exact, MAX_ROWS)
+        exact = await self._exact(search, request.times, cost)
+        wanted = self._wanted(search, request.times)
+        made = statistic(search, wanted, request.tz.key, exact, MAX_ROWS)
         answer = cost.add(await self._ask(made, wanted))
         return Table(
             columns=[name for name, _ in made.columns],
@@ -74,26 +78,26 @@ class Statistics:
             cost=cost,
         )
 
-    def sql(self, search: Search, times: Times, tz: ZoneInfo) -> tuple[str, Condition]:
+    def sql(self, search: Search, times: TimeRange, tz: ZoneInfo) -> tuple[str, Condition]:
         """The SELECT of a table and what is bound in it, not run. Raises `BadQuery`."""
         wanted = self._wanted(search, times)
         return statistic(search, wanted, tz.key, True, MAX_ROWS).sql, wanted
 
-    def _wanted(self, search: Search, times: Times) -> Condition:
-        return where(search.where, times, self._mark(), self._promoted())
+    def _wanted(self, search: Search, times: TimeRange) -> Condition:
+        return filter_sql(search.where, times, self._watermark(), self._materialized())
 
-    async def _exact(self, search: Search, times: Times, cost: Cost) -> bool:
+    async def _exact(self, search: Search, times: TimeRange, cost: Cost) -> bool:
         """Whether there are few enough rows to keep what exact figures need."""
         bytes_each = exact_bytes(search.pipes)
         if not bytes_each:
             return True
         wanted = self._wanted(search, times)
-        looked_at = await estimate(self._desk, "stats", f"SELECT 1 FROM {TABLE} WHERE {wanted.sql}", wanted.params)
-        return bytes_each * looked_at.rows <= self._desk.query_memory_bytes
+        looked_at = await estimate(self._scheduler, "stats", f"SELECT 1 FROM {TABLE} WHERE {wanted.sql}", wanted.params)
+        return bytes_each * looked_at.rows <= self._scheduler.query_memory_bytes
 
     async def _ask(self, made: Statistic, wanted: Condition) -> Answer:
         try:
-            return await self._desk.ask("stats", made.sql, wanted.params)
+            return await self._scheduler.ask("stats", made.sql, wanted.params)
         except QueryTooExpensive as error:
             if "GROUP BY" not in error.message:
                 raise

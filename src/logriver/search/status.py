@@ -3,23 +3,26 @@
 from collections.abc import Callable
 
 from logriver.columns import TABLE
-from logriver.search.desk import Desk
+from logriver.query.sql import watermark_sql
+from logriver.query.sql.binding import Condition
+from logriver.search.scheduler import QueryScheduler
+from logriver.watermark import Watermark
 
 
 class Status:
     """Counts of the store, for the status call."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int]) -> None:
-        self._desk = desk
-        self._mark = mark
+    def __init__(self, scheduler: QueryScheduler, watermark: Callable[[], Watermark]) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
 
     async def stored(self) -> int:
-        """Records that a search can find now: those up to the visible mark.
+        """Records that a search can find now: those up to the watermark.
 
-        All that are there less those above the mark: the first is in the parts' headers, the second in the newest
+        All that are there less those above it: the first is in the parts' headers, the second in the newest
         parts, so the count does not read what is old.
         """
-        above = f"SELECT count() FROM {TABLE} WHERE _seq > {{mark:UInt64}}"
-        sql = f"SELECT (SELECT count() FROM {TABLE}) - ({above})"
-        answer = await self._desk.ask("status", sql, {"mark": self._mark()})
+        made = Condition()
+        above = f"SELECT count() FROM {TABLE} WHERE {watermark_sql.above(self._watermark(), made.bind)}"
+        answer = await self._scheduler.ask("status", f"SELECT (SELECT count() FROM {TABLE}) - ({above})", made.params)
         return int(str(answer.rows[0][0]))

@@ -11,9 +11,11 @@ from logriver.query.language.tree import Everything
 from logriver.query.language.words import FUNCTION_EXAMPLES
 from logriver.query.pipes.registry import PIPES
 from logriver.query.sql import field_sql
-from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
-from logriver.search.scope import ANY_TIME, where
+from logriver.search.filter_sql import filter_sql
+from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME
+from logriver.watermark import Watermark
 
 MAX_ITEMS = 30
 # A suggestion has to be there before the next key is pressed, so few records are read.
@@ -35,14 +37,18 @@ _MAKES_TABLE = re.compile(rf"\|\s*(?:{_TABLE_PIPES})\b")
 
 
 class Suggestions:
-    """Suggests; `promoted` are the keys of fields that have columns in the store."""
+    """Suggests; `materialized` are the keys of fields that have columns in the store."""
 
     def __init__(
-        self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]], fields: FieldList
+        self,
+        scheduler: QueryScheduler,
+        watermark: Callable[[], Watermark],
+        materialized: Callable[[], frozenset[str]],
+        fields: FieldList,
     ) -> None:
-        self._desk = desk
-        self._mark = mark
-        self._promoted = promoted
+        self._scheduler = scheduler
+        self._watermark = watermark
+        self._materialized = materialized
         self._fields = fields
 
     async def at(self, text: str, at: int) -> tuple[Place, list[Item]]:
@@ -79,7 +85,7 @@ class Suggestions:
 
     async def _values(self, field: str) -> list[Item]:
         """Values of `field` in the newest records, the most frequent first."""
-        wanted = where(Everything(), ANY_TIME, self._mark(), self._promoted())
+        wanted = filter_sql(Everything(), ANY_TIME, self._watermark(), self._materialized())
         value = field_sql.value(field, wanted)
         newest = (
             f"SELECT {value.text} AS value FROM {TABLE} WHERE {wanted.sql}"
@@ -90,7 +96,7 @@ class Suggestions:
             f"SELECT {each} AS one, count() AS records FROM ({newest}) WHERE isNotNull(value)"
             f" GROUP BY one ORDER BY records DESC, one LIMIT {_VALUES}"
         )
-        rows = (await self._desk.ask("suggest", sql, wanted.params)).rows
+        rows = (await self._scheduler.ask("suggest", sql, wanted.params)).rows
         values = {str(text): f"in {count} of the newest {_VALUE_ROWS} records" for text, count in rows}
         if ALIASES.get(field) == "level":
             values |= {level: "level" for level in LEVELS if level not in values}

@@ -1,4 +1,4 @@
-"""Fields that a question names and no record has: most are misspelled, and their figures look like an answer."""
+"""Fields that a request names and no record has: most are misspelled, and their figures look like an answer."""
 
 import contextlib
 import difflib
@@ -13,8 +13,9 @@ from logriver.query.language import parser
 from logriver.query.pipes.fields import Fields
 from logriver.query.pipes.pipe import Pipe
 from logriver.query.sql import escaping
-from logriver.search.desk import Desk
 from logriver.search.fields import FieldList
+from logriver.search.scheduler import QueryScheduler
+from logriver.watermark import Watermark
 
 MAX_SECONDS = 1.0
 SAMPLE_ROWS = 1_000
@@ -29,17 +30,19 @@ _NOTHING = (None, "", 0, "0", False)
 
 
 class UnknownFields:
-    """Finds them; `promoted` are the keys of fields that have columns in the store."""
+    """Finds them; `materialized` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
-        self._fields = FieldList(desk, mark, promoted)
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
+        self._fields = FieldList(scheduler, watermark, materialized)
 
     async def hint(self, asked: Iterable[str], rows: Sequence[Sequence[object]]) -> str | None:
         """A sentence about the first of the fields `asked` for that no record has, where the answer's rows hint at it.
 
         They do where there are none, or where a column has nothing but nulls, zeros and empty texts. A hint is an
-        extra: a question that fails or takes too long gives none.
+        extra: a query that fails or takes too long gives none.
         """
         names = [name for name in asked if not _is_column(name)]
         if not names or not _has_nothing(rows[:_MOST_ROWS]):
@@ -67,7 +70,7 @@ class UnknownFields:
         names = sorted({way[-1] for way in ways(key)})
         checks = [f"position(attributes, {{name{place}:String}}) > 0" for place in range(len(names))]
         params = {f"name{place}": escaping.parameter(f'"{name}"') for place, name in enumerate(names)}
-        answer = await self._desk.ask("hint", f"SELECT 1 FROM {TABLE} WHERE {' OR '.join(checks)} LIMIT 1", params)
+        answer = await self._scheduler.ask("hint", f"SELECT 1 FROM {TABLE} WHERE {' OR '.join(checks)} LIMIT 1", params)
         return bool(answer.rows)
 
 

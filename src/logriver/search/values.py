@@ -8,8 +8,10 @@ from logriver.errors import BadQuery
 from logriver.query.language import parser
 from logriver.query.sql import field_sql
 from logriver.search.cost import Cost
-from logriver.search.desk import Desk
-from logriver.search.scope import ANY_TIME, Times, where
+from logriver.search.filter_sql import filter_sql
+from logriver.search.scheduler import QueryScheduler
+from logriver.search.time_range import ANY_TIME, TimeRange
+from logriver.watermark import Watermark
 
 MAX_LIMIT = 1_000
 MAX_COUNTED = 200_000
@@ -17,12 +19,12 @@ MAX_COUNTED = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ValuesRequest:
     """What is asked: the `limit` most frequent values of `field`."""
 
     field: str
     text: str = ""
-    times: Times = ANY_TIME
+    times: TimeRange = ANY_TIME
     limit: int = 10
 
 
@@ -43,19 +45,21 @@ class Values:
 
 
 class FieldValues:
-    """Counts values; `promoted` are the keys of fields that have columns in the store."""
+    """Counts values; `materialized` are the keys of fields that have columns in the store."""
 
-    def __init__(self, desk: Desk, mark: Callable[[], int], promoted: Callable[[], frozenset[str]]) -> None:
-        self._desk = desk
-        self._mark = mark
-        self._promoted = promoted
+    def __init__(
+        self, scheduler: QueryScheduler, watermark: Callable[[], Watermark], materialized: Callable[[], frozenset[str]]
+    ) -> None:
+        self._scheduler = scheduler
+        self._watermark = watermark
+        self._materialized = materialized
 
-    async def top(self, question: Question) -> Values:
-        """The most frequent values. Raises `BadQuery` for a field that holds times, and what `Desk.ask` raises."""
-        wanted = where(parser.parse(question.text).where, question.times, self._mark(), self._promoted())
-        value = field_sql.value(question.field, wanted)
+    async def top(self, request: ValuesRequest) -> Values:
+        """The most frequent values. Raises `BadQuery` for a field of times, and as `QueryScheduler.ask` does."""
+        wanted = filter_sql(parser.parse(request.text).where, request.times, self._watermark(), self._materialized())
+        value = field_sql.value(request.field, wanted)
         if value.kind == "time":
-            raise BadQuery(f"the values of {question.field[:60]!r} are times", hint="a histogram counts times")
+            raise BadQuery(f"the values of {request.field[:60]!r} are times", hint="a histogram counts times")
         key = field_sql.Value("key", value.kind, value.empty_is_none)
         counted = (
             f"SELECT {key.text} AS key_text, records, sum(records) OVER () AS all_records "
@@ -63,13 +67,13 @@ class FieldValues:
             f"SETTINGS max_rows_to_group_by = {MAX_COUNTED}, group_by_overflow_mode = 'any') "
             f"WHERE isNotNull({key.nullable})"
         )
-        each = field_sql.each_value(question.field, "key_text")
+        each = field_sql.each_value(request.field, "key_text")
         sql = (
             f"SELECT {each} AS text, sum(records) AS found, count() OVER (), any(all_records) FROM ({counted}) "
-            f"GROUP BY text ORDER BY found DESC, text LIMIT {wanted.bind(question.limit, 'UInt64')}"
+            f"GROUP BY text ORDER BY found DESC, text LIMIT {wanted.bind(request.limit, 'UInt64')}"
         )
         cost = Cost()
-        rows = cost.add(await self._desk.ask("values", sql, wanted.params)).rows
+        rows = cost.add(await self._scheduler.ask("values", sql, wanted.params)).rows
         distinct, records = (int(str(count)) for count in rows[0][2:]) if rows else (0, 0)
         counts = [(str(text), int(str(count))) for text, count, *_ in rows]
         return Values(counts, distinct, records, distinct < MAX_COUNTED, cost)

@@ -1,4 +1,4 @@
-"""The time zone of a question: where its days begin."""
+"""The time zone of a request: where its days begin."""
 
 import re
 from zoneinfo import ZoneInfo

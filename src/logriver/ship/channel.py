@@ -26,7 +26,15 @@ from logriver.errors import BadRequest
 from logriver.ship import frames
 from logriver.ship.address import address, bearer
 from logriver.ship.answering import Answer, Answering
-from logriver.ship.frames import BEAT_SECONDS, CHANNEL_PATH, MAX_FRAME_BYTES, SILENT_SECONDS, Hello, Source, Welcome
+from logriver.ship.frames import (
+    BEAT_SECONDS,
+    CHANNEL_PATH,
+    MAX_FRAME_BYTES,
+    SILENT_SECONDS,
+    AgentSource,
+    Hello,
+    Welcome,
+)
 
 _FIRST_WAIT_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 15.0
@@ -71,7 +79,7 @@ class Channel:
         token: str,
         agent: Agent,
         answer: Answer,
-        sources: Callable[[], list[Source]],
+        sources: Callable[[], list[AgentSource]],
         opened_again: Callable[[], None],
     ) -> None:
         self._server = address(server_url)

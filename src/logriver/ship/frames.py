@@ -80,7 +80,7 @@ class Hello(msgspec.Struct, tag="hello", array_like=True, forbid_unknown_fields=
     follows: _Paths
 
 
-class Source(msgspec.Struct, array_like=True):
+class AgentSource(msgspec.Struct, array_like=True):
     """How far one file is followed, as `follow/sources.py` has it; `gaps` is how many there are."""
 
     path: str
@@ -103,7 +103,7 @@ class Source(msgspec.Struct, array_like=True):
 class Beat(msgspec.Struct, tag="beat", array_like=True):
     """Sent every `BEAT_SECONDS`."""
 
-    sources: Annotated[list[Source], Meta(max_length=MAX_SOURCES)]
+    sources: Annotated[list[AgentSource], Meta(max_length=MAX_SOURCES)]
     left_out: _Number
 
 
@@ -221,7 +221,7 @@ def error_of(failure: Failure) -> LogriverError:
     return error
 
 
-def beat_of(sources: list[Source]) -> bytes:
+def beat_of(sources: list[AgentSource]) -> bytes:
     """A beat with as many of `sources` as fit, those in trouble first."""
     ordered = sorted(sources, key=lambda source: (not source.error, not source.gaps, -source.lag_bytes, source.path))
     room, fitting = MAX_BEAT_BYTES, 0

@@ -7,7 +7,7 @@ counts by minute and level, a projection: the engine takes them by itself where 
 is fsynced, merges too.
 """
 
-from logriver.columns import COLUMNS, PROMOTED_PREFIX, ROW_COLUMNS, TABLE, WORD
+from logriver.columns import COLUMNS, MATERIALIZED_PREFIX, ROW_COLUMNS, TABLE, WORD
 
 # Nearly every query reads numbers and times of every record that it looks at, and unpacking LZ4 takes a sixth of ZSTD's
 # time. Numbers that grow by one have equal differences; of times only the bits are kept in which those of a granule
@@ -113,7 +113,7 @@ def stop_changing_parts() -> str:
     for merges. Files of a column that is gone harm nobody, and a later column of that name has the same content.
     """
     which = f"database = currentDatabase() AND table = '{TABLE}' AND NOT is_done"
-    return f"KILL MUTATION WHERE {which} AND position(command, 'COLUMN {PROMOTED_PREFIX}') > 0 SYNC"
+    return f"KILL MUTATION WHERE {which} AND position(command, 'COLUMN {MATERIALIZED_PREFIX}') > 0 SYNC"
 
 
 def insert_select(source: str, node: str, first_seq: str, partition: int) -> str:

@@ -6,7 +6,7 @@ TOKEN       the token, readable by the owner alone (`auth/token.py`)
 NODE        the node's short random name, made at the first start
 log/        the write-ahead log (`queue/wal.py`)
 state.db    what the queue remembers (`queue/state.py`)
-promoted.json  fields that were promoted by calls and by use (`promoted_file.py`)
+promoted.json  fields that were promoted by calls and by use (`materialized_file.py`)
 store/      the engine's files
 reserve     takes room only, given up when a full disk leaves none for removing (`disk.py`)
 engine.xml  the engine's configuration, written at every start

@@ -26,7 +26,7 @@ import msgspec
 from logriver import clock
 from logriver.columns import ROW_COLUMNS, TABLE
 from logriver.errors import DataRefused, QueryTooExpensive, StoreError, Unavailable
-from logriver.store import ddl, promote
+from logriver.store import ddl, materialized_columns
 from logriver.store.base import Answer, Block, Limits, Param, PartitionSize, Pieces
 from logriver.store.damage import Damage, Found
 from logriver.store.engine import ChdbError
@@ -86,8 +86,8 @@ log = logging.getLogger(__name__)
 class Embedded:
     """A `Store` on the embedded engine. One a process; the data directory is locked before it is made.
 
-    `promoted` are the fields that get columns of their own, see `promotion.py`. `is_there` says whether the directory
-    can be read: while it cannot, no part is taken for damaged.
+    `materialized` are the fields that get columns of their own, see `materialized.py`. `is_there` says whether the
+    directory can be read: while it cannot, no part is taken for damaged.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Embedded:
         node: str,
         memory_bytes: int,
         partition_bytes: int,
-        promoted: frozenset[str] = frozenset(),
+        materialized: frozenset[str] = frozenset(),
         is_there: Callable[[], bool] = lambda: True,
     ) -> None:
         self._directory = directory
@@ -121,25 +121,25 @@ class Embedded:
         self.query_text(ddl.create_table(partition_bytes))
         self._parts = Parts(self.query_text, self._alone, is_there)
         self._checks = PartChecks(self.query_text, self._parts.damage, self._is_calm)
-        self.set_promoted(promoted)
+        self.set_materialized(materialized)
 
-    def set_promoted(self, promoted: frozenset[str]) -> None:
-        """See `promotion.Table`. Columns of a small table are filled soon, in the background; else merges do it."""
+    def set_materialized(self, materialized: frozenset[str]) -> None:
+        """See `materialized.Table`. Columns of a small table are filled soon, in the background; else merges do it."""
         sql = f"SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '{TABLE}'"
         with self._parts.writing():
             there = [str(name) for (name,) in self.query(sql).rows]
-            change, added = promote.change(there, promoted)
+            change, added = materialized_columns.change(there, materialized)
             if change:
                 self.query_text(ddl.stop_changing_parts())
                 self.query_text(change)
-            small = sum(size.bytes for size in self.partitions()) <= promote.SMALL_BYTES
+            small = sum(size.bytes for size in self.partitions()) <= materialized_columns.SMALL_BYTES
             # Filling writes files, as merges do.
             if added and small and not self._parts.merges_held and not self._is_tight():
                 self.query_text(ddl.materialize(added))
 
     def is_sent(self, key: str) -> bool:
-        """See `promotion.Table`."""
-        return int(str(self.query(promote.is_sent(key)).rows[0][0])) > 0
+        """See `materialized.Table`."""
+        return int(str(self.query(materialized_columns.is_sent(key)).rows[0][0])) > 0
 
     def insert(self, block: Block) -> None:
         """See `Store.insert`."""

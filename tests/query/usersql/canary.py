@@ -63,7 +63,7 @@ class Witness:
 
     def touched(self, sql: str) -> set[str]:
         """What a statement reaches beyond the log table and the allowed functions, and shows of the canary."""
-        params = {"mark": 10}
+        params = {"watermark0": 10}
         found: set[str] = set()
         texts = []
         try:

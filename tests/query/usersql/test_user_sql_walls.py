@@ -88,7 +88,7 @@ HARMLESS = {
     "WITH _visible AS (SELECT 1) SELECT * FROM _visible",
     "SELECT * FROM logs FINAL",
     "SELECT 1 FROM logs GLOBAL JOIN logs AS b ON 1",
-    "SELECT {mark:UInt64}",
+    "SELECT {watermark0:UInt64}",
     "SELECT $1",
     "SELECT $tag$x$tag$",
     "SELECT * FROM logs AS `a``b`",
@@ -262,7 +262,7 @@ def test_a_name_that_its_own_select_gives_is_none(wall: Wall, rules: str, witnes
 SMUGGLED = """
     file('CANARY_FILE') | arrayMap(file, ['CANARY_FILE']) | arrayMap(x -> file(x), ['CANARY_FILE']) | file | throwIf
     (SELECT * FROM system.one) | (SELECT * FROM file('CANARY_FILE', 'LineAsString')) | system.tables | numbers(3)
-    {mark:Identifier} | hostName() | 'x'::AggregateFunction(sum, UInt8) | CAST('{}' AS JSON) | dictGet(d, 'a', 1)
+    {watermark0:Identifier} | hostName() | 'x'::AggregateFunction(sum, UInt8) | CAST('{}' AS JSON) | dictGet(d, 'a', 1)
     joinGet(logs, 'a', 1) | getSetting('x') | sumState(1) | arrayReduce('sum', [1]) | (file AS f) | x -> file(x)
     logs._part | _part | $$CANARY_FILE$$ | 'a\\' | "a" | -- | /* | */ | # | ; | SETTINGS readonly = 0 | FORMAT CSV
     INTO OUTFILE 'CANARY_MADE' | IN system.one | IN (file) | AS file | AS upper | APPLY(file) | COLUMNS('.*') | version

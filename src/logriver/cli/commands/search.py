@@ -11,7 +11,7 @@ from logriver.cli.pipes import make_table, pipes_of
 from logriver.cli.render import counting, export, records
 from logriver.cli.render.around import MOST_LINES
 from logriver.cli.render.output import ColorOption
-from logriver.cli.render.records import ALL, Wanted
+from logriver.cli.render.records import ALL, SearchOptions
 
 Format = Literal["text", "json", "ndjson", "csv", "parquet"]
 
@@ -61,7 +61,7 @@ def run(
 ) -> None:
     """Exit codes as grep's: 0 found, 1 nothing found, 2 an error."""
     beside = (context if lines is None else lines for lines in (before, after))
-    wanted = Wanted(query, since, until, limit, reverse, format, utc, color, *(lines or 0 for lines in beside))
+    wanted = SearchOptions(query, since, until, limit, reverse, format, utc, color, *(lines or 0 for lines in beside))
     _check(wanted, follow, also)
     with exit_codes(query), connect(server, token=token) as client:
         pipes = pipes_of(query)
@@ -79,7 +79,7 @@ def run(
             records.show(client, wanted)
 
 
-def _check(wanted: Wanted, follow: bool, also: bool) -> None:
+def _check(wanted: SearchOptions, follow: bool, also: bool) -> None:
     """Raises `BadParameter` for options that do not go together."""
     if wanted.count == 0 and not follow:
         raise typer.BadParameter("-n is at least 1")
@@ -91,7 +91,7 @@ def _check(wanted: Wanted, follow: bool, also: bool) -> None:
         _check_context(wanted, follow or also)
 
 
-def _check_context(wanted: Wanted, elsewhere: bool) -> None:
+def _check_context(wanted: SearchOptions, elsewhere: bool) -> None:
     if elsewhere or wanted.format != "text" or (wanted.count or 0) > records.PAGE:
         reason = f"-A, -B and -C go with -o text and at most {records.PAGE} records, without -f and --include-files"
         raise typer.BadParameter(reason)

@@ -7,7 +7,7 @@ import typer
 from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption, connect
 from logriver.cli.render import output, table
 from logriver.cli.render.output import ColorOption
-from logriver.cli.source_answers import Source, all_sources
+from logriver.cli.source_answers import SourceAnswer, all_sources
 from logriver.errors import LogriverError
 from logriver.path_text import spelled
 
@@ -37,7 +37,7 @@ def run(
         raise typer.Exit(1)
 
 
-def _row(source: Source) -> list[object]:
+def _row(source: SourceAnswer) -> list[object]:
     """Sizes are bytes. What only a follower knows that is not connected is left empty."""
     return [
         source.path,
@@ -53,7 +53,7 @@ def _row(source: Source) -> list[object]:
     ]
 
 
-def _in_trouble(source: Source) -> bool:
+def _in_trouble(source: SourceAnswer) -> bool:
     # A file that was read to its end may go: that it is not there is no trouble.
     is_over = bool(source.generations) and all(life.state in _ENDED for life in source.generations)
     behind = (source.lag_seconds or 0.0) > _BEHIND_SECONDS

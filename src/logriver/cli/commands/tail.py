@@ -9,7 +9,7 @@ from logriver.cli.commands.search import QueryArgument, SinceOption, UtcOption, 
 from logriver.cli.filter import exit_codes
 from logriver.cli.render import records
 from logriver.cli.render.output import ColorOption
-from logriver.cli.render.records import Wanted
+from logriver.cli.render.records import SearchOptions
 
 
 def run(
@@ -26,6 +26,6 @@ def run(
     token: TokenOption = "",
 ) -> None:
     """Exit codes: 130 ended by Ctrl-C, 2 an error."""
-    wanted = Wanted(query, since, "", limit, False, format, utc, color)
+    wanted = SearchOptions(query, since, "", limit, False, format, utc, color)
     with exit_codes(query), connect(server, token=token) as client:
         records.follow(client, wanted)

@@ -7,7 +7,7 @@ import typer
 from logriver.cli.client import ask
 from logriver.cli.filter import NOTHING_FOUND
 from logriver.cli.render import output, table
-from logriver.cli.render.records import ALL, Wanted
+from logriver.cli.render.records import ALL, SearchOptions
 from logriver.cli.render.table import Table
 
 _MOST_PATTERNS = 1_000
@@ -35,7 +35,7 @@ class _Patterns(msgspec.Struct):
     sampled: bool
 
 
-def statistics(client: httpx.Client, wanted: Wanted) -> None:
+def statistics(client: httpx.Client, wanted: SearchOptions) -> None:
     """Print the table of a search text with `| stats` or `| top`."""
     answer = ask(client, "/api/v1/stats", _Statistics, params=wanted.params())
     _print(Table(answer.columns, answer.rows[: wanted.count or ALL]), wanted)
@@ -48,7 +48,7 @@ def statistics(client: httpx.Client, wanted: Wanted) -> None:
     _end_if_empty(answer.rows)
 
 
-def patterns(client: httpx.Client, wanted: Wanted) -> None:
+def patterns(client: httpx.Client, wanted: SearchOptions) -> None:
     """Print the templates of the messages that are found."""
     limit = {"limit": str(min(wanted.count, _MOST_PATTERNS))} if wanted.count else {}
     answer = ask(client, "/api/v1/patterns", _Patterns, params=wanted.params() | limit)
@@ -62,7 +62,7 @@ def patterns(client: httpx.Client, wanted: Wanted) -> None:
     _end_if_empty(rows)
 
 
-def _print(found: Table, wanted: Wanted) -> None:
+def _print(found: Table, wanted: SearchOptions) -> None:
     rows = found.rows[::-1] if wanted.reverse else found.rows
     table.show(Table(found.columns, rows), wanted.format, wanted.color)
 

@@ -22,16 +22,16 @@ _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Lines:
-    """Makes lines of records, with colours where `colored`, and with `marks` in the message.
+    """Makes lines of records, with colours where `colored`, and with `highlight` in the message.
 
     Of records whose fields were `chosen` nothing is left out.
     """
 
-    def __init__(self, utc: bool, colored: bool, marks: re.Pattern[str] | None, chosen: bool) -> None:
+    def __init__(self, utc: bool, colored: bool, highlight: re.Pattern[str] | None, chosen: bool) -> None:
         self._plain = Lines(utc, False, None, chosen) if colored else self
         self._zone = UTC if utc else None
         self._colored = colored
-        self._marks = marks if colored else None
+        self._highlight = highlight if colored else None
         self._not_shown = _SHOWN_FIRST if chosen else _SHOWN_FIRST + _LEFT_OUT
 
     def line(self, row: bytes) -> str:
@@ -61,7 +61,7 @@ class Lines:
     def _marked(self, message: str) -> str:
         """The message with what was searched for marked."""
         text, shown = "", 0
-        for found in self._marks.finditer(message) if self._marks else ():
+        for found in self._highlight.finditer(message) if self._highlight else ():
             text += visible(message[shown : found.start()]) + self._styled(visible(found[0]), _MARK)
             shown = found.end()
         return (text + visible(message[shown:])).replace("\n", _NEXT_LINE)

@@ -16,7 +16,9 @@ _CONTROL_OR_BREAK = re.compile(rf"{_CONTROL.pattern}|[\t\n\u2028\u2029]")
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 Color = Literal["auto", "always", "never"]
-ColorOption = Annotated[Color, typer.Option(help="colours and marks; auto is on a terminal, where NO_COLOR is not set")]
+ColorOption = Annotated[
+    Color, typer.Option(help="colours and highlighted words; auto is on a terminal, where NO_COLOR is not set")
+]
 
 
 def fail(message: str, *, hint: str | None = None, code: int = 1) -> NoReturn:

@@ -30,7 +30,7 @@ _MOST_BEFORE_FOLLOWING = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SearchOptions:
     """What the command line asks for; `count` None is not said, `before` and `after` are lines beside each record."""
 
     query: str
@@ -63,7 +63,7 @@ class Page(msgspec.Struct):
 # -- found -------------------------------------------------------------------------------------------------------------
 
 
-def show(client: httpx.Client, wanted: Wanted) -> None:
+def show(client: httpx.Client, wanted: SearchOptions) -> None:
     """Print what is found. Ends the command with 1 and the server's hint for nothing."""
     pipes = pipes_of(wanted.query)
     beside = wanted.before or wanted.after
@@ -87,7 +87,7 @@ def show(client: httpx.Client, wanted: Wanted) -> None:
         output.note(f"hint: {page.hint}")
 
 
-def copy_file(client: httpx.Client, wanted: Wanted) -> None:
+def copy_file(client: httpx.Client, wanted: SearchOptions) -> None:
     """Print the server's file, newest first. Ends the command with 1 after a file without records."""
     export.check_place(wanted.format)
     first = _page(client, wanted, 1)
@@ -100,11 +100,11 @@ def copy_file(client: httpx.Client, wanted: Wanted) -> None:
         output.note(f"the newest {count} at most; -n all gives everything")
 
 
-def _page(client: httpx.Client, wanted: Wanted, count: int) -> Page:
+def _page(client: httpx.Client, wanted: SearchOptions, count: int) -> Page:
     return ask(client, "/api/v1/search", Page, params=wanted.params(count))
 
 
-def _streamed(client: httpx.Client, wanted: Wanted, count: int, newest_first: bool) -> Iterable[bytes]:
+def _streamed(client: httpx.Client, wanted: SearchOptions, count: int, newest_first: bool) -> Iterable[bytes]:
     if newest_first:
         return export.documents(client, wanted.params(count))
     if count == ALL and "limit" not in pipes_of(wanted.query):
@@ -113,7 +113,7 @@ def _streamed(client: httpx.Client, wanted: Wanted, count: int, newest_first: bo
     return reversed(list(export.documents(client, wanted.params(count))))
 
 
-def _show_among_lines(client: httpx.Client, documents: list[bytes], wanted: Wanted) -> None:
+def _show_among_lines(client: httpx.Client, documents: list[bytes], wanted: SearchOptions) -> None:
     lines = _lines(wanted)
     for shown in among_lines(client, documents, wanted.before, wanted.after, wanted.reverse):
         if shown.apart:
@@ -133,7 +133,7 @@ def _end_without_records(page: Page) -> None:
 # -- arriving ----------------------------------------------------------------------------------------------------------
 
 
-def follow(client: httpx.Client, wanted: Wanted) -> None:
+def follow(client: httpx.Client, wanted: SearchOptions) -> None:
     """Print the newest records and then, without an end, each one that arrives."""
     count = wanted.count
     if count is None:
@@ -141,7 +141,7 @@ def follow(client: httpx.Client, wanted: Wanted) -> None:
     show_documents(_followed(client, wanted, min(count, _MOST_BEFORE_FOLLOWING)), wanted, at_once=True)
 
 
-def _followed(client: httpx.Client, wanted: Wanted, count: int) -> Iterator[bytes]:
+def _followed(client: httpx.Client, wanted: SearchOptions, count: int) -> Iterator[bytes]:
     """The tail begins where the page ends, so nothing falls between them and nothing comes twice."""
     page = _page(client, wanted, count) if count else Page([])
     arrivals = iter(Arrivals(client, wanted.query, page.newer or ""))
@@ -154,7 +154,7 @@ def _followed(client: httpx.Client, wanted: Wanted, count: int) -> Iterator[byte
 # -- printed -----------------------------------------------------------------------------------------------------------
 
 
-def show_documents(documents: Iterable[bytes], wanted: Wanted, at_once: bool = False) -> bool:
+def show_documents(documents: Iterable[bytes], wanted: SearchOptions, at_once: bool = False) -> bool:
     """Print them, each `at_once` if so; whether there were any."""
     lines = _lines(wanted)
     found = False
@@ -173,6 +173,6 @@ def show_documents(documents: Iterable[bytes], wanted: Wanted, at_once: bool = F
     return found
 
 
-def _lines(wanted: Wanted) -> Lines:
+def _lines(wanted: SearchOptions) -> Lines:
     colored = use_color(wanted.color, sys.stdout)
     return Lines(wanted.utc, colored, marks_of(wanted.query), "fields" in pipes_of(wanted.query))

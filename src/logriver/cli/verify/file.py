@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from logriver.cli.source_answers import Generation, Source
+from logriver.cli.source_answers import Generation, SourceAnswer
 from logriver.errors import NotFound
 from logriver.follow.archive import Archive
 from logriver.follow.growing_file import Checkpoint, Chunk, GrowingFile, NotTheSame, head_hash
@@ -15,7 +15,7 @@ def open_file(path: Path, max_record_bytes: int) -> GrowingFile:
     return (Archive if path.suffix in ARCHIVES else GrowingFile)(path, max_record_bytes)
 
 
-def generation_of(file: GrowingFile, sources: list[Source]) -> tuple[Source, Generation]:
+def generation_of(file: GrowingFile, sources: list[SourceAnswer]) -> tuple[SourceAnswer, Generation]:
     """The one of which everything that is held is in the file, byte for byte by its CRC32C; the longest of several.
 
     Raises `NotFound` with the reason why it is none, and `OSError`.

@@ -1,7 +1,7 @@
-"""Fields without a column of the table: read out of `attributes`, or from the columns they were promoted to.
+"""Fields without a column of the table: read out of `attributes`, or from the columns that were computed of them.
 
-Reading JSON costs much more than looking for bytes. So where a field is not promoted, a condition begins with what the
-bytes must hold: the key and the value stand in the text as they are, unless the text holds escapes.
+Reading JSON costs much more than looking for bytes. So where a field is not materialized, a condition begins with what
+the bytes must hold: the key and the value stand in the text as they are, unless the text holds escapes.
 """
 
 import math
@@ -32,8 +32,8 @@ _KEPT = re.compile(r"(?=.*[A-DF-Za-df-z_])[\w-]+", re.ASCII)
 class Attribute:
     """SQL of a field's text and number, NULL where it has none.
 
-    If it is not promoted, they are of a name that `attribute_sql.once` gives to what is read, and `maybe` is SQL that
-    must be true where the field is there.
+    If it is not materialized, they are of a name that `attribute_sql.once` gives to what is read, and `maybe` is SQL
+    that must be true where the field is there.
     """
 
     key: str
@@ -42,7 +42,7 @@ class Attribute:
     maybe: str = ""
 
     @property
-    def promoted(self) -> bool:
+    def materialized(self) -> bool:
         """Whether it has columns."""
         return not self.maybe
 
@@ -62,7 +62,7 @@ def equals(name: str, value: str, made: Condition) -> str:
     field = attribute(name, made)
     same = is_value(field.text, field.number, value, made)
     same = _or_element(field, same, is_value("element", attribute_number("element"), value, made))
-    if field.promoted:
+    if field.materialized:
         return guarded("", same)
     maybe = maybe_value(value, made, escaping.regex(_end(field.key)) + _TO_VALUE) or field.maybe
     # Few are left to be read, so the reading that takes least to plan is best.
@@ -72,7 +72,7 @@ def equals(name: str, value: str, made: Condition) -> str:
 def part(name: str, pieces: tuple[str, ...], made: Condition) -> str:
     """The whole value, or an element of the list that it is, is `pieces` with anything between them."""
     field = attribute(name, made)
-    kept = [] if field.promoted else [piece for piece in pieces if _KEPT.fullmatch(piece)]
+    kept = [] if field.materialized else [piece for piece in pieces if _KEPT.fullmatch(piece)]
     is_like = f"LIKE {made.bind('%'.join(map(escaping.like, pieces)))}"
     found = _where(field, _or_element(field, f"{field.text} {is_like}", f"element {is_like}"), made)
     return f"(position(attributes, {made.bind(max(kept, key=len))}) > 0 OR {_ESCAPES}) AND {found}" if kept else found
@@ -114,8 +114,8 @@ def regex(name: str, pattern: str, made: Condition) -> str:
 def _or_element(field: Attribute, check: str, of_element: str) -> str:
     """The check of the field's text, or that of an `element`, where the text is a JSON array.
 
-    Nearly no text is one. To find that out in this form costs a promoted field a third more than the check alone, with
-    OR instead of its bits, or where the text may be NULL, twice as much.
+    Nearly no text is one. To find that out in this form costs a materialized field a third more than the check alone,
+    with OR instead of its bits, or where the text may be NULL, twice as much.
     """
     text = f"assumeNotNull({field.text})"
     in_list = f"arrayExists(element -> ifNull({of_element}, 0), {attribute_sql.elements(text)})"
@@ -123,7 +123,7 @@ def _or_element(field: Attribute, check: str, of_element: str) -> str:
 
 
 def _where(field: Attribute, check: str, made: Condition, read: Read = attribute_sql.text) -> str:
-    if field.promoted:
+    if field.materialized:
         return guarded("", check)
     of_text = attribute_sql.once(guarded("", check), field.text, read(field.key, made.bind))
     # What is read mentions the document often too.

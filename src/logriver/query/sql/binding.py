@@ -6,7 +6,7 @@ Values are bound parameters (`{p0:String}`), whoever writes the SQL: conditions,
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from logriver.columns import promoted_columns
+from logriver.columns import materialized_columns
 from logriver.errors import BadQuery
 from logriver.query.sql import escaping
 
@@ -18,12 +18,12 @@ def _nobody(key: str) -> None:
     """Nobody counts."""
 
 
-class Promoted(frozenset[str]):
+class MaterializedFields(frozenset[str]):
     """The keys of the fields that have columns at this moment; `note` is told each key that a query reads."""
 
     note: Callable[[str], None]
 
-    def __new__(cls, keys: Iterable[str] = (), note: Callable[[str], None] = _nobody) -> "Promoted":
+    def __new__(cls, keys: Iterable[str] = (), note: Callable[[str], None] = _nobody) -> "MaterializedFields":
         """The keys of now."""
         made = super().__new__(cls, keys)
         made.note = note
@@ -32,9 +32,9 @@ class Promoted(frozenset[str]):
 
 @dataclass(slots=True)
 class Condition:
-    """SQL for a WHERE with the parameters it names. `promoted` are the keys of fields that have columns."""
+    """SQL for a WHERE with the parameters it names. `materialized` are the keys of fields that have columns."""
 
-    promoted: frozenset[str] = frozenset()
+    materialized: frozenset[str] = frozenset()
     sql: str = ""
     params: dict[str, str | int | float] = field(default_factory=dict)
     repeated: int = 0
@@ -56,6 +56,6 @@ class Condition:
 
     def columns_of(self, key: str) -> tuple[str, str] | None:
         """The columns of a field's text and number, None where it has none. The field counts as read."""
-        if isinstance(self.promoted, Promoted):
-            self.promoted.note(key)
-        return promoted_columns(key) if key in self.promoted else None
+        if isinstance(self.materialized, MaterializedFields):
+            self.materialized.note(key)
+        return materialized_columns(key) if key in self.materialized else None

@@ -25,9 +25,9 @@ from logriver.query.language.tree import (
     at_condition,
 )
 from logriver.query.sql import anywhere_conditions, escaping, field_conditions, regex_words
-from logriver.query.sql.binding import Condition, Promoted
+from logriver.query.sql.binding import Condition
 
-__all__ = ["Condition", "Promoted", "condition", "within"]
+__all__ = ["Condition", "condition", "within"]
 
 _FOLDED_MESSAGE = "lowerUTF8(message)"
 # The index looks a piece of a word up in its dictionary from so many letters on.
@@ -37,12 +37,12 @@ _WORD = re.compile(r"[A-Za-z0-9]+")
 _IN_WORD = r"a-z0-9\x{80}-\x{10ffff}"
 
 
-def condition(query: Query, promoted: frozenset[str] = frozenset()) -> Condition:
-    """The condition that `query` is, the same with whatever fields are promoted.
+def condition(query: Query, materialized: frozenset[str] = frozenset()) -> Condition:
+    """The condition that `query` is, the same with whatever fields are materialized.
 
     Raises `BadQuery` for a value that its column cannot have and for a regular expression that is none.
     """
-    made = Condition(promoted)
+    made = Condition(materialized)
     made.sql = _sql(query, made)
     return made
 

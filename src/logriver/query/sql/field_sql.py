@@ -60,7 +60,7 @@ class Value:
 
 
 def value(name: str, made: Condition) -> Value:
-    """The value of the field `name`: a column, an alias or a path, of a column of its own where it is promoted.
+    """The value of the field `name`: a column, an alias or a path, of a column of its own where it is materialized.
 
     Raises `BadQuery` for a name that is too long.
     """

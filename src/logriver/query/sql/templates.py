@@ -41,7 +41,7 @@ _FIRST_WORD, _LAST_WORD = re.compile(r"^[^\W_]+"), re.compile(r"[^\W_]+$")
 _MAX_RUNS = 10
 _MAX_WORDS = 60
 
-Shape = tuple[str, ...]
+Words = tuple[str, ...]
 
 
 def first_line() -> str:
@@ -59,23 +59,23 @@ def template(bind: Callable[[str], str]) -> str:
 
 def merged(templates: Iterable[str]) -> dict[str, str]:
     """For each template the one that it is a case of, or itself."""
-    shapes = {text: tuple(text.split(" ", _MAX_WORDS)) for text in templates}
+    words_of_text = {text: tuple(text.split(" ", _MAX_WORDS)) for text in templates}
     while True:
-        wider = _widened(set(shapes.values()))
+        wider = _widened(set(words_of_text.values()))
         if not wider:
-            return {text: " ".join(shape) for text, shape in shapes.items()}
-        shapes = {text: wider.get(shape, shape) for text, shape in shapes.items()}
+            return {text: " ".join(words) for text, words in words_of_text.items()}
+        words_of_text = {text: wider.get(words, words) for text, words in words_of_text.items()}
 
 
-def _widened(shapes: set[Shape]) -> dict[Shape, Shape]:
-    """Shapes that are one of many variants in one word, with that word replaced; each in the place of most variants."""
-    variants: dict[Shape, list[Shape]] = defaultdict(list)
-    for shape in shapes:
+def _widened(words_of_text: set[Words]) -> dict[Words, Words]:
+    """Templates that are one of many variants in one word, with it replaced; each in the place of most variants."""
+    variants: dict[Words, list[Words]] = defaultdict(list)
+    for words in words_of_text:
         # Of two words or one, nothing would be left to know it by.
-        for place in range(len(shape) if len(shape) > 2 else 0):
-            if shape[place] != ANY:
-                variants[(*shape[:place], ANY, *shape[place + 1 :])].append(shape)
-    wider: dict[Shape, Shape] = {}
+        for place in range(len(words) if len(words) > 2 else 0):
+            if words[place] != ANY:
+                variants[(*words[:place], ANY, *words[place + 1 :])].append(words)
+    wider: dict[Words, Words] = {}
     for general, cases in sorted(variants.items(), key=lambda found: (-len(found[1]), found[0])):
         if len(cases) >= MANY_VARIANTS:
             for case in cases:

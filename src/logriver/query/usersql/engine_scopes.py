@@ -1,7 +1,7 @@
 """The scopes of a statement as the engine reads it: from the tree that it gives as JSON, for the second wall."""
 
 from logriver.errors import BadQuery
-from logriver.query.usersql.scopes import Inside, Query, Scope, Source, Star
+from logriver.query.usersql.scopes import Inside, Query, Relation, Scope, Star
 
 Node = dict[str, object]
 
@@ -59,7 +59,7 @@ class _Builder:
             if element.get("type") == "WithElement":
                 made = self._begin(_inner(element.get("subquery")), holder)
                 name = str(element.get("name"))
-                holder.ctes[name] = Source(name, _names(element.get("aliases")), made)
+                holder.ctes[name] = Relation(name, _names(element.get("aliases")), made)
             else:
                 holder.values |= {str(element.get("alias", ""))}
                 self._expressions.append((element, scope, _NOWHERE))
@@ -77,19 +77,19 @@ class _Builder:
         if isinstance(table, dict):
             columns = _names(table.get("column_aliases"))
             if isinstance(named := table.get("database_and_table_name"), dict):
-                scope.sources.append(self._named(named, columns))
+                scope.relations.append(self._named(named, columns))
             if isinstance(subquery := table.get("subquery"), dict):
                 made = self._begin(_inner(subquery), scope.query)
-                scope.sources.append(Source(str(subquery.get("alias", "")), columns, made))
+                scope.relations.append(Relation(str(subquery.get("alias", "")), columns, made))
         for part, value in element.items():
             if part != "table_expression":
                 self._expressions.append((value, scope, _NOWHERE))
 
-    def _named(self, node: Node, columns: frozenset[str]) -> Source:
+    def _named(self, node: Node, columns: frozenset[str]) -> Relation:
         name = str(node.get("name"))
         is_records = name == self._table
         known = columns or (self._columns if is_records else frozenset())
-        return Source(str(node.get("alias") or name), known, cte="" if is_records else name)
+        return Relation(str(node.get("alias") or name), known, cte="" if is_records else name)
 
     def _expression(self, node: object, scope: Scope, inside: Inside) -> None:
         if isinstance(node, list):

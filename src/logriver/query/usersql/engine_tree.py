@@ -11,6 +11,7 @@ from logriver.errors import BadQuery
 from logriver.query.usersql import engine_scopes, scopes, syntax
 from logriver.query.usersql.engine_scopes import Node, children
 from logriver.query.usersql.functions import TAKES_TYPE, is_allowed, is_handed_over
+from logriver.query.usersql.watermark_params import is_parameter
 
 PARSE = "SELECT parseQueryToJSON({sql:String})"
 
@@ -22,7 +23,6 @@ _NODE_NAMES = """
     QueryParameter
 """
 _NODES = frozenset(_NODE_NAMES.split())
-_PARAMETER = ("mark", "UInt64")
 _OPERATORS = frozenset(
     {"lambda", "caseWithExpression", "exists", "in", "notIn", "grouping", "notLike", "notILike", "isNotNull"}
 )
@@ -66,7 +66,7 @@ def _check_node(node: Node) -> None:
         raise BadQuery("table functions are not available")
     if kind == "WithElement" and node.get("name") == TABLE:
         raise BadQuery(f"the name {TABLE!r} is taken")
-    if kind == "QueryParameter" and (node.get("name"), node.get("param_type")) != _PARAMETER:
+    if kind == "QueryParameter" and not is_parameter(str(node.get("name")), str(node.get("param_type"))):
         raise BadQuery("parameters are not available")
     if kind == "Function":
         _check_function(node)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from logriver.columns import ALIASES, COLUMNS, TABLE, attribute_text, literal, promoted_columns
+from logriver.columns import ALIASES, COLUMNS, TABLE, attribute_text, literal, materialized_columns
 from logriver.errors import BadQuery
 from logriver.query.sql import attribute_sql
 
@@ -74,18 +74,18 @@ def resolve(tree: exp.Expr) -> Names:
     return names
 
 
-def source(names: Names, promoted: frozenset[str]) -> str:
-    """The SELECT that gives the records up to the mark with the fields that are asked for."""
+def source(names: Names, materialized: frozenset[str], visible: str) -> str:
+    """The SELECT that gives the records that are `visible`, an SQL condition, with the fields that are asked for."""
     read = attribute_sql.text if len(names.fields) <= _READ_OFF else attribute_text
-    columns = [*OWN_COLUMNS, _ID, *(f"{_field(name, promoted, read)} AS `{name}`" for name in names.fields)]
-    return f"SELECT {', '.join(columns)} FROM {TABLE} WHERE _seq <= {{mark:UInt64}}"
+    columns = [*OWN_COLUMNS, _ID, *(f"{_field(name, materialized, read)} AS `{name}`" for name in names.fields)]
+    return f"SELECT {', '.join(columns)} FROM {TABLE} WHERE {visible}"
 
 
-def _field(name: str, promoted: frozenset[str], read: _Read) -> str:
+def _field(name: str, materialized: frozenset[str], read: _Read) -> str:
     if name in ALIASES:
         return ALIASES[name]
     key = name.removeprefix("attributes.")
-    return f"{TABLE}.{promoted_columns(key)[0]}" if key in promoted else read(key, literal)
+    return f"{TABLE}.{materialized_columns(key)[0]}" if key in materialized else read(key, literal)
 
 
 def _defined(tree: exp.Expr) -> Names:

@@ -19,7 +19,7 @@ Inside = frozenset[str]
 
 
 @dataclass(slots=True)
-class Source:
+class Relation:
     """A table in FROM, or a CTE, under its `label`: it has these `columns`, else those of `query`, else of a `cte`."""
 
     label: str
@@ -47,7 +47,7 @@ class Query:
     inside_of: "Query | None" = None
     inside: Inside = frozenset()
     first: "Scope | Query | None" = None
-    ctes: dict[str, Source] = field(default_factory=dict)
+    ctes: dict[str, Relation] = field(default_factory=dict)
     values: set[str] = field(default_factory=set)
     named: dict[str, set[str]] = field(default_factory=dict)
 
@@ -55,7 +55,7 @@ class Query:
         """Whether it has a column of that name."""
         return self.first is not None and self.first.gives(name)
 
-    def cte(self, name: str) -> Source | None:
+    def cte(self, name: str) -> Relation | None:
         """The CTE that `name` means here: not one in whose own definition this is."""
         passed: list[Query] = []
         here: Query | None = self
@@ -110,7 +110,7 @@ class Scope:
     query: Query
     around: "Scope | None" = None
     parameters: frozenset[str] = frozenset()
-    sources: list[Source] = field(default_factory=list)
+    relations: list[Relation] = field(default_factory=list)
     aliases: set[str] = field(default_factory=set)
     columns: list[tuple[str, ...]] = field(default_factory=list)
     stars: list[Star] = field(default_factory=list)
@@ -133,15 +133,15 @@ class Scope:
         return self._given[name]
 
     def _is_named(self, name: str) -> bool:
-        labels = {source.label for source in self.sources}
+        labels = {relation.label for relation in self.relations}
         return any(parts[-1] == name and (len(parts) == 1 or parts[0] in labels) for parts in self.columns)
 
     def has(self, name: str, label: str = "") -> bool:
         """Whether one of the tables in FROM, or the one with that label, has a column of that name."""
-        return any(self._source_gives(source, name) for source in self.sources if label in ("", source.label))
+        return any(self._relation_gives(relation, name) for relation in self.relations if label in ("", relation.label))
 
-    def _source_gives(self, source: Source, name: str) -> bool:
-        made = self.query.cte(source.cte) if source.cte and not source.columns else source
+    def _relation_gives(self, relation: Relation, name: str) -> bool:
+        made = self.query.cte(relation.cte) if relation.cte and not relation.columns else relation
         if made is None or made.columns:
             return made is not None and name in made.columns
         return made.query is not None and made.query.gives(name)
@@ -173,9 +173,9 @@ def check(scopes: Iterable[Scope]) -> None:
     Raises `BadQuery`.
     """
     for scope in scopes:
-        for source in scope.sources:
-            if source.cte and scope.query.cte(source.cte) is None:
-                raise BadQuery(f"there is only the table 'logs', not {source.cte[:60]!r}")
+        for relation in scope.relations:
+            if relation.cte and scope.query.cte(relation.cte) is None:
+                raise BadQuery(f"there is only the table 'logs', not {relation.cte[:60]!r}")
         for parts, inside in scope.uses:
             name = parts[-1]
             # Behind a label the engine looks for a column only.

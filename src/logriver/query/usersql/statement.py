@@ -5,6 +5,7 @@ The text that came is never run. It becomes a tree; the tree is held against wha
 engine's own reading of the result is checked once more (`engine_tree.py`), because two parsers can differ.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlglot
@@ -13,9 +14,12 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from logriver.errors import BadQuery
+from logriver.query.sql import watermark_sql
 from logriver.query.usersql import fields, literals, scopes, syntax, written_scopes
 from logriver.query.usersql.dialect import UNREADABLE, UserDialect
 from logriver.query.usersql.fields import SOURCE, TABLE_NAME
+from logriver.query.usersql.watermark_params import WatermarkParams
+from logriver.watermark import NOTHING, Watermark
 
 __all__ = ["SOURCE", "TABLE_NAME", "Statement", "read"]
 
@@ -32,15 +36,19 @@ _CLOSE = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.E
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL with the parameter `mark`, a SELECT, and the fields that it asks for; some are `ordered`, as texts."""
+    """A SELECT with its parameters, and the fields that it asks for; some are `ordered`, as texts."""
 
     sql: str
+    params: Mapping[str, str | int]
     fields: tuple[str, ...]
     ordered: tuple[str, ...]
 
 
-def read(text: str, promoted: frozenset[str] = frozenset()) -> Statement:
-    """The statement that a user's text is. Raises `BadQuery`; takes milliseconds, up to a second for the longest."""
+def read(text: str, materialized: frozenset[str] = frozenset(), watermark: Watermark = NOTHING) -> Statement:
+    """The statement that a user's text is, about the records up to the watermark.
+
+    Raises `BadQuery`; takes milliseconds, up to a second for the longest.
+    """
     tokens = _tokens(text)
     _check_size(tokens)
     if tokens[-1].token_type == TokenType.SEMICOLON:
@@ -55,10 +63,11 @@ def read(text: str, promoted: frozenset[str] = frozenset()) -> Statement:
     body = _written(tree)
     if _written(_tree(body)) != body:
         raise BadQuery("this can be read in two ways", hint="write it more simply, with brackets")
-    source = fields.source(names, promoted)
+    params = WatermarkParams()
+    source = fields.source(names, materialized, watermark_sql.below(watermark, params.bind))
     sql = f"WITH {SOURCE} AS ({source}) SELECT * FROM ({body})"
     asked = tuple(name.removeprefix("attributes.") for name in names.fields)
-    return Statement(sql, asked, tuple(names.ordered))
+    return Statement(sql, params.values, asked, tuple(names.ordered))
 
 
 def _tokens(text: str) -> list[Token]:

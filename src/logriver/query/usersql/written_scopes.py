@@ -2,7 +2,7 @@
 
 from sqlglot import exp
 
-from logriver.query.usersql.scopes import Inside, Query, Scope, Source, Star
+from logriver.query.usersql.scopes import Inside, Query, Relation, Scope, Star
 
 _QUERIES = (exp.Select, exp.SetOperation, exp.Subquery, exp.Table)
 _NOWHERE: Inside = frozenset()
@@ -65,11 +65,11 @@ class _Builder:
         if isinstance(node, exp.Table):
             is_records = node.name == self._table
             known = columns or (self._columns if is_records else frozenset())
-            scope.sources.append(Source(node.alias_or_name, known, cte="" if is_records else node.name))
+            scope.relations.append(Relation(node.alias_or_name, known, cte="" if is_records else node.name))
             for join in node.args.get("joins") or []:
                 self._expressions.append((join, scope, _NOWHERE))
         else:
-            scope.sources.append(Source(node.alias, columns, self._begin(node, scope.query)))
+            scope.relations.append(Relation(node.alias, columns, self._begin(node, scope.query)))
 
     def _expression(self, node: exp.Expr, scope: Scope, inside: Inside) -> None:
         if isinstance(node, exp.From | exp.Join):
@@ -77,7 +77,7 @@ class _Builder:
         elif isinstance(node, exp.CTE) and not node.args.get("scalar"):
             columns = frozenset(column.name for column in node.args["alias"].args.get("columns") or [])
             query = self._begin(node.this, scope.query)
-            scope.query.ctes[node.alias] = Source(node.alias, columns, query)
+            scope.query.ctes[node.alias] = Relation(node.alias, columns, query)
         elif isinstance(node, exp.Alias | exp.CTE):
             scope.aliases.add(node.alias)
             if isinstance(node, exp.CTE):

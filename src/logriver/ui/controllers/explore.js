@@ -101,7 +101,7 @@ export function Explore({ place, go, zone, theme }) {
       <button type="button" onClick=${freeze} title="fix the times in the address and copy it">Share</button>
       <button type="button" class="long" onClick=${() => go({ view: "live" })}>Live</button>
     </p>
-    ${plotted && html`<${Histogram} answer=${histogram.data} stale=${histogram.loading || Boolean(histogram.error)} ...${{ zone, theme, zoom }} mark=${hovered} hover=${setMarked} />`}
+    ${plotted && html`<${Histogram} answer=${histogram.data} stale=${histogram.loading || Boolean(histogram.error)} ...${{ zone, theme, zoom }} pointed=${hovered} hover=${setMarked} />`}
     ${!told.loading && !told.error && html`<${Failure} error=${histogram.error} again=${histogram.again} />`}
     <div class=${folded ? "below folded" : "below"}>
       ${!folded && html`<${FieldList} params=${conditions} wanted=${!told.loading && told.asked === asked} add=${add} columns=${columnsOf(place)}

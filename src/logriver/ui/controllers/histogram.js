@@ -43,7 +43,7 @@ export function stacked(answer) {
   return { times, keys: series.map(({ key }) => key), own, sums, step };
 }
 
-export function Histogram({ answer, stale, zone, theme, zoom, mark, hover }) {
+export function Histogram({ answer, stale, zone, theme, zoom, pointed, hover }) {
   const element = useRef(null);
   const tip = useRef(null);
   const plot = useRef(null);
@@ -130,12 +130,12 @@ export function Histogram({ answer, stale, zone, theme, zoom, mark, hover }) {
   }, [data, zone, theme]);
   // The pointer may be here already when it is told that it left the list.
   const point = (chart) => chart.over.matches(":hover")
-    || chart.setCursor({ left: mark ? chart.valToPos(mark / 1000, "x") : -1, top: 10 });
+    || chart.setCursor({ left: pointed ? chart.valToPos(pointed / 1000, "x") : -1, top: 10 });
   const pointer = useRef(point);
   pointer.current = point;
   useEffect(() => {
     if (plot.current) point(plot.current);
-  }, [mark]);
+  }, [pointed]);
   const total = data ? data.sums.length ? data.sums[0].reduce((sum, number) => sum + number, 0) : 0 : null;
   return html`
     <section class=${stale ? "histogram dimmed" : "histogram"} aria-label=${total === null ? "histogram" : `histogram: ${count(total)} records`}>

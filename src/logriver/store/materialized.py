@@ -15,10 +15,10 @@ from typing import Protocol
 
 from logriver import clock
 from logriver.errors import BadRequest, Overloaded, Unavailable, Unprocessable
-from logriver.store import promote
+from logriver.store import materialized_columns
 from logriver.store.field_uses import FieldUses
-from logriver.store.promote import MAX_PROMOTED
-from logriver.store.promoted_file import By, PromotedFile, Remembered
+from logriver.store.materialized_columns import MAX_MATERIALIZED
+from logriver.store.materialized_file import By, MaterializedFile, Remembered
 from logriver.threads import SupervisedThread
 
 USES = 20
@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 
 
 class Table(Protocol):
-    """What promotion needs of the store."""
+    """What is needed of the store."""
 
-    def set_promoted(self, promoted: frozenset[str]) -> None:
+    def set_materialized(self, materialized: frozenset[str]) -> None:
         """Give the table the columns of these fields and no others. Raises `StoreError`."""
         ...
 
@@ -44,7 +44,7 @@ class Table(Protocol):
         ...
 
 
-class Promotion:
+class Materialization:
     """The fields and why each is promoted. For any thread; `keys`, `by` and `note` never block."""
 
     def __init__(self, directory: Path, settings: Sequence[str], leave_seconds: float) -> None:
@@ -52,9 +52,9 @@ class Promotion:
 
         Raises `SettingsError` for fields that cannot be promoted, `DataDirectoryError`.
         """
-        self._settings = promote.chosen(settings)
+        self._settings = materialized_columns.chosen(settings)
         self._leave_seconds = leave_seconds
-        self._file = PromotedFile(directory)
+        self._file = MaterializedFile(directory)
         self.uses = FieldUses()
         self._remembered = _fitting(self._file.read(), self._settings)
         self._leaving: dict[str, float] = {}
@@ -99,7 +99,7 @@ class Promotion:
         key = _checked(name)
         with self._changing:
             if key not in self._settings:
-                self._add(key, "call", self._victim(key, call=True))
+                self._add(key, "call", self._to_evict(key, call=True))
         return self.by(key) or "call"
 
     def demote(self, name: str) -> None:
@@ -124,26 +124,26 @@ class Promotion:
             self._drop_left()
             wanted = [key for key, count in counts.most_common() if count >= USES and key not in self.keys]
             for key in wanted:
-                self._promote_by_use(key)
+                self._materialize_by_use(key)
 
     def _turn(self) -> float:
         self.look()
         return LOOK_SECONDS
 
-    def _promote_by_use(self, key: str) -> None:
-        victim = self._victim(key, call=False)
-        if len(self.keys) >= MAX_PROMOTED and victim is None:
+    def _materialize_by_use(self, key: str) -> None:
+        evicted = self._to_evict(key, call=False)
+        if len(self.keys) >= MAX_MATERIALIZED and evicted is None:
             return
         if self._table is None or not self._table.is_sent(key):
             self.uses.forget(key)
             return
-        self._add(key, "use", victim)
-        fields = {"field": key, "instead_of": victim}
+        self._add(key, "use", evicted)
+        fields = {"field": key, "instead_of": evicted}
         log.info("field promoted because it keeps being queried", extra={"fields": fields})
 
-    def _victim(self, key: str, call: bool) -> str | None:
+    def _to_evict(self, key: str, call: bool) -> str | None:
         """The field that makes room for `key`; None where there is room, or nobody makes it."""
-        if key in self.keys or len(self.keys) < MAX_PROMOTED:
+        if key in self.keys or len(self.keys) < MAX_MATERIALIZED:
             return None
         counts = self.uses.counts()
         by_use = [field for field in self._remembered.values() if field.by == "use"]
@@ -151,16 +151,16 @@ class Promotion:
         if call and least is None:
             hint = f"take one back with DELETE: {', '.join(sorted(field[:60] for field in self.keys))}"
             raise Unprocessable(
-                f"{MAX_PROMOTED} fields are promoted by the setting and by calls, no more fit", hint=hint
+                f"{MAX_MATERIALIZED} fields are promoted by the setting and by calls, no more fit", hint=hint
             )
         if least is None or (not call and counts[key] < 2 * counts[least.key]):
             return None
         return least.key
 
-    def _add(self, key: str, by: By, victim: str | None) -> None:
+    def _add(self, key: str, by: By, evicted: str | None) -> None:
         field = Remembered(key, "call" if by == "call" else "use", clock.now_ns())
-        others = {other: kept for other, kept in self._remembered.items() if other not in (key, victim)}
-        if key not in self._leaving and len(self._leaving) >= MAX_PROMOTED:
+        others = {other: kept for other, kept in self._remembered.items() if other not in (key, evicted)}
+        if key not in self._leaving and len(self._leaving) >= MAX_MATERIALIZED:
             seconds = int(self._leave_seconds) + 1
             raise Overloaded("too many fields are just losing their columns", retry_after_seconds=seconds)
         # The columns are there before a query is compiled with them.
@@ -185,7 +185,7 @@ class Promotion:
 
     def _set_columns(self, keys: frozenset[str]) -> None:
         if self._table is not None:
-            self._table.set_promoted(keys)
+            self._table.set_materialized(keys)
 
     def _note_last_used(self, counts: dict[str, int]) -> None:
         """Remember, every ten minutes, what was read meanwhile."""
@@ -207,7 +207,7 @@ class Promotion:
 
 def _checked(name: str) -> str:
     try:
-        return promote.key_of(name)
+        return materialized_columns.key_of(name)
     except ValueError as error:
         raise BadRequest(str(error)) from None
 
@@ -216,4 +216,4 @@ def _fitting(fields: list[Remembered], settings: frozenset[str]) -> dict[str, Re
     """What there is room for beside the setting: those by call first, then the last used."""
     others = [field for field in fields if field.key not in settings]
     others.sort(key=lambda field: (field.by != "call", -field.last_used_ns))
-    return {field.key: field for field in others[: MAX_PROMOTED - len(settings)]}
+    return {field.key: field for field in others[: MAX_MATERIALIZED - len(settings)]}

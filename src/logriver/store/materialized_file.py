@@ -21,7 +21,7 @@ class Remembered(msgspec.Struct, frozen=True):
     last_used_ns: int
 
 
-class PromotedFile:
+class MaterializedFile:
     """The file. It is not there until something is remembered."""
 
     def __init__(self, directory: Path) -> None:

@@ -19,7 +19,7 @@ _LOOK_BACK_BYTES = 1_048_576
 _NEAR_BYTES = 1_048_576
 
 
-class TimeRange:
+class LinesWithin:
     """The lines of `file` from `from_ns` to before `to_ns`; None is unbounded. Asked from newer lines to older ones."""
 
     def __init__(self, file: Opened, from_ns: int | None, to_ns: int | None) -> None:

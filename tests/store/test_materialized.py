@@ -17,12 +17,12 @@ from logriver.decode import row_builder as rows
 from logriver.errors import DataDirectoryError, SettingsError
 from logriver.query.language.tree import Anywhere, Compare, Exists, Field, Part, Query, Range, Regex
 from logriver.query.sql import conditions as sql
-from logriver.store import promote
+from logriver.store import materialized_columns
 from logriver.store.base import Block
 from logriver.store.embedded import Embedded
 from logriver.store.field_uses import FieldUses
-from logriver.store.promoted_file import FILE
-from logriver.store.promotion import USES, Promotion
+from logriver.store.materialized import USES, Materialization
+from logriver.store.materialized_file import FILE
 from tests.conftest import RunningServer
 
 MEMORY_BYTES = 600_000_000
@@ -61,13 +61,13 @@ class Table:
         self.store = Embedded(directory, "n", MEMORY_BYTES, PARTITION_BYTES)
 
     def promote(self, names: Sequence[str]) -> None:
-        self.promoted = promote.chosen(names)
+        self.promoted = materialized_columns.chosen(names)
         self.store.close()
         self.store = Embedded(self._directory, "n", MEMORY_BYTES, PARTITION_BYTES, self.promoted)
 
     def promote_running(self, names: Sequence[str]) -> None:
-        self.promoted = promote.chosen(names)
-        self.store.set_promoted(self.promoted)
+        self.promoted = materialized_columns.chosen(names)
+        self.store.set_materialized(self.promoted)
 
     def insert(self, texts: Sequence[str]) -> None:
         first = next(self.numbers)
@@ -159,7 +159,7 @@ def queries(name: str, value: str) -> list[Query]:
 def test_the_columns_hold_the_values_and_a_row_does_not_show_them(table: Table) -> None:
     table.promote(["n"])
     table.insert(['{"n":5}', '{"n":"5.50"}', '{"n":"x"}', '{"n":true}', "{}"])
-    text, number = columns.promoted_columns("n")
+    text, number = columns.materialized_columns("n")
 
     answer = table.store.query(f"SELECT {text}, {number} FROM logs ORDER BY _seq")
     assert answer.rows == [["5", 5], ["5.50", 5.5], ["x", None], ["true", None], [None, None]]
@@ -174,9 +174,9 @@ def test_the_columns_hold_the_values_and_a_row_does_not_show_them(table: Table) 
 def test_fields_come_and_go_with_the_setting(table: Table) -> None:
     table.insert(['{"a":"x","b":"y","c":"z"}'])
     table.promote(["a", "b"])
-    assert table.columns() == {*columns.promoted_columns("a"), *columns.promoted_columns("b")}
+    assert table.columns() == {*columns.materialized_columns("a"), *columns.materialized_columns("b")}
     table.promote(["c", "b"])
-    assert table.columns() == {*columns.promoted_columns("b"), *columns.promoted_columns("c")}
+    assert table.columns() == {*columns.materialized_columns("b"), *columns.materialized_columns("c")}
     assert table.find("c", "z", table.promoted) == table.find("a", "x", table.promoted) != []
     table.promote([])
     assert table.columns() == set()
@@ -207,7 +207,7 @@ def test_what_cannot_be_promoted_is_said_before_anything_is_touched(
     tmp_path: Path, names: list[str], reason: str
 ) -> None:
     with pytest.raises(SettingsError, match=reason):
-        Promotion(tmp_path, names, 0)
+        Materialization(tmp_path, names, 0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -269,7 +269,7 @@ def test_fields_come_and_go_while_merges_are_stopped(table: Table) -> None:
 def test_a_small_table_is_filled_with_the_column_at_once(table: Table) -> None:
     table.insert([json.dumps({"a": number}) for number in range(100)])
     table.promote_running(["a"])
-    text, _ = columns.promoted_columns("a")
+    text, _ = columns.materialized_columns("a")
     stored = f"SELECT count() FROM system.parts_columns WHERE active AND table = 'logs' AND column = '{text}'"
     until(lambda: table.store.query(stored).rows == [[1]])
 
@@ -284,7 +284,7 @@ class Columns:
         self.promoted: frozenset[str] = frozenset()
         self.most = 0
 
-    def set_promoted(self, promoted: frozenset[str]) -> None:
+    def set_materialized(self, promoted: frozenset[str]) -> None:
         self.promoted = promoted
         self.most = max(self.most, len(promoted))
 
@@ -292,13 +292,13 @@ class Columns:
         return not key.startswith("no")
 
 
-def read(promotion: Promotion, key: str, times: int) -> None:
+def read(promotion: Materialization, key: str, times: int) -> None:
     for _ in range(times):
         promotion.uses.note(key)
 
 
 def test_fields_that_keep_being_queried_are_promoted_while_there_is_room(tmp_path: Path) -> None:
-    promotion, table = Promotion(tmp_path, ["set"], 0), Columns()
+    promotion, table = Materialization(tmp_path, ["set"], 0), Columns()
     promotion.start(table)
     try:
         for number in range(9):
@@ -323,7 +323,7 @@ def test_fields_that_keep_being_queried_are_promoted_while_there_is_room(tmp_pat
 
 
 def test_what_is_promoted_by_calls_and_use_is_remembered(tmp_path: Path) -> None:
-    first = Promotion(tmp_path, [], 0)
+    first = Materialization(tmp_path, [], 0)
     first.start(Columns())
     for number in range(6):
         first.promote(f"c{number}")
@@ -332,18 +332,18 @@ def test_what_is_promoted_by_calls_and_use_is_remembered(tmp_path: Path) -> None
     first.demote("c0")
     first.stop()
 
-    second = Promotion(tmp_path, ["c1", "s1", "s2"], 0)
+    second = Materialization(tmp_path, ["c1", "s1", "s2"], 0)
     assert second.keys == {"s1", "s2", "c1", "c2", "c3", "c4", "c5", "used"}
     assert [second.by(key) for key in ("c1", "c2", "used", "c0")] == ["setting", "call", "use", None]
-    full = Promotion(tmp_path, ["c1", "s1", "s2", "s3"], 0)
+    full = Materialization(tmp_path, ["c1", "s1", "s2", "s3"], 0)
     assert full.keys == {"s1", "s2", "s3", "c1", "c2", "c3", "c4", "c5"}, "what came by use makes room"
     (tmp_path / FILE).write_text("[{")
     with pytest.raises(DataDirectoryError, match="cannot be read"):
-        Promotion(tmp_path, [], 0)
+        Materialization(tmp_path, [], 0)
 
 
 def test_a_column_stays_until_queries_that_know_it_had_their_turn(tmp_path: Path) -> None:
-    promotion, table = Promotion(tmp_path, [], 3600), Columns()
+    promotion, table = Materialization(tmp_path, [], 3600), Columns()
     promotion.start(table)
     promotion.promote("a")
     promotion.demote("a")

@@ -1,28 +1,28 @@
 """Promoted fields: columns computed from `attributes`, so that a field that is often asked for is not read out of JSON.
 
-A field has a column of its text and one of its number (`columns.promoted_columns`). New parts and merges hold their
+A field has a column of its text and one of its number (`columns.materialized_columns`). New parts and merges hold their
 values, and so do older parts of a small table; the engine computes them where a part has none, so answers are the same
-all the time. `SELECT *` leaves them out, and a block is inserted without knowing of them. `promotion.py` says which
+all the time. `SELECT *` leaves them out, and a block is inserted without knowing of them. `materialized.py` says which
 fields have them and since when.
 """
 
 from collections.abc import Iterable, Sequence
 
 from logriver.columns import (
+    MATERIALIZED_PREFIX,
     MAX_NAME_LENGTH,
-    PROMOTED_PREFIX,
     RESERVED,
     TABLE,
     attribute_key,
     attribute_number,
     attribute_text,
     literal,
-    promoted_columns,
+    materialized_columns,
 )
 from logriver.errors import SettingsError
 from logriver.store import ddl
 
-MAX_PROMOTED = 8
+MAX_MATERIALIZED = 8
 """Each costs an insert about half a microsecond a record; hundreds would slow it down a hundredfold."""
 SMALL_BYTES = 500_000_000
 """A table of this size on disk is filled with a new column at once, within seconds."""
@@ -45,18 +45,18 @@ def chosen(names: Sequence[str]) -> frozenset[str]:
         keys = frozenset(map(key_of, names))
     except ValueError as error:
         raise SettingsError(f"setting 'promote': {error}") from None
-    if len(keys) > MAX_PROMOTED:
-        raise SettingsError(f"setting 'promote': at most {MAX_PROMOTED} fields, not {len(keys)}")
+    if len(keys) > MAX_MATERIALIZED:
+        raise SettingsError(f"setting 'promote': at most {MAX_MATERIALIZED} fields, not {len(keys)}")
     return keys
 
 
-def change(there: Iterable[str], promoted: frozenset[str]) -> tuple[str | None, list[str]]:
-    """The statement that leaves the table, which has the columns `there`, with those of `promoted`; None if it has.
+def change(there: Iterable[str], materialized: frozenset[str]) -> tuple[str | None, list[str]]:
+    """The statement that leaves the table, which has the columns `there`, with those of `materialized`; None if it has.
 
     Nothing may be done to old parts just then, see `ddl.stop_changing_parts`. Also the columns that it adds.
     """
-    wanted = {name: definition for key in sorted(promoted) for name, definition in _definitions(key).items()}
-    drop = [name for name in sorted(there) if name.startswith(PROMOTED_PREFIX) and name not in wanted]
+    wanted = {name: definition for key in sorted(materialized) for name, definition in _definitions(key).items()}
+    drop = [name for name in sorted(there) if name.startswith(MATERIALIZED_PREFIX) and name not in wanted]
     add = [name for name in wanted if name not in there]
     if not drop and not add:
         return None, []
@@ -71,7 +71,7 @@ def is_sent(key: str) -> str:
 
 def _definitions(key: str) -> dict[str, str]:
     # Columns that are there to be read quickly: unpacking LZ4 takes a third of ZSTD's time, for twice the room.
-    text, number = promoted_columns(key)
+    text, number = materialized_columns(key)
     return {
         text: f"Nullable(String) MATERIALIZED {attribute_text(key, literal)} CODEC(LZ4)",
         number: f"Nullable(Float64) MATERIALIZED {attribute_number(text)} CODEC(LZ4)",

@@ -1,4 +1,4 @@
-"""The desk where every question to the store waits its turn.
+"""The query scheduler: every query of the store waits its turn here.
 
 The store's calls block, so they run on threads; at most `max_queries` at one time, a few more wait, the rest is told to
 come back. Exports have slots of their own: they take as long as their reader does. Every use case asks through here, so
@@ -31,7 +31,7 @@ _GRACE_SECONDS = 5.0
 _queries_turned_away = metrics.turned_away.labels(reason="queries")
 _exports_turned_away = metrics.turned_away.labels(reason="exports")
 
-Shape = Callable[[Pieces], Pieces]
+Convert = Callable[[Pieces], Pieces]
 """Turns the store's output into what is sent, on the export's own thread."""
 
 _Result = TypeVar("_Result")
@@ -39,7 +39,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What all questions together, and each of them, may use."""
+    """What all queries together, and each of them, may use."""
 
     queries: int
     exports: int
@@ -47,8 +47,8 @@ class Bounds:
     query_memory_bytes: int
 
 
-class Desk:
-    """Hands questions to `store`, a few at a time. On one event loop."""
+class QueryScheduler:
+    """Hands queries to `store`, a few at a time. On one event loop."""
 
     def __init__(self, store: Store, bounds: Bounds) -> None:
         self._store = store
@@ -74,13 +74,13 @@ class Desk:
         """Run a SELECT; `call` names the asking use case in the metrics; more than `result_rows` rows are too many.
 
         `is_statement`: a user wrote it. Raises `Overloaded` when too many wait, and what `Store.query` raises. A caller
-        that is cancelled gives its place in the queue up or ends its query; it returns when its slot is free.
+        that is cancelled leaves the queue or ends its query; it returns when its slot is free.
         """
         self._event_loop.check()
-        async with AsyncExitStack() as places:
-            held = await places.enter_async_context((self._statements if is_statement else self._queries).one())
+        async with AsyncExitStack() as slots:
+            held = await slots.enter_async_context((self._statements if is_statement else self._queries).one())
             if is_statement:
-                await places.enter_async_context(self._queries.one())
+                await slots.enter_async_context(self._queries.one())
             started = clock.monotonic()
             stop = Stop()
             limits = Limits(self._bounds.query_seconds, self._bounds.query_memory_bytes, result_rows, stop)
@@ -91,9 +91,9 @@ class Desk:
             return answer
 
     async def stream(
-        self, call: str, sql: str, params: Mapping[str, Param], format: str, shape: Shape | None = None
+        self, call: str, sql: str, params: Mapping[str, Param], format: str, convert: Convert | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """Run a SELECT for as long as somebody takes its output, in `format`, as `shape` makes it.
+        """Run a SELECT for as long as somebody takes its output, in `format`, as `convert` makes it.
 
         Raises as `ask` does, also midway. Close it: that ends the query.
         """
@@ -102,7 +102,7 @@ class Desk:
             stop = Stop()
             limits = replace(Limits(memory_bytes=self._bounds.query_memory_bytes, stop=stop), seconds=0)
             written = self._store.stream(sql, params, format, limits)
-            pieces = shape(written) if shape else written
+            pieces = convert(written) if convert else written
             try:
                 while piece := await self._run(stop, lambda: next(pieces, b"")):
                     yield piece
@@ -112,11 +112,11 @@ class Desk:
                     await asyncio.get_running_loop().run_in_executor(self._threads, _close, pieces, written)
 
     async def _run(
-        self, stop: Stop, call: Callable[[], _Result], held: "_Place | None" = None, seconds: float | None = None
+        self, stop: Stop, call: Callable[[], _Result], held: "_Slot | None" = None, seconds: float | None = None
     ) -> _Result:
         """`call` on a thread. If cancelled: end it, and be cancelled when it has returned.
 
-        With `seconds`, what does not return in that time or does not end is left and keeps the place that is `held`.
+        With `seconds`, what does not return in that time or does not end is left and keeps the slot that is `held`.
         """
         running = asyncio.get_running_loop().run_in_executor(self._threads, call)
         try:
@@ -135,7 +135,7 @@ class Desk:
             hint="leave out functions and patterns that look at long texts again and again",
         )
 
-    async def _end(self, running: "asyncio.Future[_Result]", stop: Stop, held: "_Place | None", seconds: float) -> None:
+    async def _end(self, running: "asyncio.Future[_Result]", stop: Stop, held: "_Slot | None", seconds: float) -> None:
         """Have it ended, for so long; nobody is left to hear what it raises."""
         running.add_done_callback(_forget)
         deadline = clock.monotonic() + seconds
@@ -157,40 +157,40 @@ def _close(pieces: Pieces, written: Pieces) -> None:
 
 
 @dataclass(slots=True)
-class _Place:
+class _Slot:
     """A slot that is taken, `until` that is done where it is said."""
 
     until: "asyncio.Future[Any] | None" = None
 
 
 class _Slots:
-    """`count` places for what is called `name`; four times as many may wait, each at most `wait_seconds`."""
+    """`count` slots for what is called `name`; four times as many may wait, each at most `wait_seconds`."""
 
     def __init__(self, name: str, count: int, wait_seconds: float, turned_away: Counter) -> None:
         self._name = name
-        self._places = anyio.CapacityLimiter(count)
+        self._limiter = anyio.CapacityLimiter(count)
         self._most_waiting = count * WAITING_PER_SLOT
         self._wait_seconds = wait_seconds
         self._turned_away = turned_away
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[_Place]:
-        """A place inside of the block, and beyond it for what the place is given. Raises `Overloaded`."""
-        if self._places.statistics().tasks_waiting >= self._most_waiting:
+    async def one(self) -> AsyncIterator[_Slot]:
+        """A slot inside of the block, and beyond it for what the slot is given. Raises `Overloaded`."""
+        if self._limiter.statistics().tasks_waiting >= self._most_waiting:
             raise self._overloaded(f"too many {self._name} are waiting")
         holder = object()
         with anyio.move_on_after(self._wait_seconds) as waiting:
-            await self._places.acquire_on_behalf_of(holder)
+            await self._limiter.acquire_on_behalf_of(holder)
         if waiting.cancelled_caught:
             raise self._overloaded(f"the {self._name} before this one take too long")
-        place = _Place()
+        slot = _Slot()
         try:
-            yield place
+            yield slot
         finally:
-            if place.until is None or place.until.done():
-                self._places.release_on_behalf_of(holder)
+            if slot.until is None or slot.until.done():
+                self._limiter.release_on_behalf_of(holder)
             else:
-                place.until.add_done_callback(lambda _: self._places.release_on_behalf_of(holder))
+                slot.until.add_done_callback(lambda _: self._limiter.release_on_behalf_of(holder))
 
     def _overloaded(self, message: str) -> Overloaded:
         self._turned_away.inc()

@@ -8,10 +8,11 @@ import pytest
 
 from logriver.decode import row_builder as rows
 from logriver.search.cursor import Order
-from logriver.search.desk import Bounds, Desk
-from logriver.search.search import Question, Search
+from logriver.search.scheduler import Bounds, QueryScheduler
+from logriver.search.search import Search, SearchRequest
 from logriver.store.base import Block
 from logriver.store.embedded import Embedded
+from logriver.watermark import Watermark
 
 COUNT = 60
 
@@ -33,12 +34,12 @@ def shown(store: Embedded, text: str, order: Order, marks: list[int], limit: int
     """The numbers of the records on all pages; the mark moves on with each of them."""
 
     async def pages() -> list[int]:
-        desk = Desk(store, Bounds(2, 1, 30, 200_000_000))
+        scheduler = QueryScheduler(store, Bounds(2, 1, 30, 200_000_000))
         left = iter(marks)
-        search = Search(desk, lambda: next(left, marks[-1]), frozenset)
+        search = Search(scheduler, lambda: Watermark({"n": next(left, marks[-1])}), frozenset)
         cursor, found = "", list[int]()
         while True:
-            page = await search.page(Question(text=text, limit=limit, order=order, cursor=cursor))
+            page = await search.page(SearchRequest(text=text, limit=limit, order=order, cursor=cursor))
             found += [int(json.loads(document)["_id"].rpartition("-")[2]) for document in page.documents]
             if page.cursor is None:
                 return found

@@ -1,32 +1,22 @@
-"""Which records a question is about: a search text, times, and the visible mark, as one WHERE for all use cases."""
-
-from dataclasses import dataclass
+"""Which records a request is about: a search text, times, and the watermark, as one WHERE for all use cases."""
 
 from logriver.query.language.tree import Query
+from logriver.query.sql import watermark_sql
 from logriver.query.sql.conditions import Condition, condition
+from logriver.search.time_range import TimeRange
+from logriver.watermark import Watermark
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
-    """From `from_ns` up to, and without, `to_ns`; None is open."""
-
-    from_ns: int | None = None
-    to_ns: int | None = None
-
-
-ANY_TIME = Times()
-
-
-def where(query: Query, times: Times, mark: int | None, promoted: frozenset[str]) -> Condition:
-    """The WHERE of records that match, lie within `times` and are not above the visible mark, where one is given.
+def filter_sql(query: Query, times: TimeRange, watermark: Watermark | None, materialized: frozenset[str]) -> Condition:
+    """The WHERE of records that match, lie within `times` and are not above the watermark, where one is given.
 
     Further values are bound with its `bind`. Raises `BadQuery` for a value that its column cannot have.
     """
-    made = condition(query, promoted)
+    made = condition(query, materialized)
     conditions = [f"({made.sql})"]
-    if mark is not None:
+    if watermark is not None:
         # `identity` hides the number from its index: nearly every record is below, and a look costs 4 ms of 10 M.
-        conditions.append(f"identity(_seq) <= {made.bind(mark, 'UInt64')}")
+        conditions.append(watermark_sql.below(watermark, made.bind, "identity(_seq)"))
     if times.from_ns is not None:
         conditions.append(f"timestamp >= {time(made, times.from_ns)}")
     if times.to_ns is not None:

@@ -1,6 +1,10 @@
-"""`from` and `to` of a question as nanoseconds: RFC 3339, epoch numbers, `now`, `now-15m`, `15m` (that long ago)."""
+"""The times that a request covers, and how they are written.
+
+RFC 3339, epoch numbers, `now`, `now-15m`, `15m` (that long ago).
+"""
 
 import re
+from dataclasses import dataclass
 
 from logriver import clock
 from logriver.errors import BadQuery
@@ -12,6 +16,17 @@ _AGO = re.compile(_SPAN, re.ASCII)
 _NOW = re.compile(rf"now(?:([+-])({_SPAN}))?", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 _DECIMAL = re.compile(r"-?\d{1,19}\.\d{1,9}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """From `from_ns` up to, and without, `to_ns`; None is open."""
+
+    from_ns: int | None = None
+    to_ns: int | None = None
+
+
+ANY_TIME = TimeRange()
 
 
 def parse(name: str, text: str, now_ns: int) -> int:
