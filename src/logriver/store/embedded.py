@@ -4,7 +4,8 @@ Sessions of one process share one engine, run in parallel and release the interp
 reach the engine through an anonymous file in memory, which costs two thirds of giving them inline.
 
 A write that fails because the disk is full is passed over by the engine: the insert answers OK and the part's files end
-early. Where room is short no merge begins (`set_disk_pressure`), and what such a write did to parts is found (`parts.py`).
+early. Where room is short no merge begins (`set_disk_pressure`), and what such a write did to parts is found
+(`parts.py`).
 """
 
 import contextlib
