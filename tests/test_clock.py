@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logriver import clock
-from logriver.columns import LEVELS, OTEL_LEVELS, SYSLOG_LEVELS, level_of, level_of_number
 from logriver.decode.time.cache import TimeCache
 from logriver.decode.time.timestamps import time_of
+from logriver.levels import LEVELS, OTEL_LEVELS, SYSLOG_LEVELS, level_of, level_of_number
 from tests.cpu_time import within_cpu_time
 
 BERLIN = ZoneInfo("Europe/Berlin")

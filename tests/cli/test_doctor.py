@@ -20,6 +20,7 @@ import pytest
 from logriver.cli.doctor import data as doctor_data
 from logriver.cli.doctor import machine as doctor_machine
 from logriver.store import memory
+from logriver.store.migrations.data_format import FORMAT
 from tests.conftest import RunningServer
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("LOGRIVER_")}
@@ -139,7 +140,7 @@ def test_a_directory_that_is_served_and_its_server(new_server: Callable[..., Run
     assert report.of("lock") == ("ok", f"in use by process {running.process.pid}: it is being served")
     assert report.of("port") == ("ok", f"{address} is taken by a logriver")
     assert report.of("data directory")[1].endswith("mode 0700")
-    assert "data format 1," in report.of("data directory")[1]
+    assert f"data format {FORMAT}," in report.of("data directory")[1]
     assert report.of("server") == ("ok", f"{running.url} is ready")
     assert report.of("server clock")[0] == "ok"
 

@@ -19,7 +19,7 @@ from logriver.decode.formats import decoder
 from logriver.decode.json.document import fields_of
 from logriver.decode.json.lines import JsonLines
 from logriver.decode.row_builder import encode
-from logriver.decode.validator import MAX_KEYS, MAX_NESTING, Fitness
+from logriver.decode.validator import MAX_KEYS, MAX_NESTING, JsonValidator
 
 NOW_NS = clock.from_text("2023-09-15T12:00:00Z")
 MAX_RECORD_BYTES = 100_000
@@ -206,11 +206,11 @@ def top_level(record: dict[str, Any]) -> bytes:
 @given(st.lists(st.dictionaries(odd_text, anything, min_size=1, max_size=4), min_size=1, max_size=20))
 @settings(max_examples=60)
 def test_the_engine_reads_every_field_of_what_fits(engine: Any, sent: list[dict[str, Any]]) -> None:
-    fitness = Fitness()
+    validator = JsonValidator()
     documents, keys, values = [], [], []
     for record in sent:
         text = top_level(record)
-        assert fitness.refusal(text) is None
+        assert validator.refusal(text) is None
         fields = fields_of(text)
         kept = msgspec.json.encode(fields).decode()
         for key in fields:
@@ -256,7 +256,7 @@ def test_what_the_engine_cannot_read_does_not_enter(field_text: str) -> None:
 
 @pytest.mark.parametrize("kind", ["[]", "{}"])
 def test_nesting_and_keys_have_a_limit(kind: str) -> None:
-    fitness = Fitness()
+    validator = JsonValidator()
     opening, closing = ("[", "]") if kind == "[]" else ('{"k":', "}")
 
     def nested_text(depth: int) -> bytes:
@@ -265,9 +265,9 @@ def test_nesting_and_keys_have_a_limit(kind: str) -> None:
     def wide(keys: int) -> bytes:
         return ("{" + ",".join(f'"{number}":0' for number in range(keys)) + "}").encode()
 
-    assert fitness.refusal(nested_text(MAX_NESTING)) is None
-    assert fitness.refusal(nested_text(MAX_NESTING + 1)) == f"nested deeper than {MAX_NESTING}"
-    assert fitness.fits(nested_text(MAX_NESTING))
-    assert not fitness.fits(nested_text(MAX_NESTING + 1))
-    assert fitness.refusal(wide(MAX_KEYS)) is None
-    assert fitness.refusal(wide(MAX_KEYS + 1)) == f"{MAX_KEYS + 1} keys, more than {MAX_KEYS}"
+    assert validator.refusal(nested_text(MAX_NESTING)) is None
+    assert validator.refusal(nested_text(MAX_NESTING + 1)) == f"nested deeper than {MAX_NESTING}"
+    assert validator.fits(nested_text(MAX_NESTING))
+    assert not validator.fits(nested_text(MAX_NESTING + 1))
+    assert validator.refusal(wide(MAX_KEYS)) is None
+    assert validator.refusal(wide(MAX_KEYS + 1)) == f"{MAX_KEYS + 1} keys, more than {MAX_KEYS}"

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logriver.columns import COLUMNS, level_of
+from logriver.columns import COLUMNS
 from logriver.errors import BadQuery
+from logriver.levels import level_of
 from logriver.query.language import parser
 from logriver.query.language.tree import Anywhere, Compare, Exists, Field, Not, Or, Part, Query, Range, Regex, Text
 from logriver.query.sql import conditions as sql

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logriver import clock
-from logriver.columns import LEVELS
+from logriver.levels import LEVELS
 from logriver.query.language.tree import Aggregate, Everything, Search
 from logriver.query.pipes import stats
 from logriver.query.pipes.statistic import statistic

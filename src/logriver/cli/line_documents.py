@@ -11,9 +11,10 @@ import msgspec
 from logriver import clock
 from logriver.cli.pipe import MAX_LINE_BYTES
 from logriver.clock import Zone
-from logriver.columns import ALIASES, DECODED_COLUMNS, level_of
+from logriver.columns import ALIASES, DECODED_COLUMNS
 from logriver.decode.formats import CONTAINERS, SAMPLE_LINES, Decode, decoder, recognise
 from logriver.decode.row_builder import values
+from logriver.levels import level_of
 from logriver.record import Decoded
 
 _SAMPLE_BYTES = 65_536

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from logriver import clock
-from logriver.columns import level_of
 from logriver.errors import BadRequest
+from logriver.levels import level_of
 from logriver.query.language.tree import And, Everything, Field, Or, Part, Query, Regex, Text, conjunction
 from logriver.search import time_range
 from logriver.search.time_range import ANY_TIME, TimeRange

@@ -12,14 +12,14 @@ import msgspec
 
 from logriver.columns import ALIASES, DECODED_COLUMNS
 from logriver.decode.json.document import fields_of
+from logriver.decode.record_mapping import PLACES
 from logriver.decode.row_builder import escape
 from logriver.errors import SettingsError
 from logriver.record import Decoded
 
 # The last value of a row and the first of the next are one piece between two tabs.
 _TABS = len(DECODED_COLUMNS) - 1
-_PLACES = {column.name: place for place, column in enumerate(DECODED_COLUMNS)}
-_ATTRIBUTES = _PLACES["attributes"]
+_ATTRIBUTES = PLACES["attributes"]
 _COLUMNS = ("service", "host")
 _ESCAPED = re.compile(rb"\\(.)")
 _ESCAPES = {b"t": b"\t", b"n": b"\n"}
@@ -38,7 +38,7 @@ class Labels:
         for name, value in given.items():
             column = ALIASES.get(name)
             if column in _COLUMNS:
-                self._columns[_PLACES[column]] = escape(str(value)).encode()
+                self._columns[PLACES[column]] = escape(str(value)).encode()
             elif column:
                 raise SettingsError(f"{name[:60]!r} cannot be a label", hint="each record has its own")
             else:
@@ -53,7 +53,7 @@ class Labels:
     def or_host(self, host: str) -> "Labels":
         """These, and `host` where they say none."""
         labels = copy.copy(self)
-        labels._columns = {_PLACES["host"]: escape(host).encode(), **self._columns}
+        labels._columns = {PLACES["host"]: escape(host).encode(), **self._columns}
         return labels
 
     def add(self, decoded: Decoded) -> None:

@@ -1,7 +1,7 @@
 """Rows that somebody else decoded: whether they are what our own decoders would have written.
 
 An agent has the token and may be old or broken all the same, and what is wrong with a row would only be found when the
-engine reads it, after it was acknowledged. `problem` defines what a row must be; whole slices of rows are looked at
+engine reads it, after it was acknowledged. `problem` says what a row must be; whole slices of rows are looked at
 column by column, and only one that is not plainly good is gone through row by row.
 """
 
@@ -9,14 +9,13 @@ import msgspec
 
 from logriver import clock
 from logriver.columns import DECODED_COLUMNS
-from logriver.decode.validator import LONG_RECORD_BYTES, Fitness
+from logriver.decode.record_mapping import PLACES
+from logriver.decode.validator import LONG_RECORD_BYTES, JsonValidator
 from logriver.errors import BadBody
 
 _SLICE_BYTES = 256 * 1024
 _COLUMNS = len(DECODED_COLUMNS)
-_TIME, _ATTRIBUTES, _OFFSET = (
-    [column.name for column in DECODED_COLUMNS].index(name) for name in ("timestamp", "attributes", "_offset")
-)
+_TIME, _ATTRIBUTES, _OFFSET = (PLACES[name] for name in ("timestamp", "attributes", "_offset"))
 # Fewer than the largest unsigned number of 64 bits has.
 _OFFSET_DIGITS = 19
 # What a row may be larger than its record: a control byte becomes an escape of six characters whose backslash is
@@ -34,7 +33,7 @@ class RowCheck:
 
     def __init__(self, max_record_bytes: int) -> None:
         self._max_row_bytes = _GROWTH * max_record_bytes + _LABELS_BYTES
-        self._fitness = Fitness()
+        self._validator = JsonValidator()
         self._objects = msgspec.json.Decoder(_AnyObject)
 
     def check(self, rows: bytes, count: int) -> None:
@@ -91,7 +90,7 @@ class RowCheck:
         if max(map(len, texts)) >= LONG_RECORD_BYTES:
             return False
         joined = _unescaped(b"\n".join(texts))
-        if joined.count(b"\n") != len(texts) - 1 or not self._fitness.fits(joined):
+        if joined.count(b"\n") != len(texts) - 1 or not self._validator.fits(joined):
             return False
         # Each is an object of its own: those that only make sense together would be fewer than there are lines.
         try:
@@ -100,7 +99,7 @@ class RowCheck:
             return False
 
     def _attributes_problem(self, text: bytes) -> str | None:
-        if refusal := self._fitness.refusal(text):
+        if refusal := self._validator.refusal(text):
             return f"its attributes: {refusal}"
         try:
             self._objects.decode(text)

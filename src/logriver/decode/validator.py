@@ -1,4 +1,4 @@
-"""Fit to store: whether the engine can read all of a record, so that it is found by its fields.
+"""The JSON validator: whether the engine can read all of a record, so that it is found by its fields.
 
 The engine reads attributes with simdjson, so simdjson is asked, over a whole slice of lines at once: the lines become
 one array, which costs a tenth of a full decode. Only when that fails is each line asked alone.
@@ -28,7 +28,7 @@ _REASONS = {
 }
 
 
-class Fitness:
+class JsonValidator:
     """Asks simdjson. Not for two threads at once."""
 
     def __init__(self) -> None:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from logriver.columns import ALIASES, LEVELS, TABLE
+from logriver.columns import ALIASES, TABLE
+from logriver.levels import LEVELS
 from logriver.query.hints.suggest import Place, complete
 from logriver.query.language.text import column_name, field_name, value_text
 from logriver.query.language.tree import Everything

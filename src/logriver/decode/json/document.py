@@ -1,8 +1,7 @@
-"""One JSON object to one row: which fields become columns, and what stays an attribute.
+"""One JSON object to one row, by the record mapping.
 
-This is the definition; `json_lines.py` does the same to whole slices and comes here with every record that is not
-plain. Aliases are tried in the order of `columns.py`; only a string maps (for time and level also a number); a dotted
-alias is the literal key, else the nested value, which is copied and not removed.
+The reference decoder of JSON: `lines.py` does the same to whole slices and comes here with every record that is not
+plain.
 """
 
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 import msgspec
 
 from logriver import clock
-from logriver.columns import ALIASES, DECODED_COLUMNS, LEVELS, level_of, level_of_number
+from logriver.columns import ALIASES
+from logriver.decode.record_mapping import DOTTED, NUMBERS_TOO, OUTER, PLACES, Scalar, levels, mapped
 from logriver.decode.row_builder import line
 from logriver.decode.time.cache import TimeCache
 
 Fields = dict[str, msgspec.Raw]
-Scalar = str | int | float
 
 _decode_fields = msgspec.json.Decoder(Fields).decode
 _encode = msgspec.json.Encoder().encode
@@ -23,20 +22,15 @@ _decode_text = msgspec.json.Decoder(str).decode
 _decode_text_or_number = msgspec.json.Decoder(Scalar).decode
 
 # A row's values are a list in the order of `DECODED_COLUMNS`, None where the record has none.
-_PLACES = {column.name: place for place, column in enumerate(DECODED_COLUMNS)}
-_TIME, _LEVEL, _ATTRIBUTES = _PLACES["timestamp"], _PLACES["level"], _PLACES["attributes"]
-_SENT_LEVEL, _OFFSET = _PLACES["_level"], _PLACES["_offset"]
-_NOTHING: list[Any] = [None] * len(_PLACES)
+_TIME, _LEVEL, _ATTRIBUTES = PLACES["timestamp"], PLACES["level"], PLACES["attributes"]
+_SENT_LEVEL, _OFFSET = PLACES["_level"], PLACES["_offset"]
+_NOTHING: list[Any] = [None] * len(PLACES)
 
 # Each alias with the place of its value and what reads it, or raises `ValidationError` where it does not map.
 _ALIASES = {
-    alias: (_PLACES[column], _decode_text_or_number if column in ("timestamp", "level") else _decode_text)
+    alias: (PLACES[column], _decode_text_or_number if column in NUMBERS_TOO else _decode_text)
     for alias, column in ALIASES.items()
 }
-_RANK = {alias: rank for rank, alias in enumerate(_ALIASES)}.__getitem__
-# The aliases that may be nested values; in `columns.py` they are the last of their column.
-_DOTTED = tuple((alias, *alias.partition(".")[::2]) for alias in _ALIASES if "." in alias)
-_OUTER = frozenset(outer for _, outer, _ in _DOTTED)
 
 
 def fields_of(record: bytes) -> Fields:
@@ -84,7 +78,7 @@ def _take(fields: Fields, values: list[Any]) -> str:
     The first alias that has a value for a column wins.
     """
     time_alias = ""
-    for alias in sorted([name for name in fields if name in _ALIASES], key=_RANK):
+    for alias in mapped(fields):
         place, decode = _ALIASES[alias]
         if values[place] is None:
             try:
@@ -94,13 +88,13 @@ def _take(fields: Fields, values: list[Any]) -> str:
             del fields[alias]
             if place == _TIME:
                 time_alias = alias
-    if not _OUTER.isdisjoint(fields):
+    if not OUTER.isdisjoint(fields):
         _copy_nested(fields, values)
     return time_alias
 
 
 def _copy_nested(fields: Fields, values: list[Any]) -> None:
-    for alias, outer, inner in _DOTTED:
+    for alias, outer, inner in DOTTED:
         place, decode = _ALIASES[alias]
         if values[place] is None and alias not in fields and outer in fields:
             try:
@@ -112,11 +106,3 @@ def _copy_nested(fields: Fields, values: list[Any]) -> None:
 
 def _digits(number: int | float | None, now_ns: int) -> str:
     return str(now_ns if number is None else clock.from_number(number))
-
-
-def levels(sent: Scalar) -> tuple[str, str]:
-    """What a sent level means, and its spelling where that is something else (the columns `level` and `_level`)."""
-    if sent in LEVELS:
-        return str(sent), ""
-    level = level_of(sent) if isinstance(sent, str) else level_of_number(sent)
-    return level, "" if level == sent else str(sent)

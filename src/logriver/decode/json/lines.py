@@ -1,6 +1,6 @@
 """NDJSON: one JSON object a line, to rows.
 
-The hot path. `document.py` defines how one record becomes a row; here the same is done for whole slices of lines,
+The hot path. `document.py` is the reference decoder of one record; here the same is done for whole slices of lines,
 column by column, as long as they fit, have the shape of those before and are plain. Anything else takes the way through
 `document.py`, a record at a time. Both ways give the same rows (`tests/decode/test_json_lines.py`), but for which of
 the other fields comes first: together they have the order of the shape.
@@ -16,12 +16,13 @@ import msgspec
 from logriver import clock
 from logriver.clock import Zone
 from logriver.columns import DECODED_COLUMNS
-from logriver.decode.json.document import fields_of, levels, row_of
+from logriver.decode.json.document import fields_of, row_of
 from logriver.decode.json.shape import Shape
+from logriver.decode.record_mapping import PLACES, levels
 from logriver.decode.row_builder import encode, encode_unescaped
 from logriver.decode.row_builder import line as row_line
 from logriver.decode.time.cache import TimeCache
-from logriver.decode.validator import LONG_RECORD_BYTES, Fitness
+from logriver.decode.validator import LONG_RECORD_BYTES, JsonValidator
 from logriver.record import Decoded, Refused
 
 _SLICE_BYTES = 128 * 1024
@@ -30,9 +31,7 @@ _MAX_PATIENCE = 1024
 _SMALL_BYTES = 4096
 _MAX_REFUSED_BYTES = 64 * 1024
 # Escapes of a tab or a newline in a value, and a tab as a blank between the parts of one.
-_TIME, _LEVEL, _SENT_LEVEL, _OFFSET = (
-    [column.name for column in DECODED_COLUMNS].index(name) for name in ("timestamp", "level", "_level", "_offset")
-)
+_TIME, _LEVEL, _SENT_LEVEL, _OFFSET = (PLACES[name] for name in ("timestamp", "level", "_level", "_offset"))
 _MAY_BREAK_ROWS = (b"\\n", b"\\t", b"\\u", b"\t")
 
 
@@ -43,7 +42,7 @@ class JsonLines:
         """A time without a zone is one of `zone`, of UTC where that is None."""
         self._max_record_bytes = max_record_bytes
         self._slice_bytes = min(_SLICE_BYTES, max_record_bytes)
-        self._fitness = Fitness()
+        self._validator = JsonValidator()
         self._times = TimeCache(zone)
         self._shape = Shape()
         # How many slices missed the shape since it was made, and how many must before it is made anew.
@@ -87,7 +86,7 @@ class JsonLines:
         shape, lines = self._shape, piece.rstrip(b"\r\n")
         if shape.decode is None or not _SMALL_BYTES < len(lines) <= self._max_record_bytes:
             return None
-        if not self._fitness.fits(lines):
+        if not self._validator.fits(lines):
             return None
         try:
             records: list[Any] = shape.decode(lines)
@@ -145,7 +144,7 @@ class JsonLines:
         """The row of one record. Raises `ValueError` with the reason why it is refused."""
         if len(record) > self._max_record_bytes:
             raise ValueError(f"record of {len(record)} bytes, the limit is {self._max_record_bytes}")
-        refusal = self._fitness.refusal(record)
+        refusal = self._validator.refusal(record)
         row = None if refusal else self._row_alone(record, offset)
         if row is not None:
             return row

@@ -15,16 +15,15 @@ from msgspec import UNSET, UnsetType
 
 from logriver.columns import ALIASES, COLUMNS, DECODED_COLUMNS
 from logriver.decode.json.document import fields_of
+from logriver.decode.record_mapping import NUMBERS_TOO, OUTER
 
 _MAX_FIELDS = 200
 _SAMPLE_LINES = 100
-_NESTED = {alias.partition(".")[0] for alias in ALIASES if "." in alias}
 _TEXT = str | None | UnsetType
 _ALIASES = {column.name: column.aliases for column in COLUMNS if column.aliases}
 _TYPES: dict[str, Any] = dict.fromkeys(_ALIASES, _TEXT)
 _TYPES["timestamp"] = str | int | float | None | UnsetType
 _TYPES["level"] = str | int | None | UnsetType
-_NUMBERS_TOO = ("timestamp", "level")
 # Names that msgspec does not take; records with one are no shape.
 _ODD_NAME = re.compile(r'[\\"\x00-\x1f]')
 _STRINGS_ONLY = {str}
@@ -65,7 +64,7 @@ class Shape:
             chosen[next((alias for alias in aliases if alias in self._names), aliases[0])] = name
         others = [name for name in self._names if name not in chosen]
         # Where other names may bring a column too, a record that lacks the first needs the long way.
-        self._plain = not any(name in ALIASES or name in _NESTED for name in others)
+        self._plain = not any(name in ALIASES or name in OUTER for name in others)
         self._columns = tuple(name for alias, name in chosen.items() if alias in self._names)
         # In the order seen: msgspec looks for a key first behind the one before.
         order = [name for name in self._names if name in chosen or not self._hides_column(name)]
@@ -121,7 +120,7 @@ class Shape:
                 if not self._plain:
                     return None
                 nulls += [(record, column) for record, value in zip(records, values, strict=True) if value is None]
-                nothing = None if column in _NUMBERS_TOO else ""
+                nothing = None if column in NUMBERS_TOO else ""
                 values = [nothing if value is UNSET or value is None else value for value in values]
             taken[column] = values
         for r in records:

@@ -8,8 +8,8 @@ first word.
 
 from functools import lru_cache
 
-from logriver.columns import SYSLOG_LEVELS, level_of
 from logriver.decode.tables.read import table
+from logriver.levels import SYSLOG_LEVELS, level_of
 
 _LEVELS = table("levels")
 

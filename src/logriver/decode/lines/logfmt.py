@@ -7,10 +7,10 @@ that is not wholly of pairs is read as text, and one without a message has itsel
 import re
 
 from logriver.clock import Zone
-from logriver.columns import ALIASES
 from logriver.decode.lines.pair_values import Pairs, PairValues
 from logriver.decode.lines.text import Values, encoded, values_of
 from logriver.decode.lines.whole_lines import split
+from logriver.decode.record_mapping import names_of
 from logriver.decode.tables.read import table
 from logriver.decode.time.timestamps import Stamps
 from logriver.record import Decoded
@@ -22,7 +22,7 @@ _LINE = _FORMATS.compiled("logfmt_line")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _SPOKEN = ("message", "msg", "event", "level", "lvl", "severity")
-_TIMES = tuple(alias for alias, column in ALIASES.items() if column == "timestamp")
+_TIMES = names_of("timestamp")
 
 
 class LogFmt:

@@ -1,6 +1,7 @@
 """Names with texts, as logfmt lines and the formats of users have them, to the values of a row.
 
-Names, levels and times mean what they mean in JSON records (`document.py`); a time may also have a shape of text lines.
+Names, levels and times mean what they mean in JSON records (`record_mapping.py`); a time may also have a shape of text
+lines.
 """
 
 import re
@@ -10,8 +11,8 @@ import msgspec
 from logriver import clock
 from logriver.clock import Zone
 from logriver.columns import ALIASES, NUMBER
-from logriver.decode.json.document import levels
 from logriver.decode.lines.text import Values
+from logriver.decode.record_mapping import levels, mapped
 from logriver.decode.time.cache import TimeCache
 from logriver.decode.time.timestamps import Stamps, of_shape
 
@@ -19,7 +20,6 @@ Pairs = dict[str, str | bool]
 
 _LONGEST_NUMBER = 64
 _NUMBER = re.compile(NUMBER)
-_RANK = {alias: rank for rank, alias in enumerate(ALIASES)}.__getitem__
 
 _to_json = msgspec.json.Encoder().encode
 
@@ -36,7 +36,7 @@ class PairValues:
         The message of pairs without one is `text`.
         """
         columns: dict[str, str] = {}
-        for alias in sorted(ALIASES.keys() & pairs.keys(), key=_RANK):
+        for alias in mapped(pairs):
             column, value = ALIASES[alias], pairs[alias]
             if isinstance(value, str) and column not in columns:
                 columns[column] = self._digits(value, stamps) if column == "timestamp" else value

@@ -9,17 +9,17 @@ lines the first is matched; the others follow in the message.
 import re
 
 from logriver.clock import Zone
-from logriver.columns import ALIASES
 from logriver.decode.lines.pair_values import Pairs, PairValues
 from logriver.decode.lines.text import Values, encoded, values_of
 from logriver.decode.lines.user_pattern import line_pattern
 from logriver.decode.lines.whole_lines import Split, split
+from logriver.decode.record_mapping import names_of
 from logriver.decode.time.timestamps import Stamps
 from logriver.errors import SettingsError
 from logriver.record import Decoded
 
 _GROUP_NAME = re.compile(r"\(\?P?<([^>]*)>")
-_MESSAGES = frozenset(alias for alias, column in ALIASES.items() if column == "message")
+_MESSAGES = frozenset(names_of("message"))
 
 
 class UserFormat:

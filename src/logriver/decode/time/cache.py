@@ -2,7 +2,7 @@
 
 Records of a batch share seconds and short endings (`Z`, `.250Z`), so those are parsed once and remembered as the digits
 they stand for; a text is put together from its parts. What has no such parts, as with an offset, is parsed. The
-dictionaries are bounded. `timestamps.time_of` stays the definition.
+dictionaries are bounded. `timestamps.time_of` is the reference.
 """
 
 from logriver import clock

@@ -10,10 +10,10 @@ import re
 import msgspec
 
 from logriver import clock
-from logriver.columns import SYSLOG_LEVELS
 from logriver.decode.lines.levels import SYSLOG_WORDS
 from logriver.decode.lines.whole_lines import MAX_REFUSED_BYTES, too_long
 from logriver.decode.row_builder import encode, row
+from logriver.levels import SYSLOG_LEVELS
 from logriver.record import Decoded, Refused
 
 Value = str | list[int | str | list[int] | None] | None

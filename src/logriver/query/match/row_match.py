@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from logriver.columns import ALIASES, LEVELS, level_of
+from logriver.columns import ALIASES
+from logriver.levels import LEVELS, level_of
 from logriver.query.language.re2_pattern import compiled
 from logriver.query.language.tree import (
     And,

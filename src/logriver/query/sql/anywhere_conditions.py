@@ -1,6 +1,7 @@
 """`*:value`: a value of any field, at any depth. Read off the JSON text itself, because its keys are not known."""
 
-from logriver.columns import attribute_number, level_of, literal
+from logriver.columns import attribute_number, literal
+from logriver.levels import level_of
 from logriver.query.sql.attribute_conditions import guarded, is_number, is_value, maybe_value
 from logriver.query.sql.binding import Condition
 

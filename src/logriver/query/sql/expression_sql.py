@@ -6,8 +6,8 @@ calculated (a text that is no number, a division by zero) is none, and no compar
 
 from collections.abc import Mapping
 
-from logriver.columns import LEVELS, level_of
 from logriver.errors import BadQuery
+from logriver.levels import LEVELS, level_of
 from logriver.query.language.tree import Calculation, Expression, Name, Number, Word
 from logriver.query.sql.binding import Condition
 from logriver.query.sql.field_sql import Value

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from logriver import clock
-from logriver.columns import ALIASES, COLUMNS, LEVELS, level_of
+from logriver.columns import ALIASES, COLUMNS
 from logriver.errors import BadQuery
+from logriver.levels import LEVELS, level_of
 from logriver.query import ids
 from logriver.query.sql import attribute_conditions, escaping
 from logriver.query.sql.binding import Condition

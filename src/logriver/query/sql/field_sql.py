@@ -3,17 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from logriver.columns import (
-    ALIASES,
-    COLUMNS,
-    LEVELS,
-    MAX_NAME_LENGTH,
-    WORD,
-    attribute_key,
-    attribute_number,
-    literal,
-)
+from logriver.columns import ALIASES, COLUMNS, MAX_NAME_LENGTH, WORD, attribute_key, attribute_number, literal
 from logriver.errors import BadQuery
+from logriver.levels import LEVELS
 from logriver.query.sql import attribute_sql
 from logriver.query.sql.binding import Condition
 

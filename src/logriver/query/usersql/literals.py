@@ -9,8 +9,9 @@ import re
 from sqlglot import exp
 
 from logriver import clock
-from logriver.columns import ALIASES, level_of
+from logriver.columns import ALIASES
 from logriver.errors import BadQuery
+from logriver.levels import level_of
 from logriver.query.sql.field_conditions import kind_of
 from logriver.query.usersql.fields import Names
 
