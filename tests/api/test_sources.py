@@ -340,14 +340,14 @@ def test_a_file_that_is_always_read_a_moment_later_is_not_behind(monkeypatch: py
 def test_of_very_many_looks_few_are_kept_and_the_age_is_never_less_than_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(clock, "monotonic", lambda: now)
-    unheld = Lag()
+    lag = Lag()
     for second in range(5_000):
         now = float(second)
-        unheld.look(second + 1, 0)
+        lag.look(second + 1, 0)
     for held in (0, 1_000, 4_000, 4_990):
-        assert 5_000 - 1 - held <= unheld.seconds(held) + 1
-    assert unheld.seconds(0) == 4_999
-    assert unheld.seconds(5_000) == 0
+        assert 5_000 - 1 - held <= lag.seconds(held) + 1
+    assert lag.seconds(0) == 4_999
+    assert lag.seconds(5_000) == 0
 
 
 def test_of_a_path_whose_file_was_deleted_and_made_anew_the_new_one_is_shown(

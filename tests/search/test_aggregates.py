@@ -318,7 +318,7 @@ def test_answers_tell_what_they_cost(ask: Ask, run: str, call: str) -> None:
     assert stats["elapsed_ms"] > 0
 
 
-def test_everything_reads_up_to_the_visible_mark(ask: Ask, send: Send) -> None:
+def test_everything_reads_up_to_the_watermark(ask: Ask, send: Send) -> None:
     """What is searchable is counted, at once and by all calls alike."""
     run = send([{"message": f"seen {number}", "level": "info", "n": number} for number in range(50)])
     assert ask("histogram", q=run)["total"] == 50

@@ -1,4 +1,4 @@
-"""Promoted fields: a column of their own changes how fast an answer comes, never the answer."""
+"""Materialized fields: a column of their own changes how fast an answer comes, never the answer."""
 
 import itertools
 import json

@@ -104,14 +104,14 @@ class Connections:
         if len(self) < self._most:
             return True
         now = asyncio.get_running_loop().time()
-        victim = None if now < self._full_until else self._oldest_stranger() or self._some_idle()
-        if victim is None:
+        evicted = None if now < self._full_until else self._oldest_stranger() or self._some_idle()
+        if evicted is None:
             # Nobody looks through all of them again for each of a flood of others.
             if now >= self._full_until:
                 self._full_until = now + _FULL_SECONDS
             self.note_end("no_room")
             return False
-        self._end(victim, "budget")
+        self._end(evicted, "budget")
         return True
 
     def note_end(self, reason: str) -> None:

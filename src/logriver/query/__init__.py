@@ -1,4 +1,4 @@
 """The search language: text to tree to SQL, pure.
 
-`search/` calls it for every way in. It never touches the store.
+`search/` calls it for everything that is asked. It never touches the store.
 """

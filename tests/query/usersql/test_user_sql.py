@@ -208,7 +208,7 @@ def test_values_beyond_json_are_given_back(ask: Ask) -> None:
     assert row == [largest, None, "\ufffd", 2**64 - 1, None]
 
 
-def test_records_above_the_visible_mark_are_not_seen(sql_server: RunningServer, ask: Ask) -> None:
+def test_records_above_the_watermark_are_not_seen(sql_server: RunningServer, ask: Ask) -> None:
     stored = sql_server.status()["stored"]
     assert ask("SELECT count(), max(_seq) FROM logs")["rows"] == [[stored, stored]]
 

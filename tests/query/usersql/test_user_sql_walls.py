@@ -319,7 +319,8 @@ def what_takes_a_function(engine: Embedded, count: int, places: Iterable[int]) -
         try:
             engine.query_text(f"EXPLAIN QUERY TREE SELECT {name}({', '.join(arguments)})")
         except LogriverError as error:
-            if "identifier `upper`" in error.message or "Syntax error" in error.message:
+            said = f"{error.message} {getattr(error, 'detail', None)}"
+            if "identifier `upper`" in said or "Syntax error" in said:
                 continue
         taking.add((name.lower(), at))
     return taking
