@@ -1,4 +1,5 @@
-"""Materialized fields: columns computed from `attributes`, so that a field that is often asked for is not read out of JSON.
+"""Materialized fields: columns computed from `attributes`, so that a field that is often asked for is not read out of
+JSON.
 
 A field has a column of its text and one of its number (`columns.materialized_columns`). New parts and merges hold their
 values, and so do older parts of a small table; the engine computes them where a part has none, so answers are the same
