@@ -1,5 +1,6 @@
 """The view of followed files: generations with what is held of them, what is lost, and how far behind they are."""
 
+import gzip
 import json
 import os
 import re
@@ -29,6 +30,10 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running
     )
     wait_until_held(server, path, hostile)
     server.kill()
+    with path.open("a") as file:
+        file.write("nobody reads this\n")
+    # What has these bytes is cut off: they are known to be gone.
+    Path(f"{path}.1.gz").write_bytes(gzip.compress(path.read_bytes())[:-1])
     os.truncate(path, 0)
     path.write_text("two\n" * 30)
     server.start()

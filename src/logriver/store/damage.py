@@ -31,6 +31,8 @@ _BROKEN_PROJECTION = 713
 _DAMAGE = frozenset({32, 33, 40, 74, 89, 107, 226, 227, 228, 246, 271, 432, _BROKEN_PROJECTION})
 # What they may lead to, if a part is named; a value that does not fit a function does too.
 _PERHAPS = frozenset({6, 9, 27, 49, 69, 72, 117, 131, 349})
+# What the engine says of a text that a function of the statement cannot read, under the code of a file that ends early.
+_OF_A_VALUE = "Cannot parse"
 # Met also while a damaged part is being replaced and the table attached again without it: it passes.
 _PASSING = frozenset({32, 33, 60})
 _CODE = re.compile(rb"Code: (\d+)\. DB::")
@@ -131,6 +133,8 @@ class Damage:
 
     def explain(self, error: StoreError) -> Found:
         """What an error that a query met means; finds the part that is damaged. May take as long as to read it."""
+        if not error.parts and _OF_A_VALUE in error.detail:
+            return Found.NOTHING
         if error.engine_code not in _DAMAGE and not (error.parts and error.engine_code in _PERHAPS):
             return Found.PASSING if error.engine_code in _PASSING else Found.NOTHING
         found = [self._check_once(name) for name in dict.fromkeys(error.parts)]
