@@ -1,4 +1,4 @@
-"""Who asks. `auth/` sets it on every request before anything else of the request is looked at; use cases take it."""
+"""Who asks. `auth/` sets it on every request before anything else of the request is looked at."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
