@@ -56,10 +56,8 @@ class _Agent:
         token = settings.token.get_secret_value()
         self._sink = ServerSink(settings.server, token)
         self._follower = Follower(self._sink, settings, at_once=_FILES_AT_ONCE)
-        files = AskedFiles(
-            FileAnswers(Roots(settings.files_root), settings.max_file_reads, self._follower.places),
-            chosen="files_root" in settings.model_fields_set,
-        )
+        self._answers = FileAnswers(Roots(settings.files_root), settings.max_file_reads, self._follower.places)
+        files = AskedFiles(self._answers, chosen="files_root" in settings.model_fields_set)
         self._channel = Channel(
             settings.server,
             token,
@@ -89,11 +87,12 @@ class _Agent:
         finally:
             stopped = await asyncio.gather(*(loop.stop(_CANCEL_SECONDS) for loop in loops))
             await self._sink.close()
-            if not end_threads(_CANCEL_SECONDS) or not all(stopped):
+            ended = [end_threads(_CANCEL_SECONDS), self._answers.stop(_CANCEL_SECONDS), *stopped]
+            if not all(ended):
                 # The interpreter would wait for what does not end; nothing of an agent has to be kept.
                 os._exit(0)
 
-    def _internal_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
+    def _internal_log_stored(self) -> contextlib.AbstractAsyncContextManager[object]:
         if not self._settings.internal_logs:
             return contextlib.nullcontext()
         return internal_log_stored(self._sink.put_lines, self._follower.name)

@@ -13,6 +13,7 @@ import resource
 import socket
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import uvloop
@@ -30,6 +31,8 @@ from logriver.auth.token import TOKEN_FILE, Token, kept_token
 from logriver.columns import TABLE
 from logriver.compat.ingest import LogsIngest, RootIngest
 from logriver.federated.agent_registry import Agents
+from logriver.files.answers import FileAnswers
+from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
 from logriver.ingest.body import BodyLimits
 from logriver.ingest.connections import Patience
@@ -66,7 +69,8 @@ from logriver.write.writer import Writer
 
 # So soon parts are checked again after the data directory could not be used.
 _NOT_USABLE_SECONDS = 30.0
-# Together, and with what uvicorn waits for its connections, less than the 90 s after which a service manager kills.
+# Together with all other waits, also where each takes its longest, less than the 150 s after which a service manager
+# kills (deploy/).
 _DRAIN_SECONDS = 40.0
 _CLOSE_SECONDS = 15.0
 _CANCEL_SECONDS = 5.0
@@ -150,6 +154,8 @@ class _Server:
         )
         self._follower = Follower(self._queue, settings)
         self._agents = Agents()
+        self._file_answers = FileAnswers(Roots(settings.files_root), settings.max_file_reads, self._follower.places)
+        self._internal_log: SupervisedTask | None = None
         self._web: WebServer | None = None
         self._ended = self._store_ended = False
         self._accepting = Rate(lambda: self._queue.watermark + self._queue.waiting)
@@ -180,18 +186,36 @@ class _Server:
                 lambda: self._sampling.problems,
                 lambda: self._follower.problems,
                 self._agents.problems,
+                lambda: self._internal_log.problems if self._internal_log else [],
             ],
         )
 
     async def serve(self, sockets: list[socket.socket], new_token: str) -> None:
         """Start everything, serve, stop everything. A token that was made for this start is shown, this once."""
         end_threads = ending_executor(asyncio.get_running_loop())
+        try:
+            web = self._begin(sockets, new_token)
+            async with self._internal_log_stored() as self._internal_log:
+                fields = {"version": __version__, "trust_loopback": trusts_loopback(self._settings)}
+                log.info("listening", extra={"fields": fields})
+                await web.serve(sockets)
+        finally:
+            loops = (self._following, self._sampling)
+            stopped = await asyncio.gather(*(loop.stop(_CANCEL_SECONDS) for loop in loops))
+            # Not on the threads of calls: they may all hang in what is drained.
+            drain = ThreadPoolExecutor(1, "drain")
+            drained = await asyncio.get_running_loop().run_in_executor(drain, self._drain)
+            ended = [end_threads(_CANCEL_SECONDS), self._file_answers.stop(_CANCEL_SECONDS)]
+            self._ended = drained and all(ended) and all(stopped)
+
+    def _begin(self, sockets: list[socket.socket], new_token: str) -> WebServer:
+        """Start what works on the data, then listen, and say so."""
         self._queue.start(asyncio.get_running_loop())
         self._writer.start(self._settings.workers)
         self._retention.start(self._writer)
         self._part_checks.start(self._check_part)
         self._materialized.start(self._store)
-        self._web = self._web_server()
+        web = self._web = self._web_server()
         self._following.start(self._follow)
         self._sampling.start(self._sample)
         # Before the line that says so: whoever connects from then on waits for the first accept and is not refused.
@@ -205,18 +229,9 @@ class _Server:
         if new_token:
             sys.stdout.write(f"its token is {new_token} (shown only now, kept in {self._settings.data / TOKEN_FILE})\n")
         sys.stdout.flush()
-        try:
-            async with self._internal_log_stored():
-                fields = {"version": __version__, "trust_loopback": trusts_loopback(self._settings)}
-                log.info("listening", extra={"fields": fields})
-                await self._web.serve(sockets)
-        finally:
-            loops = (self._following, self._sampling)
-            stopped = await asyncio.gather(*(loop.stop(_CANCEL_SECONDS) for loop in loops))
-            drained = await asyncio.to_thread(self._drain)
-            self._ended = end_threads(_CANCEL_SECONDS) and drained and all(stopped)
+        return web
 
-    def _internal_log_stored(self) -> contextlib.AbstractAsyncContextManager[None]:
+    def _internal_log_stored(self) -> contextlib.AbstractAsyncContextManager[SupervisedTask | None]:
         if not self._settings.internal_logs:
             return contextlib.nullcontext()
         return internal_log_stored(into(self._queue), self._settings.follower_name)
@@ -240,9 +255,13 @@ class _Server:
         return ends_within(_CLOSE_SECONDS, "closing the store", self._close) and all(stopped) and self._store_ended
 
     def _close(self) -> None:
-        if self._queue.close():
-            self._state.close()
-        self._store_ended = self._store.close()
+        closed = False
+        try:
+            closed = self._queue.close()
+            if closed:
+                self._state.close()
+        finally:
+            self._store_ended = self._store.close() and closed
 
     @property
     def ended(self) -> bool:
@@ -283,6 +302,7 @@ class _Server:
             materialization=self._materialized,
             follower=self._follower,
             agents=self._agents,
+            file_answers=self._file_answers,
             followed=self._followed,
             stopping=lambda: self._web is not None and self._web.should_exit,
         )

@@ -16,7 +16,6 @@ from logriver.federated.agent_registry import Agents
 from logriver.federated.hosts import Hosts
 from logriver.files.answers import FileAnswers
 from logriver.files.asked import AskedFiles
-from logriver.files.roots import Roots
 from logriver.follow.follower import Follower
 from logriver.query.sql.binding import MaterializedFields
 from logriver.queue.wal import Wal
@@ -62,6 +61,7 @@ class Parts:
     materialization: Materialization
     follower: Follower
     agents: Agents
+    file_answers: FileAnswers
     followed: Callable[[], Statuses]
     stopping: Callable[[], bool]
 
@@ -131,8 +131,7 @@ def use_cases(parts: Parts) -> UseCases:
 
 def _hosts(parts: Parts) -> Hosts:
     settings = parts.settings
-    answers = FileAnswers(Roots(settings.files_root), settings.max_file_reads, parts.follower.places)
-    files = AskedFiles(answers, chosen="files_root" in settings.model_fields_set)
+    files = AskedFiles(parts.file_answers, chosen="files_root" in settings.model_fields_set)
     return Hosts(settings.follower_name, files, parts.agents)
 
 

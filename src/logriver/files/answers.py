@@ -15,6 +15,7 @@ from logriver.files.log_files import Place
 from logriver.files.request import FileSearchRequest, ListRequest, LogRequest
 from logriver.files.roots import Roots
 from logriver.files.search import FileSearch
+from logriver.threads import ends_within
 
 # A step on a thread ends when it has so much or took so long: what was found is sent, and who left is noticed.
 _STEP_BYTES = 262_144
@@ -36,6 +37,10 @@ class FileAnswers:
         self._held = held
         self._places = threading.BoundedSemaphore(max_reads)
         self._threads = ThreadPoolExecutor(max_reads, "files")
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """End the threads, which the process would wait for. False where one still reads, from what does not answer."""
+        return ends_within(timeout_seconds, "ending the reads of files", self._threads.shutdown)
 
     async def logs(self, request: LogRequest) -> AsyncGenerator[bytes, None]:
         """Whole lines with their ends, newest first, in pieces that are not empty; reading stops with `aclose`.

@@ -97,7 +97,8 @@ class Connections:
         if size:
             self._head_bytes[connection] = size
             while self._sum_head_bytes > _MOST_HEAD_BYTES:
-                self._end(next(iter(self._head_bytes)), "head_bytes")
+                oldest = next(iter(self._head_bytes))
+                self._end(next((one for one in self._head_bytes if one in self._strangers), oldest), "head_bytes")
 
     def make_room(self) -> bool:
         """Whether one more connection fits, after another one was ended for it if need be."""

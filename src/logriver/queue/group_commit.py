@@ -252,7 +252,7 @@ class GroupCommit:
             raise error
         # Before anything that may fail too: it must not be written twice.
         group.failure = "the log could not be written"
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)[:200]
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         group.failure = f"{group.failure}: {reason}"
         self._failed = (group.failure, clock.monotonic())
         metrics.sync_failures.inc()

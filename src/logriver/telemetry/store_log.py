@@ -57,14 +57,17 @@ def into(sink: Sink) -> Put:
 
 
 @contextlib.asynccontextmanager
-async def internal_log_stored(put: Put, host: str) -> AsyncIterator[None]:
-    """Inside of the block the internal log is `put` too, with `host` as its host; at the end, what still waits."""
+async def internal_log_stored(put: Put, host: str) -> AsyncIterator[SupervisedTask]:
+    """Inside of the block the internal log is `put` too, with `host` as its host; at the end, what still waits.
+
+    What is given is the loop that puts it.
+    """
     store_log = StoreLog(host)
     logging.getLogger().addHandler(store_log)
     storing = SupervisedTask("internal-log", "the internal log cannot be stored", late_seconds=None)
     storing.start(lambda: store_log.turn(put))
     try:
-        yield
+        yield storing
     finally:
         logging.getLogger().removeHandler(store_log)
         store_log.stop()
