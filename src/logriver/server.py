@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -54,7 +55,7 @@ from logriver.settings import Settings
 from logriver.ship.frames import MAX_FRAME_BYTES
 from logriver.store.belonging import other_node
 from logriver.store.directory import DataDirectory, open_directory
-from logriver.store.disk import Disk, directory_bytes, free_bytes, plan
+from logriver.store.disk import Disk, Sizes, directory_bytes, free_bytes, plan
 from logriver.store.embedded import Embedded
 from logriver.store.materialized import Materialization
 from logriver.store.memory import engine_memory_bytes
@@ -129,16 +130,7 @@ class _Server:
         stored_seq = _stored_seq(self._store, directory)
         self._state = _state_of(directory, sizes.dead_letter_bytes)
         self._disk = Disk(path, settings.max_disk_bytes, lambda: self._queue.backlog.bytes, directory.problem)
-        self._queue = Wal(
-            path / "log",
-            node,
-            self._state,
-            stored_seq,
-            sizes.segment_bytes,
-            sizes.backlog_bytes,
-            self._disk.check,
-            lambda first_seq, last_seq: _stored_in(self._store, node, first_seq, last_seq),
-        )
+        self._queue = self._opened_queue(path / "log", sizes, stored_seq)
         self._retention = Retention(self._store, self._state, self._disk, settings.retention_seconds)
         self._part_checks = SupervisedThread("part-checks", "parts cannot be checked for damage", late_seconds=None)
         self._behind = _store_behind(self._store, self._state, stored_seq)
@@ -166,6 +158,19 @@ class _Server:
         )
         self._sampling = SupervisedTask("sample", "rates cannot be measured")
         self._readiness = self._watched()
+
+    def _opened_queue(self, folder: Path, sizes: Sizes, stored_seq: int) -> Wal:
+        node = self._node
+        return Wal(
+            folder,
+            node,
+            self._state,
+            stored_seq,
+            sizes.segment_bytes,
+            sizes.backlog_bytes,
+            self._disk.check,
+            lambda first_seq, last_seq: _stored_in(self._store, node, first_seq, last_seq),
+        )
 
     def _watched(self) -> Readiness:
         """What must hold: here is the place for a further check."""
