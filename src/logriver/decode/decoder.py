@@ -2,7 +2,8 @@
 
 Everything that a result depends on is in the arguments, and all of it is plain data: so a decoder can be another
 process's or another language's, and two of them can be compared. What an instance keeps beside that (compiled patterns,
-times and field names that it has seen) makes it faster and changes no result. `reference.py` is the one in Python.
+times and field names that it has seen) makes it faster, and changes nothing but the order in which a JSON record's
+fields without a column stand. `reference.py` is the decoder in Python.
 
 The tables that every decoder reads are `tables/` (shapes of times, formats, levels, zones) and `columns.py` (which
 names of a record's fields mean which column).
@@ -51,9 +52,9 @@ class State(NamedTuple):
     number of the entry.) The sender of such bytes is told of refusals: they do not carry the bytes of the record, and a
     time that cannot be stored is one, where in a file the record gets the time of reading.
 
-    `format` is what was recognised, empty as long as nothing was. `last_time_ns` is the time of the last record that
-    had one. `day_first` is what the last time that could only be read in one way has shown of the order of day and
-    month, None without any.
+    `format` is what was recognised where the options give none, empty as long as nothing was. `last_time_ns` is the
+    time of the last record of the file that had one. `day_first` is the order of day and month in numbers, as the first
+    time has shown it that can only be read in one order; None without any.
     """
 
     now_ns: int

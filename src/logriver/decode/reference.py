@@ -42,6 +42,7 @@ Whole = Callable[[bytes, int], int]
 class _Ready(NamedTuple):
     """The options of one source, made ready for one format."""
 
+    name: str
     read: Read
     whole: Whole
     labels: list[Labels]
@@ -54,43 +55,40 @@ class ReferenceDecoder:
         self._ready: dict[tuple[Options, str], _Ready] = {}
         # The last one, which is nearly always the next one too.
         self._options: Options | None = None
-        self._format = ""
         self._last: _Ready | None = None
 
     def decode(self, data: bytes, options: Options, state: State) -> tuple[Decoded, State]:
         """See `Decoder`."""
-        data, ready, name = self._begin(data, options, state)
-        decoded, day_first = ready.read(data, state)
+        ready = self._ready_for(data, options, state)
+        decoded, day_first = ready.read(without_mark(data) if state.offset == 0 else data, state)
         for labels in ready.labels:
             labels.add(decoded)
-        if name == "json_body":
-            return decoded, state
-        offset = None if state.offset is None else state.offset + len(data)
+        if state.offset is None:
+            return decoded, state if options.format else state._replace(format=ready.name)
+        # Entries of a journal are counted, not their bytes.
+        size = decoded.count + len(decoded.refused) if ready.name == "journal" else len(data)
         last_time_ns = _last_time_ns(decoded, state.now_ns)
         if last_time_ns is None:
             last_time_ns = state.last_time_ns
-        return decoded, State(state.now_ns, offset, name, last_time_ns, day_first)
+        name = state.format if options.format else ready.name
+        return decoded, State(state.now_ns, state.offset + size, name, last_time_ns, day_first)
 
     def whole(self, data: bytes, options: Options, state: State) -> int:
         """See `Decoder`."""
-        data, ready, _ = self._begin(data, options, state)
-        return ready.whole(data, state.now_ns)
+        ready = self._ready_for(data, options, state)
+        return ready.whole(without_mark(data) if state.offset == 0 else data, state.now_ns)
 
-    def _begin(self, data: bytes, options: Options, state: State) -> tuple[bytes, _Ready, str]:
-        if state.offset == 0:
-            data = without_mark(data)
+    def _ready_for(self, data: bytes, options: Options, state: State) -> _Ready:
+        last = self._last
+        if last is not None and options is self._options and last.name in (options.format, state.format):
+            return last
         name = options.format or state.format or recognise(data)
-        if self._last is None or self._options is not options or self._format != name:
-            self._last = self._ready_for(options, name)
-            self._options, self._format = options, name
-        return data, self._last, name
-
-    def _ready_for(self, options: Options, name: str) -> _Ready:
         ready = self._ready.get((options, name))
         if ready is None:
             if len(self._ready) >= _MAX_READY:
                 self._ready.clear()
             ready = self._ready[options, name] = _ready(options, name)
+        self._options, self._last = options, ready
         return ready
 
 
@@ -102,7 +100,7 @@ def _ready(options: Options, name: str) -> _Ready:
     pod = _POD_FILE.fullmatch(options.path) if name == "cri" else None
     if pod:
         labels.append(Labels(dict(zip(("namespace", "pod", "container"), pod.groups(), strict=True))))
-    return _Ready(read, whole, [given for given in labels if given])
+    return _Ready(name, read, whole, [given for given in labels if given])
 
 
 def _format(options: Options, name: str) -> tuple[Read, Whole]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 import msgspec
 
 from logriver import clock
-from logriver.decode.lines.whole_lines import MAX_REFUSED_BYTES, split
+from logriver.decode.lines.whole_lines import raw_line, split
 from logriver.decode.row_builder import encode, row
 from logriver.decode.tables.read import table
 from logriver.record import Decoded, Refused
@@ -42,8 +42,7 @@ class ApiRequests:
             try:
                 rows.append(_row(text, at))
             except ValueError as error:
-                raw = text.encode()[:MAX_REFUSED_BYTES]
-                refused.append(Refused(number, str(error), raw, at))
+                refused.append(Refused(number, str(error), raw_line(chunk, at - offset), at))
         refused.sort(key=lambda refusal: refusal.line)
         return Decoded(encode(rows) if rows else b"", len(rows), refused)
 

@@ -33,7 +33,7 @@ def cursor_of(line: bytes) -> bytes:
 
 def decode(data: bytes, number: int, now_ns: int, max_record_bytes: int) -> Decoded:
     """Rows of entries, a line each, the first with that `number`; what is none, or is too long, is refused."""
-    lines = data.removesuffix(b"\n").split(b"\n")
+    lines = data.removesuffix(b"\n").split(b"\n") if data else []
     rows: list[str] = []
     refused: list[Refused] = []
     for place, line in enumerate(lines):
