@@ -41,7 +41,7 @@ records = st.dictionaries(
 def decoded(body: bytes) -> tuple[list[Any], list[int]]:
     """The fields of the rows, attributes as values, and the numbers of what was refused."""
     found = decode_body(body, JsonLines(100_000), NOW_NS)
-    rows = b"".join(found.rows).decode().split("\n")[:-1]
+    rows = found.rows.decode().split("\n")[:-1]
     assert len(rows) == found.count
     read = msgspec.json.decode
     unescaped = [

@@ -6,11 +6,11 @@ request of its own: what is not one plain record is left to the slow path, alone
 
 import asyncio
 import logging
+from dataclasses import replace
 from functools import partial
 
 from logriver import clock, metrics
-from logriver.decode.json.body import decode_body
-from logriver.decode.json.lines import JsonLines
+from logriver.decode.decoder import Decoder, Options, State
 from logriver.errors import LogriverError
 from logriver.ingest.body import BodyLimits, Scope
 from logriver.ingest.endpoints.logs import PATH, PROTOCOL
@@ -31,9 +31,11 @@ log = logging.getLogger(__name__)
 class SmallBodies:
     """Takes bodies for `FastPathProtocol`. On one event loop."""
 
-    def __init__(self, sink: Sink, limits: BodyLimits) -> None:
+    def __init__(self, sink: Sink, limits: BodyLimits, decoder: Decoder) -> None:
         self._sink = sink
-        self._decoder = JsonLines(limits.max_record_bytes)
+        self._decoder = decoder
+        self._lines = Options("json", zone="UTC", max_record_bytes=limits.max_record_bytes)
+        self._body = replace(self._lines, format="json_body")
         self._max_body_bytes = min(SMALL_BODY_BYTES, limits.max_body_bytes)
         self._waiting: list[tuple[bytes, Answer]] = []
         self._event_loop = Owner("taking small bodies")
@@ -68,7 +70,7 @@ class SmallBodies:
         answers = [answer for (_, answer), row in zip(waiting, rows, strict=True) if row]
         if answers:
             kept = [row for row in rows if row]
-            batch = Batch(Decoded(kept, len(kept)), PROTOCOL, apart=True)
+            batch = Batch(Decoded(b"".join(kept), len(kept)), PROTOCOL, apart=True)
             asyncio.ensure_future(self._sink.put(batch)).add_done_callback(partial(_answer_all, answers))
         for (_, answer), row in zip(waiting, rows, strict=True):
             if not row:
@@ -76,20 +78,20 @@ class SmallBodies:
 
     def _rows(self, bodies: list[bytes]) -> list[bytes]:
         """The row of each body, empty if it is not one plain record."""
-        now_ns = clock.now_ns()
+        state = State(clock.now_ns())
         together = b"\n".join(bodies)
         if together.count(b"\n") == len(bodies) - 1:
-            decoded = self._decoder.decode(together, now_ns)
+            decoded, _ = self._decoder.decode(together, self._lines, state)
             if decoded.count == len(bodies):
-                return [row + b"\n" for row in b"".join(decoded.rows).split(b"\n")[:-1]]
-        return [self._row(body, now_ns) for body in bodies]
+                return [row + b"\n" for row in decoded.rows.split(b"\n")[:-1]]
+        return [self._row(body, state) for body in bodies]
 
-    def _row(self, body: bytes, now_ns: int) -> bytes:
+    def _row(self, body: bytes, state: State) -> bytes:
         try:
-            decoded = decode_body(body, self._decoder, now_ns)
+            decoded, _ = self._decoder.decode(body, self._body, state)
         except LogriverError:
             return b""
-        return decoded.rows[0] if decoded.count == 1 and not decoded.refused else b""
+        return decoded.rows if decoded.count == 1 and not decoded.refused else b""
 
 
 def _answer_all(answers: list[Answer], receipt: "asyncio.Future[Receipt]") -> None:

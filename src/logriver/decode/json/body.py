@@ -112,15 +112,15 @@ def _elements(body: bytes, start: int, end: int, last: bool) -> list[bytes] | No
 
 
 def _together(pieces: Iterable[list[bytes]], decoder: JsonLines, now_ns: int) -> Decoded:
-    decoded = Decoded()
+    parts: list[Decoded] = []
     count = 0
     for values in pieces:
         one = decoder.decode(_one_a_line(values), now_ns)
         for refused in one.refused:
             refused.line += count
-        decoded.add(one)
+        parts.append(one)
         count += len(values)
-    return decoded
+    return Decoded.joined(parts)
 
 
 def _check_count(count: int) -> None:

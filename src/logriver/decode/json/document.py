@@ -59,7 +59,7 @@ def row_of(fields: Fields, times: TimeCache, now_ns: int, *, offset: int = 0, fo
     time_alias = _take(fields, values)
     time = values[_TIME]
     try:
-        values[_TIME] = times.digits_of(time) if isinstance(time, str) else _digits(time, now_ns)
+        values[_TIME] = times.digits_of(time, now_ns) if isinstance(time, str) else _digits(time, now_ns)
     except ValueError:
         if not followed:
             raise

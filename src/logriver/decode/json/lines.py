@@ -57,15 +57,15 @@ class JsonLines:
         """
         if len(data) <= _SMALL_BYTES:
             return self._one_by_one(data, 0, len(data), now_ns, offset)
-        decoded = Decoded()
+        parts: list[Decoded] = []
         start = 0
         while start < len(data):
             end = self._slice_end(data, start)
             piece = data[start:end]
             at = None if offset is None else offset + start
-            decoded.add(self._together(piece, now_ns, at) or self._one_by_one(data, start, end, now_ns, at))
+            parts.append(self._together(piece, now_ns, at) or self._one_by_one(data, start, end, now_ns, at))
             start = end
-        return decoded
+        return Decoded.joined(parts)
 
     def _slice_end(self, data: bytes, start: int) -> int:
         limit = start + self._slice_bytes
@@ -106,16 +106,16 @@ class JsonLines:
             return None
         columns |= _levels(taken.pop("level", nothing)) | taken
         rows = _rows(columns, len(records), lines)
-        return None if rows is None else Decoded([rows], len(records))
+        return None if rows is None else Decoded(rows, len(records))
 
     def _digits(self, times: list[Any], now_ns: int) -> list[str]:
         if set(map(type, times)) == {str}:
-            return self._times.digits(times)
+            return self._times.digits(times, now_ns)
         return [self._time_digits(time, now_ns) for time in times]
 
     def _time_digits(self, time: str | int | float | None, now_ns: int) -> str:
         if isinstance(time, str):
-            return self._times.digits_of(time)
+            return self._times.digits_of(time, now_ns)
         return str(now_ns if time is None else clock.from_number(time))
 
     def _one_by_one(self, data: bytes, start: int, end: int, now_ns: int, offset: int | None) -> Decoded:
@@ -137,7 +137,7 @@ class JsonLines:
             for refused in decoded.refused:
                 refused.line += before
         if rows:
-            decoded.rows, decoded.count = [encode(rows)], len(rows)
+            decoded.rows, decoded.count = encode(rows), len(rows)
         return decoded
 
     def row(self, record: bytes, now_ns: int, offset: int = 0, *, followed: bool = False) -> str:
@@ -145,7 +145,7 @@ class JsonLines:
         if len(record) > self._max_record_bytes:
             raise ValueError(f"record of {len(record)} bytes, the limit is {self._max_record_bytes}")
         refusal = self._validator.refusal(record)
-        row = None if refusal else self._row_alone(record, offset)
+        row = None if refusal else self._row_alone(record, now_ns, offset)
         if row is not None:
             return row
         fields = fields_of(record)
@@ -154,13 +154,13 @@ class JsonLines:
         self._miss([record])
         return row_of(fields, self._times, now_ns, offset=offset, followed=followed)
 
-    def _row_alone(self, record: bytes, offset: int) -> str | None:
+    def _row_alone(self, record: bytes, now_ns: int, offset: int) -> str | None:
         """The row of a record of the shape with a time that can be stored; None for any other."""
         values = self._shape.take_alone(record)
         if values is None or not values[_TIME]:
             return None
         try:
-            values[_TIME] = self._times.digits_of(values[_TIME])
+            values[_TIME] = self._times.digits_of(values[_TIME], now_ns)
         except ValueError:
             return None
         values[_LEVEL], values[_SENT_LEVEL] = levels(values[_LEVEL])
