@@ -57,20 +57,20 @@ records = st.lists(names.flatmap(field), max_size=8)
 plain = st.fixed_dictionaries(
     {"timestamp": times, "level": levels, "message": odd_text}, optional={"service": odd_text, "a": anything}
 ).map(lambda record: list(record.items()))
-blanks = st.sampled_from(["", " ", "\t", "\r", " \t "])
+spaces = st.sampled_from(["", " ", "\t", "\r", " \t "])
 
 
 @st.composite
 def lines(draw: st.DrawFn) -> bytes:
-    """A record as text: raw or escaped letters, blanks where JSON allows them."""
-    blank = draw(blanks)
+    """A record as text: raw or escaped letters, spaces where JSON allows them."""
+    space = draw(spaces)
     ascii_only = draw(st.booleans())
 
     def text(value: object) -> str:
-        return json.dumps(value, ensure_ascii=ascii_only, separators=(f"{blank},{blank}", f"{blank}:{blank}"))
+        return json.dumps(value, ensure_ascii=ascii_only, separators=(f"{space},{space}", f"{space}:{space}"))
 
     pairs = [f"{text(name)}:{text(value)}" for name, value in draw(st.one_of(plain, records))]
-    return f"{blank}{{{blank}{','.join(pairs)}{blank}}}{blank}".encode()
+    return f"{space}{{{space}{','.join(pairs)}{space}}}{space}".encode()
 
 
 def one_by_one(decode: JsonLines, slice_lines: list[bytes]) -> tuple[bytes, list[tuple[int, str]]]:
@@ -103,7 +103,7 @@ def test_a_slice_gives_the_rows_of_its_records(sent: list[bytes], times_over: in
     filler = json.dumps({"message": FILLER}).encode()
     slice_lines = [*sent * times_over, filler]
     expected = one_by_one(JsonLines(MAX_RECORD_BYTES), slice_lines)
-    # The first time the shape is learnt, the second it is known.
+    # The first time the schema is learnt, the second it is known.
     for _ in range(3):
         decoded = decode.decode(b"\n".join(slice_lines), NOW_NS)
         assert in_one_order(decoded.rows) == in_one_order(expected[0])
@@ -128,7 +128,7 @@ def test_a_followed_slice_has_offsets_and_takes_any_time(sent: list[bytes]) -> N
         assert refused.raw == slice_lines[refused.line - 1]
 
 
-def test_slices_that_fit_the_shape_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_that_fit_the_schema_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
     decode = JsonLines(MAX_RECORD_BYTES)
     body = b'{"timestamp":"2023-09-15T08:00:00Z","level":"info","message":"hello \\"you\\"","n":{"a":1}}\n' * 100
     first = decode.decode(body, NOW_NS)

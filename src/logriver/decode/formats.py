@@ -7,7 +7,7 @@ from typing import NamedTuple
 from logriver.decode.json.document import fields_of
 from logriver.decode.lines.access_log import is_access_line
 from logriver.decode.lines.api_requests import is_api_request
-from logriver.decode.lines.container_lines import cri_piece, docker_piece
+from logriver.decode.lines.container_lines import cri_line, docker_line
 from logriver.decode.lines.logfmt import is_logfmt
 from logriver.decode.lines.whole_lines import split, without_mark
 from logriver.decode.time import zones
@@ -19,7 +19,7 @@ SAMPLE_LINES = 64
 SAMPLE_BYTES = 64 * 1024
 """the first so many bytes."""
 
-CONTAINERS = {"docker": docker_piece, "cri": cri_piece}
+CONTAINERS = {"docker": docker_line, "cri": cri_line}
 """The formats of container runtimes, each with what reads a line of it."""
 
 # What stands before the `=` of a path that has one in its name looks otherwise: it has a `/` or a `.`.

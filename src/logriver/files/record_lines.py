@@ -30,7 +30,7 @@ _MAX_WORDS, _MAX_LETTERS = 50, 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class FoundRecords:
     """What `read_bytes` of the file have: the records that may be wanted, newest first."""
 
     read_bytes: int
@@ -53,7 +53,7 @@ class RecordLines:
         self._others = list(map(_matcher, others))
         self._times = LinesWithin(opened, None, None)
 
-    def pieces(self, to_ns: int | None, from_ns: Callable[[], int | None]) -> Iterator[Piece]:
+    def pieces(self, to_ns: int | None, from_ns: Callable[[], int | None]) -> Iterator[FoundRecords]:
         """The file in pieces, without what is certainly newer than wanted; until what is left is older than that."""
         if not self._is_text:
             return
@@ -61,7 +61,7 @@ class RecordLines:
         way = Backwards(self._opened, self._matcher, place)
         for spans in way.spans():
             begin = min(place, way.read_last[0])
-            yield Piece(place - begin, self._records(way, spans))
+            yield FoundRecords(place - begin, self._records(way, spans))
             place = begin
             oldest_ns = from_ns()
             if oldest_ns is not None and LinesWithin(self._opened, oldest_ns, None).is_past(*way.read_last):

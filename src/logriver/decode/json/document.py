@@ -1,7 +1,7 @@
 """One JSON object to one row, by the record mapping.
 
-The reference decoder of JSON: `lines.py` does the same to whole slices and comes here with every record that is not
-plain.
+This defines what becomes of a record: `lines.py` does the same to whole slices and comes here with every record that is
+not plain.
 """
 
 from typing import Any

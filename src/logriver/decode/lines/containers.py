@@ -16,7 +16,7 @@ from typing import NamedTuple
 from logriver.clock import Zone
 from logriver.decode.json.lines import JsonLines
 from logriver.decode.labels import Labels
-from logriver.decode.lines.container_lines import Piece
+from logriver.decode.lines.container_lines import ContainerLine
 from logriver.decode.lines.multiline import Multiline
 from logriver.decode.lines.text import values_of
 from logriver.decode.lines.whole_lines import Line, split
@@ -33,7 +33,7 @@ class _Record:
 
     start: int
     end: int
-    first: Piece
+    first: ContainerLine
     text: str
     open: bool
 
@@ -52,16 +52,16 @@ class _Seen(NamedTuple):
 
 
 class ContainerLines:
-    """The decoder of one file. `piece_of` reads a line, `multiline` says which lines of a stream are one record."""
+    """The decoder of one file. `line_of` reads a line, `multiline` says which lines of a stream are one record."""
 
     def __init__(
         self,
-        piece_of: Callable[[str], Piece | None],
+        line_of: Callable[[str], ContainerLine | None],
         max_record_bytes: int,
         zone: Zone,
         multiline: Multiline | None = None,
     ) -> None:
-        self._piece_of = piece_of
+        self._line_of = line_of
         self._max_record_bytes = max_record_bytes
         self._multiline = multiline
         self._json_lines = JsonLines(max_record_bytes, zone)
@@ -136,13 +136,13 @@ class ContainerLines:
         except ValueError:
             return None
 
-    def _piece(self, text: str, now_ns: int) -> Piece:
+    def _container_line(self, text: str, now_ns: int) -> ContainerLine:
         """What a line says; of one that is not the runtime's, or has no time that can be stored, all is text."""
-        piece = self._piece_of(text)
-        if piece:
+        said = self._line_of(text)
+        if said:
             with contextlib.suppress(ValueError):
-                return piece._replace(time=self._times.digits_of(piece.time, now_ns))
-        return Piece("", "", text, goes_on=False)
+                return said._replace(time=self._times.digits_of(said.time, now_ns))
+        return ContainerLine("", "", text, goes_on=False)
 
     def _records(self, chunk: bytes, offset: int, now_ns: int) -> tuple[list[_Record], list[Refused]]:
         """The records in the order of their beginnings, and the lines that are refused."""
@@ -150,17 +150,17 @@ class ContainerLines:
         records: list[_Record] = []
         going_on: dict[str, _Record] = {}
         for _, at, text in lines:
-            piece = self._piece(text, now_ns)
+            said = self._container_line(text, now_ns)
             end = chunk.find(b"\n", at - offset) + 1 or len(chunk)
-            fresh = _Record(at, offset + end, piece, piece.text, piece.goes_on)
-            known = going_on.pop(piece.stream, None)
+            fresh = _Record(at, offset + end, said, said.text, said.goes_on)
+            known = going_on.pop(said.stream, None)
             if known and fresh.end - known.start <= self._max_record_bytes:
                 known.go_on(fresh, "")
             else:
                 records.append(fresh)
                 known = fresh
-            if piece.goes_on:
-                going_on[piece.stream] = known
+            if said.goes_on:
+                going_on[said.stream] = known
         return (self._joined(records, self._multiline) if self._multiline else records), refused
 
     def _joined(self, records: list[_Record], multiline: Multiline) -> list[_Record]:
