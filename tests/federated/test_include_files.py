@@ -249,7 +249,7 @@ def test_hostile_texts_find_nothing_or_are_refused(machines: Machines, q: str) -
     assert "root:" not in answer.text
 
 
-def test_too_many_at_once_are_refused_and_who_leaves_makes_room(machines: Machines) -> None:
+def test_too_many_at_once_are_refused_and_who_leaves_makes_space(machines: Machines) -> None:
     path = big_file(machines.roots["web-2"], 20 * _BIG_LINES)
     ask = {"q": "level:info", "agent": "web-2", "limit": "10000"}
     try:

@@ -230,7 +230,7 @@ class Follower:
     async def _find_unopened(self, readers: dict[Place, FileReader]) -> None:
         """Files that were rotated before they could be opened: those before them may wait for the sink for long.
 
-        Their names tell, as in `missed_rotations.py`: by now the inode may be that of a file of others.
+        Their names show it, as in `missed_rotations.py`: by now the inode may be that of a file of others.
         """
         for path in {reader.first_path for reader in readers.values()}:
             try:

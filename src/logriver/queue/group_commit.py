@@ -27,7 +27,7 @@ from logriver.record import Batch, Receipt
 from logriver.threads import Owner, SupervisedThread, idle
 
 _EXTENT_BYTES = 8_000_000
-# So long after a failed write it is shown: what comes next may tell that it is over, but nothing may come.
+# So long after a failed write it is shown: what comes next may show that it is over, but nothing may come.
 _SHOWN_SECONDS = 10.0
 
 log = logging.getLogger(__name__)

@@ -57,7 +57,7 @@ class Wal:
     ) -> None:
         """Recover what is in `directory`. Raises as `recover` does.
 
-        `check_disk` is asked before each batch and raises `Overloaded` or `Unavailable` while there is no room.
+        `check_disk` is asked before each batch and raises `Overloaded` or `Unavailable` while there is no space.
         """
         directory.mkdir(exist_ok=True)
         self._state = state
@@ -187,7 +187,7 @@ class Wal:
     def _append(self, batch: Batch, answer: "asyncio.Future[Receipt]") -> None:
         """Encode a batch, then give it its numbers and the writing thread. Whatever is raised, it took no number."""
         with self._lock:
-            self._check_room()
+            self._check_space()
             if self._commit.begins_a_turn:
                 # One time for what comes in one turn of the event loop, never earlier than the one before.
                 self._last_received_ns = max(self._last_received_ns, clock.now_ns())
@@ -204,7 +204,7 @@ class Wal:
                     raise
             self._next_seq = next_seq
 
-    def _check_room(self) -> None:
+    def _check_space(self) -> None:
         if self._closing:
             raise Unavailable("the server is stopping", retry_after_seconds=5)
         if self.backlog.bytes + self._commit.pending_bytes > self._max_backlog_bytes:

@@ -94,7 +94,7 @@ class Search:
 
     async def _next_page(self, query: Query, pipes: RowPipes, place: Cursor, request: SearchRequest) -> Page:
         limit = request.limit if pipes.limit is None else min(request.limit, max(0, pipes.limit - place.shown))
-        # One row more than wanted tells whether there is another page.
+        # One row more than wanted shows whether there is another page.
         answer = await self._rows(query, pipes, place, request, limit + 1)
         rows = answer.rows[:limit]
         shown = place.shown + len(rows)

@@ -67,7 +67,7 @@ _Paths = Annotated[list[Annotated[str, Meta(max_length=MAX_PATH_LENGTH)]], Meta(
 
 
 class Hello(msgspec.Struct, tag="hello", array_like=True, forbid_unknown_fields=True):
-    """Who an agent is. `instance` is made at random when its process starts, `machine` tells equal host names apart."""
+    """Who an agent is. `instance` is made at random when its process starts; `machine` distinguishes equal names."""
 
     version: int
     name: _Name
@@ -224,10 +224,10 @@ def error_of(failure: Failure) -> LogriverError:
 def beat_of(sources: list[AgentSource]) -> bytes:
     """A beat with as many of `sources` as fit, those in trouble first."""
     ordered = sorted(sources, key=lambda source: (not source.error, not source.gaps, -source.lag_bytes, source.path))
-    room, fitting = MAX_BEAT_BYTES, 0
+    space, fitting = MAX_BEAT_BYTES, 0
     for source in ordered[:MAX_SOURCES]:
-        room -= len(encode(source))
-        if room < 0:
+        space -= len(encode(source))
+        if space < 0:
             break
         fitting += 1
     return encode(Beat(ordered[:fitting], len(ordered) - fitting))

@@ -4,7 +4,7 @@ Sessions of one process share one engine, run in parallel and release the interp
 reach the engine through an anonymous file in memory, which costs two thirds of giving them inline.
 
 A write that fails because the disk is full is passed over by the engine: the insert answers OK and the part's files end
-early. Where room is short no merge begins (`set_disk_pressure`), and what such a write did to parts is found
+early. Where space is short no merge begins (`set_disk_pressure`), and what such a write did to parts is found
 (`parts.py`).
 """
 
@@ -208,7 +208,7 @@ class Embedded:
         self._parts.repair()
 
     def set_disk_pressure(self, short: bool) -> None:
-        """See `WatchedStore.set_disk_pressure`. While room is short no merge begins or goes on."""
+        """See `WatchedStore.set_disk_pressure`. While space is short no merge begins or goes on."""
         self._parts.hold_merges(short)
 
     def _refused_row(self, rows: bytes) -> int | None:

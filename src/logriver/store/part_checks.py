@@ -1,7 +1,7 @@
 """Reading all parts again and again at a low rate, so that damage is found before somebody needs what is damaged.
 
 The engine compares sizes when it starts; only reading a part finds a flipped bit. Young parts are left out: they are
-merged soon, and what was just written is still in memory. Where room is short nothing is checked, because a part that
+merged soon, and what was just written is still in memory. Where space is short nothing is checked, because a part that
 is being read keeps the table from being attached again (`parts.py`).
 """
 
@@ -21,7 +21,7 @@ _PARTS = f"SELECT name, bytes_on_disk FROM system.parts WHERE {OF_TABLE} AND act
 
 
 class PartChecks:
-    """One part a turn; `is_calm` says whether room and time are there."""
+    """One part a turn; `is_calm` says whether space and time are there."""
 
     def __init__(self, ask: Callable[[str], bytes], damage: Damage, is_calm: Callable[[], bool]) -> None:
         self._ask = ask

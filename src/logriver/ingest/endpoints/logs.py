@@ -66,7 +66,7 @@ _MULTILINE = {
     "name": "multiline",
     "in": "query",
     "schema": {"type": "string", "enum": ["indent"]},
-    "description": "with `format`: lines that begin with a blank, or as in a stack trace, belong to the one before",
+    "description": "with `format`: lines that begin with a space, or as in a stack trace, belong to the one before",
 }
 _POST = json_call(
     "Send logs: an object, an array, NDJSON, objects one after the other, or lines of text",
