@@ -184,8 +184,8 @@ class Embedded:
 
     @property
     def problems(self) -> list[str]:
-        """What is damaged, in words."""
-        return self._parts.damage.problems
+        """What is damaged, or may be, in words."""
+        return [*self._parts.damage.problems, *self._checks.problems]
 
     @property
     def incomplete(self) -> tuple[str, ...]:
