@@ -35,6 +35,8 @@ from logriver.threads import idle
 
 log = logging.getLogger(__name__)
 
+# What reads ends so soon, or is left. With what the calls get afterwards it is less than the composition roots wait.
+_STOP_SECONDS = 3.0
 # How soon a path that is not known yet makes us look again: a busy directory has many that are not ours.
 _LOOK_AGAIN_SECONDS = 0.2
 # Where there are thousands of files, the pause is so many times as long as the look, but not longer than
@@ -127,7 +129,7 @@ class Follower:
                     if clock.monotonic() - looked >= pause:
                         looked, took_seconds = await self._timed_look()
         finally:
-            await asyncio.gather(*(loop.stop() for loop in self._loops()))
+            await asyncio.gather(*(loop.stop(_STOP_SECONDS) for loop in self._loops()))
             await self._calls.close()
 
     async def _ledger_went_back(self) -> bool:
@@ -397,7 +399,7 @@ class Follower:
         del self._readers[key], self._gone_since[key]
         if reader.generation and reader.unread_bytes and not links:
             self._seen_bytes[reader.generation.id] = reader.checkpoint.end + reader.unread_bytes
-        await reader.stop()
+        await reader.stop(_STOP_SECONDS)
         # What became of it is found out with the next look.
         self._settle_at = 0
 
