@@ -71,7 +71,7 @@ def test_what_is_not_in_its_encoding_is_refused(encoding: str) -> None:
             list(inflated(body, encoding))
 
 
-ENDLESS = {
+ENDLESS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "gzip": ("gzip", lambda: gzip.compress(bytes(100 * MB), 9)),
     "zstd": ("zstd", lambda: zstd(bytes(100 * MB))),
     "runs": ("zstd", lambda: FRAME_HEAD + RUN_BLOCK * 800 + LAST_BLOCK),
