@@ -42,7 +42,7 @@ def write_rows(logs: Path, rows: Path) -> None:
             decoded = decoder.decode(source.read(piece.length), _RECEIVED_NS)
             if decoded.refused:
                 raise RuntimeError(f"a record of the benchmark is refused: {decoded.refused[0].reason}")
-            out.write(b"".join(decoded.rows).replace(b"\n", end))
+            out.write(decoded.rows.replace(b"\n", end))
 
 
 def blocks(rows: Path, block_bytes: int) -> Iterator[Block]:

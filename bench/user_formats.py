@@ -6,11 +6,12 @@ Python's `re` stands beside RE2 for the same pattern: RE2's price is for that no
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 from bench.figures import Figure, Measurement, Values, Workload
-from logriver.decode.line_rules import reader, rules_of, user_formats
-from logriver.settings import SourceTable
+from logriver.decode.decoder import Options, State
+from logriver.decode.lines.user_format import user_format
+from logriver.decode.reference import ReferenceDecoder
 
 _COUNT = 10_000
 _ROUNDS = 5
@@ -19,13 +20,13 @@ _LINES = [
     f"2026-01-02 03:04:{number % 60:02}.123 INFO [shop-{number % 7}] user {number} bought thing number {number * 7}"
     for number in range(_COUNT)
 ]
-_TABLES: dict[str, dict[str, object]] = {
-    "text": {"format": "text"},
-    "labels": {"format": "text", "labels": {"env": "prod", "service": "shop"}},
-    "indent": {"format": "text", "multiline": "indent"},
-    "start": {"format": "text", "multiline_start": r"^\d{4}-"},
-    "user": {"format": "shop"},
-    "cri": {"format": "cri"},
+_SOURCES = {
+    "text": Options("text"),
+    "labels": Options("text", labels=(("env", "prod"), ("service", "shop"))),
+    "indent": Options("text", multiline="indent"),
+    "start": Options("text", multiline_start=r"^\d{4}-"),
+    "user": Options("shop", _PATTERN),
+    "cri": Options("cri"),
 }
 
 FIGURES = {
@@ -43,19 +44,22 @@ FIGURES = {
 def measure(workload: Workload) -> Values:
     """One run: the least CPU of some rounds, of looking for whole records and decoding them."""
     del workload
-    formats, compiled = user_formats({"shop": _PATTERN}), re.compile(_PATTERN)
+    shop, compiled = user_format("shop", _PATTERN), re.compile(_PATTERN)
     encoded = [line.encode() for line in _LINES]
     plain, of_container = (b"\n".join(encoded) + b"\n", b"".join(map(_as_cri, encoded)))
     values = {
         "re": _microseconds(lambda: [found.groups() for line in _LINES if (found := compiled.search(line))]),
-        "re2": _microseconds(lambda: [formats["shop"].pairs(line) for line in encoded]),
+        "re2": _microseconds(lambda: [shop.pairs(line) for line in encoded]),
     }
-    for name, table in _TABLES.items():
-        rules = rules_of(SourceTable.model_validate({"path": "x", **table}), formats)
-        lines = reader(rules, rules.format or "", 2_000_000, lambda _: 0, Path("x"))
-        chunk = of_container if name == "cri" else plain
-        values[name] = _microseconds(lambda lines=lines, chunk=chunk: (lines.whole(chunk), lines.decode(chunk, 0, 0)))  # type: ignore[misc]
+    for name, options in _SOURCES.items():
+        values[name] = _microseconds(partial(_followed, options, of_container if name == "cri" else plain))
     return values
+
+
+def _followed(options: Options, chunk: bytes) -> None:
+    decoder, state = ReferenceDecoder(), State(0, 0)
+    decoder.whole(chunk, options, state)
+    decoder.decode(chunk, options, state)
 
 
 def _as_cri(line: bytes) -> bytes:

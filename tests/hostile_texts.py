@@ -69,10 +69,18 @@ class Call:
         if self.body is not None:
             body = json.dumps(self.body, ensure_ascii=False).replace(HERE, json.dumps(text)[1:-1])
         headers = {"Accept": self.accept}
-        with client.stream(self.method, path, params=params, content=body, headers=headers) as answer:
+        try:
+            request = client.build_request(self.method, path, params=params, content=body, headers=headers)
+        except httpx.InvalidURL:
+            # The client sends no address of this length, and the server would take none.
+            return 414
+        answer = client.send(request, stream=True)
+        try:
             if "event-stream" not in answer.headers.get("content-type", ""):
                 answer.read()
-            return answer.status_code
+        finally:
+            answer.close()
+        return answer.status_code
 
 
 def get(path: str, names: str, **params: str) -> list[Call]:

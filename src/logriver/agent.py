@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 
 from logriver import __version__
 from logriver.allocator import give_back_blocks
+from logriver.decode.reference import ReferenceDecoder
 from logriver.files.answers import FileAnswers
 from logriver.files.asked import AskedFiles
 from logriver.files.roots import Roots
@@ -55,8 +56,9 @@ class _Agent:
         self._settings = settings
         token = settings.token.get_secret_value()
         self._sink = ServerSink(settings.server, token)
-        self._follower = Follower(self._sink, settings, at_once=_FILES_AT_ONCE)
-        self._answers = FileAnswers(Roots(settings.files_root), settings.max_file_reads, self._follower.places)
+        self._follower = Follower(self._sink, settings, ReferenceDecoder, at_once=_FILES_AT_ONCE)
+        roots, places = Roots(settings.files_root), self._follower.places
+        self._answers = FileAnswers(roots, settings.max_file_reads, places, ReferenceDecoder)
         files = AskedFiles(self._answers, chosen="files_root" in settings.model_fields_set)
         self._channel = Channel(
             settings.server,

@@ -8,7 +8,7 @@ Beside the batches goes the trace: which caller's request a call, here or on ano
 
 import re
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -37,20 +37,26 @@ class Refused:
 class Decoded:
     """What a decoder made of some bytes: `rows` as described in `columns.py`, `count` of them, and the refusals.
 
-    `unmatched` of the rows are lines that are not of the user's format that they should have.
+    Each row ends with the only newline in it. `unmatched` of the rows are lines that are not of the user's format that
+    they should have.
     """
 
-    rows: list[bytes] = field(default_factory=list)
+    rows: bytes = b""
     count: int = 0
     refused: list[Refused] = field(default_factory=list)
     unmatched: int = 0
 
-    def add(self, other: "Decoded") -> None:
-        """Append what came after."""
-        self.rows += other.rows
-        self.count += other.count
-        self.refused += other.refused
-        self.unmatched += other.unmatched
+    @staticmethod
+    def joined(parts: Sequence["Decoded"]) -> "Decoded":
+        """What a decoder made of bytes, part by part."""
+        if len(parts) == 1:
+            return parts[0]
+        return Decoded(
+            b"".join([part.rows for part in parts]),
+            sum(part.count for part in parts),
+            [refused for part in parts for refused in part.refused],
+            sum(part.unmatched for part in parts),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +115,8 @@ class Batch:
 
     `dead` are refused lines that nobody can be told about (files): they take numbers and become dead letters. What a
     request refused is in `rejected`, so that the answer to a repeated key is the same. `replays` is the dead letter
-    this batch replays. Where the records are `apart`, each of `decoded.rows` is one record and was a request of its
-    own: it becomes a record of the log of its own.
+    this batch replays. Where the records are `apart`, each was a request of its own: it becomes a record of the log of
+    its own.
 
     What makes a batch known when it is sent again is its key, or its position: a `range` of a file or of a `stream`.
     """

@@ -31,6 +31,7 @@ from logriver.auth.request_origin import checked_origins
 from logriver.auth.token import TOKEN_FILE, Token, kept_token
 from logriver.columns import TABLE
 from logriver.compat.ingest import LogsIngest, RootIngest
+from logriver.decode.reference import ReferenceDecoder
 from logriver.federated.agent_registry import Agents
 from logriver.files.answers import FileAnswers
 from logriver.files.roots import Roots
@@ -45,6 +46,7 @@ from logriver.ingest.listen import check_certificate, listeners, trusts_loopback
 from logriver.ingest.memory_budget import MemoryBudget
 from logriver.ingest.pipeline import Pipeline
 from logriver.ingest.small_bodies import SmallBodies
+from logriver.ingest.thread_decoder import ThreadDecoder
 from logriver.ingest.unix_socket import removed_at_end
 from logriver.ingest.web_server import CONNECTIONS_WAITING, WebServer
 from logriver.queue.segment_files import nodes_of
@@ -144,9 +146,11 @@ class _Server:
             block_seconds=settings.block_seconds,
             removed_partition=self._state.number("removing_partition"),
         )
-        self._follower = Follower(self._queue, settings)
+        self._follower = Follower(self._queue, settings, ReferenceDecoder)
         self._agents = Agents()
-        self._file_answers = FileAnswers(Roots(settings.files_root), settings.max_file_reads, self._follower.places)
+        roots, places = Roots(settings.files_root), self._follower.places
+        self._file_answers = FileAnswers(roots, settings.max_file_reads, places, ReferenceDecoder)
+        self._decoder = ThreadDecoder(ReferenceDecoder)
         self._internal_log: SupervisedTask | None = None
         self._web: WebServer | None = None
         self._ended = self._store_ended = False
@@ -239,7 +243,7 @@ class _Server:
     def _internal_log_stored(self) -> contextlib.AbstractAsyncContextManager[SupervisedTask | None]:
         if not self._settings.internal_logs:
             return contextlib.nullcontext()
-        return internal_log_stored(into(self._queue), self._settings.follower_name)
+        return internal_log_stored(into(self._queue, ReferenceDecoder()), self._settings.follower_name)
 
     def _check_part(self) -> float:
         return self._store.check_part() if self._disk.is_usable else _NOT_USABLE_SECONDS
@@ -287,15 +291,15 @@ class _Server:
             settings.max_record_bytes,
         )
         pipeline = Pipeline(sink, limits, self._endpoints(limits))
-        return _App(self._access, pipeline, SmallBodies(sink, limits), Tracing(self._api(pipeline)))
+        return _App(self._access, pipeline, SmallBodies(sink, limits, ReferenceDecoder()), Tracing(self._api(pipeline)))
 
     def _endpoints(self, limits: BodyLimits) -> list[Endpoint]:
         """Every protocol in which records arrive over HTTP."""
         return [
-            Logs(limits, self._queue.wait_searchable),
+            Logs(limits, self._decoder, self._queue.wait_searchable),
             Ranges(limits, self._queue.known),
-            RootIngest(limits),
-            LogsIngest(limits),
+            RootIngest(limits, self._decoder),
+            LogsIngest(limits, self._decoder),
         ]
 
     def _api(self, pipeline: Pipeline) -> ASGIApp:
@@ -308,6 +312,7 @@ class _Server:
             follower=self._follower,
             agents=self._agents,
             file_answers=self._file_answers,
+            decoder=self._decoder,
             followed=self._followed,
             stopping=lambda: self._web is not None and self._web.should_exit,
         )

@@ -12,6 +12,7 @@ from logriver.api.use_cases import CompatUseCases, UseCases
 from logriver.compat.customers import CustomerStatistics
 from logriver.compat.distinct import Distinct
 from logriver.compat.record_search import RecordSearch, resource_id, sent_level
+from logriver.decode.decoder import Decoder
 from logriver.federated.agent_registry import Agents
 from logriver.federated.hosts import Hosts
 from logriver.files.answers import FileAnswers
@@ -62,6 +63,7 @@ class Parts:
     follower: Follower
     agents: Agents
     file_answers: FileAnswers
+    decoder: Decoder
     followed: Callable[[], Statuses]
     stopping: Callable[[], bool]
 
@@ -118,7 +120,12 @@ def use_cases(parts: Parts) -> UseCases:
         damage=parts.queue.damage,
         dead_letters=parts.queue.letters,
         replay=Replay(
-            parts.queue.letters, parts.queue, parts.format_of, parts.store.refusal, settings.max_record_bytes
+            parts.queue.letters,
+            parts.queue,
+            parts.format_of,
+            parts.store.refusal,
+            parts.decoder,
+            settings.max_record_bytes,
         ),
         compat=CompatUseCases(
             RecordSearch(*asked),

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from logriver import clock
 from logriver.cli.line_documents import LineDocuments
 from logriver.columns import ALIASES, DECODED_COLUMNS
-from logriver.decode.formats import SAMPLE_LINES, decoder, recognise
+from logriver.decode.formats import SAMPLE_LINES, recognise
 from logriver.decode.json.lines import JsonLines
 from logriver.decode.row_builder import values
 from logriver.record import Decoded
 from tests.cpu_time import within_cpu_time
+from tests.decode.decoding import decoded
 
 NOW_NS = clock.from_text("2026-03-01T12:00:00Z")
 NAMES = [column.name for column in DECODED_COLUMNS]
@@ -55,10 +56,6 @@ lines = st.lists(
 )
 
 
-def utc(_time_ns: int) -> int:
-    return 0
-
-
 @pytest.fixture(autouse=True, scope="module")
 def one_moment() -> object:
     with pytest.MonkeyPatch.context() as patch:
@@ -66,10 +63,10 @@ def one_moment() -> object:
         yield
 
 
-def rows_of(decoded: Decoded) -> list[dict[str, object]]:
+def rows_of(found: Decoded) -> list[dict[str, object]]:
     """Without what only a file has, and without the spelling of the level."""
     rows = []
-    for line in b"".join(decoded.rows).decode().split("\n")[:-1]:
+    for line in found.rows.decode().split("\n")[:-1]:
         row: dict[str, object] = dict(zip(NAMES, values(line), strict=True))
         attributes = json.loads(str(row["attributes"]))
         # A time that is none keeps its name in a file, where a server refuses it.
@@ -81,16 +78,15 @@ def rows_of(decoded: Decoded) -> list[dict[str, object]]:
 
 
 def sent(documents: list[bytes]) -> list[dict[str, object]]:
-    decoded = JsonLines(MAX_RECORD_BYTES).decode(b"".join(documents), NOW_NS)
-    assert decoded.refused == []
-    return rows_of(decoded)
+    found = JsonLines(MAX_RECORD_BYTES).decode(b"".join(documents), NOW_NS)
+    assert found.refused == []
+    return rows_of(found)
 
 
 def followed(lines: list[bytes]) -> list[dict[str, object]]:
     chunk = b"".join(line + b"\n" for line in lines)
     name = recognise(chunk)
-    decoded = decoder("text" if name in ("json", "cri", "docker") else name, MAX_RECORD_BYTES, utc)(chunk, 0, NOW_NS)
-    return rows_of(decoded)
+    return rows_of(decoded("text" if name in ("json", "cri", "docker") else name, chunk, now_ns=NOW_NS))
 
 
 @settings(max_examples=300)
@@ -98,7 +94,7 @@ def followed(lines: list[bytes]) -> list[dict[str, object]]:
 @within_cpu_time
 def test_a_line_becomes_what_it_does_in_a_followed_file(lines: list[bytes]) -> None:
     as_followed = followed(lines)
-    as_sent = sent(LineDocuments("", utc).of(lines))
+    as_sent = sent(LineDocuments("", "UTC").of(lines))
     if len(as_followed) == len(lines):
         assert as_sent == as_followed
     else:
@@ -109,13 +105,13 @@ def test_a_line_becomes_what_it_does_in_a_followed_file(lines: list[bytes]) -> N
 
 @pytest.mark.parametrize("examples", [ACCESS, PAIRS, CALLS], ids=["access", "logfmt", "api_requests"])
 def test_formats_are_recognised(examples: list[str]) -> None:
-    rows = sent(LineDocuments("", utc).of([line.encode() for line in examples * 3]))
+    rows = sent(LineDocuments("", "UTC").of([line.encode() for line in examples * 3]))
     assert rows == followed([line.encode() for line in examples * 3])
     assert all(row["attributes"] for row in rows)
 
 
 def test_the_format_is_certain_after_enough_lines() -> None:
-    documents = LineDocuments("", utc)
+    documents = LineDocuments("", "UTC")
     pair, text = b"level=info msg=a n=1", b"2024-01-02 03:04:05 ERROR x"
     assert json.loads(documents.of([text])[0])["message"] == text.decode()
     assert json.loads(documents.of([pair] * SAMPLE_LINES)[0])["message"] == "a"
@@ -124,7 +120,7 @@ def test_the_format_is_certain_after_enough_lines() -> None:
 
 
 def test_times_without_a_zone_are_in_the_given_one() -> None:
-    (document,) = LineDocuments("", lambda _: 7200).of([b"2024-09-14 16:15:35 WARN disk full"])
+    (document,) = LineDocuments("", "+02:00").of([b"2024-09-14 16:15:35 WARN disk full"])
     assert json.loads(document) == {
         "timestamp": "2024-09-14T14:15:35Z",
         "level": "WARN",
@@ -133,7 +129,7 @@ def test_times_without_a_zone_are_in_the_given_one() -> None:
 
 
 def test_objects_and_text_stay_in_their_order() -> None:
-    documents = LineDocuments("web", utc).of([b'{"a":1}', b"ERROR b", b'{"a":NaN}', b' {"service":"own"}'])
+    documents = LineDocuments("web", "UTC").of([b'{"a":1}', b"ERROR b", b'{"a":NaN}', b' {"service":"own"}'])
     assert documents[0] == b'{"service":"web","a":1}\n'
     assert documents[3] == b' {"service":"own"}\n'
     assert [json.loads(document)["message"] for document in documents[1:3]] == ["ERROR b", '{"a":NaN}']

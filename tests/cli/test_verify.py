@@ -14,13 +14,13 @@ import google_crc32c
 import pytest
 import zstandard
 
-from logriver.decode.formats import decoder
 from logriver.file_position import FileIdentity, FileRange
 from logriver.follow.growing_file import TAIL_BYTES, head_hash
 from logriver.record import Batch, Decoded
 from logriver.ship.server_sink import ServerSink
 from tests.commands import logriver
 from tests.conftest import RunningServer
+from tests.decode.decoding import decoded
 
 NewServer = Callable[..., RunningServer]
 SECONDS = 60
@@ -216,7 +216,7 @@ def test_what_an_agent_left_out_doubled_or_changed_is_found_out(followed: Follow
     """An agent that says that it has sent all of a file, and has not."""
     path = tmp_path / "lied.log"
     path.write_bytes(TEXT)
-    rows = decoder("text", MAX_RECORD_BYTES, lambda _: 0)(TEXT, 0, time.time_ns()).rows[0].splitlines(keepends=True)
+    rows = decoded("text", TEXT, now_ns=time.time_ns()).rows.splitlines(keepends=True)
     lie = [*rows[:10], *rows[11:], rows[20], rows[30].replace(b"hello", b"HELLO")]
     lie.remove(rows[30])
     asyncio.run(send(followed.server, str(path), TEXT, lie))
@@ -234,7 +234,7 @@ async def send(server: RunningServer, path: str, content: bytes, rows: list[byte
     generation = FileIdentity("liar", 1, 2, 1024, head_hash(content[:1024]))
     covers = FileRange(generation, path, 0, len(content), google_crc32c.value(content), content[-TAIL_BYTES:])
     sink = ServerSink(server.url)
-    await sink.put(Batch(Decoded([b"".join(rows)], len(rows)), path, range=covers))
+    await sink.put(Batch(Decoded(b"".join(rows), len(rows)), path, range=covers))
     await sink.close()
 
 

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from logriver import clock
 from logriver.columns import DECODED_COLUMNS
 from logriver.decode.formats import recognise
-from logriver.decode.lines.access_log import AccessLog
 from tests.cpu_time import within_cpu_time
+from tests.decode.decoding import NOW_NS, decoded
 
-NOW_NS = clock.from_text("2026-03-01T12:00:00Z")
 NAMES = [column.name for column in DECODED_COLUMNS]
 COMMON = '127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /apache_pb.gif HTTP/1.0" 200 2326'
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) Firefox/1.0"
@@ -24,10 +23,10 @@ def unescape(value: str) -> str:
 
 
 def rows_of(chunk: bytes) -> list[dict[str, str]]:
-    decoded = AccessLog(2_000_000, lambda _: 3600).decode(chunk, 100, NOW_NS)
-    lines = b"".join(decoded.rows).decode().split("\n")[:-1]
-    assert len(lines) == decoded.count
-    assert decoded.refused == []
+    found = decoded("access", chunk, 100, zone="+01:00")
+    lines = found.rows.decode().split("\n")[:-1]
+    assert len(lines) == found.count
+    assert found.refused == []
     return [dict(zip(NAMES, map(unescape, line.split("\t")), strict=True)) for line in lines]
 
 

@@ -6,17 +6,16 @@ import pytest
 
 from logriver import clock
 from logriver.columns import DECODED_COLUMNS
-from logriver.decode.lines.api_requests import ApiRequests
+from tests.decode.decoding import decoded
 
 LINE = "2024-09-14 16:15:35 cust_5 /api/v1/resource4 200 0.772"
 NAMES = [column.name for column in DECODED_COLUMNS]
-DECODER = ApiRequests(2_000_000)
 
 
 def row_of(line: str) -> dict[str, str]:
-    decoded = DECODER.decode(line.encode() + b"\n", 0, 0)
-    assert (decoded.count, decoded.refused) == (1, [])
-    return dict(zip(NAMES, b"".join(decoded.rows).decode().removesuffix("\n").split("\t"), strict=True))
+    found = decoded("api_requests", line.encode() + b"\n")
+    assert (found.count, found.refused) == (1, [])
+    return dict(zip(NAMES, found.rows.decode().removesuffix("\n").split("\t"), strict=True))
 
 
 def test_fields() -> None:
@@ -88,8 +87,8 @@ def test_odd_names_are_kept() -> None:
     ],
 )
 def test_bad_line_is_refused_with_the_reason(line: str, reason: str) -> None:
-    decoded = DECODER.decode(f"{LINE}\r\n\n{line}\n{LINE}\n".encode(), 100, 0)
-    assert decoded.count == 2
-    (refused,) = decoded.refused
+    found = decoded("api_requests", f"{LINE}\r\n\n{line}\n{LINE}\n".encode(), 100)
+    assert found.count == 2
+    (refused,) = found.refused
     assert (refused.line, refused.offset, refused.raw) == (3, 100 + len(LINE) + 3, line.encode())
     assert refused.reason == reason

@@ -1,8 +1,6 @@
 """What container runtimes write: partial lines joined per stream, JSON inside read, times of the runtime."""
 
 import json
-from pathlib import Path
-from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -10,21 +8,20 @@ from hypothesis import strategies as st
 
 from logriver import clock
 from logriver.columns import DECODED_COLUMNS
+from logriver.decode.decoder import Options, State
 from logriver.decode.formats import recognise
-from logriver.decode.line_rules import LineRules, reader, rules_of
-from logriver.settings import SourceTable
+from logriver.decode.reference import ReferenceDecoder
 from tests.cpu_time import within_cpu_time
+from tests.decode.decoding import NOW_NS, decoded, whole
 
-NOW_NS = clock.from_text("2026-03-01T12:00:00Z")
 NAMES = [column.name for column in DECODED_COLUMNS]
-POD = Path("/var/log/pods/shop_checkout-7d9f_0b5c-11/pay/0.log")
+POD = "/var/log/pods/shop_checkout-7d9f_0b5c-11/pay/0.log"
 
 
-def rows(format: str, text: str, path: Path = POD, rules: LineRules | None = None) -> list[dict[str, str]]:
-    lines = reader(rules or LineRules(), format, 2_000_000, lambda _: 0, path)
-    result = lines.decode(text.encode(), 0, NOW_NS)
+def rows(format: str, text: str, path: str = POD, multiline: str = "") -> list[dict[str, str]]:
+    result = decoded(format, text.encode(), path=path, multiline=multiline)
     assert result.refused == []
-    found = b"".join(result.rows).decode().splitlines()
+    found = result.rows.decode().splitlines()
     return [dict(zip(NAMES, line.split("\t"), strict=True)) for line in found]
 
 
@@ -41,7 +38,7 @@ def cri(text: str, stream: str = "stdout", tag: str = "F") -> str:
 )
 def test_text_has_the_time_of_the_runtime_and_its_own_level(format: str, text: str) -> None:
     assert recognise(text.encode()) == format
-    (row,) = rows(format, text, Path("/var/log/x.log"))
+    (row,) = rows(format, text, "/var/log/x.log")
     assert clock.to_text(int(row["timestamp"])) == "2026-02-03T04:05:06.123456789Z"
     assert (row["level"], row["message"], row["attributes"]) == ("error", "ERROR cannot pay", '{"stream":"stderr"}')
 
@@ -51,7 +48,7 @@ def test_json_inside_has_its_fields(format: str) -> None:
     own = '{"time":"2026-01-01T00:00:00Z","level":"warn","msg":"a\\tb","stream":"own","n":{"x":1}}'
     timeless = '{"level":"info","msg":"no time"}'
     made = {"docker": docker(own + "\n") + docker(timeless + "\n"), "cri": cri(own) + cri(timeless)}
-    first, second = rows(format, made[format], Path("/x"))
+    first, second = rows(format, made[format], "/x")
     assert (first["level"], first["message"]) == ("warn", "a\\tb")
     assert clock.to_text(int(first["timestamp"])) == "2026-01-01T00:00:00Z"
     assert json.loads(first["attributes"]) == {"stream": "own", "n": {"x": 1}}
@@ -73,16 +70,14 @@ def test_parts_are_joined_for_each_stream_apart(format: str) -> None:
     assert [row["message"] for row in found] == ["one two three", "other", "four"]
     lines = made[format].splitlines(keepends=True)
     assert [int(row["_offset"]) for row in found] == [0, len(lines[0]), sum(map(len, lines[:4]))]
-    whole = reader(LineRules(), format, 2_000_000, lambda _: 0, POD).whole
-    ends = [whole("".join(lines[:count]).encode()) for count in range(1, 6)]
+    ends = [whole(format, "".join(lines[:count]).encode()) for count in range(1, 6)]
     assert ends == [0, 0, 0, len("".join(lines[:4])), len(made[format])]
 
 
 def test_a_record_over_the_limit_ends() -> None:
     parts = "".join(cri("x" * 400, tag="P") for _ in range(10)) + cri("end")
-    lines = reader(LineRules(), "cri", 1000, lambda _: 0, POD)
-    result = lines.decode(parts.encode(), 0, NOW_NS)
-    messages = [row.split("\t")[2] for row in b"".join(result.rows).decode().splitlines()]
+    result = decoded("cri", parts.encode(), max_record_bytes=1000)
+    messages = [row.split("\t")[2] for row in result.rows.decode().splitlines()]
     assert "".join(messages) == "x" * 4000 + "end"
     assert list(map(len, messages)) == [800, 800, 800, 800, 803]
 
@@ -113,7 +108,7 @@ def test_labels_of_docker_are_kept() -> None:
     ],
 )
 def test_a_line_that_is_not_the_runtimes_is_text(format: str, line: str, message: str, attributes: str) -> None:
-    (row,) = rows(format, line + "\n", Path("/x"))
+    (row,) = rows(format, line + "\n", "/x")
     assert (row["message"], row["attributes"], int(row["timestamp"])) == (message, attributes, NOW_NS)
 
 
@@ -126,14 +121,12 @@ def test_stack_traces_inside_are_joined() -> None:
         + cri("(c)")
         + cri("INFO next")
     )
-    rules = rules_of(SourceTable(path="x", multiline="indent"), {})
-    found = rows("cri", text, rules=rules)
+    found = rows("cri", text, multiline="indent")
     assert [row["message"] for row in found] == ["ERROR boom\\n  at a\\n  at b (c)", "INFO other", "INFO next"]
     # The last of each stream may go on.
-    assert reader(rules, "cri", 2_000_000, lambda _: 0, POD).whole(text.encode()) == 0
-    assert reader(rules, "cri", 2_000_000, lambda _: 0, POD).whole((text + cri("INFO more", "stderr")).encode()) == len(
-        text.removesuffix(cri("INFO next"))
-    )
+    assert whole("cri", text.encode(), multiline="indent") == 0
+    more = (text + cri("INFO more", "stderr")).encode()
+    assert whole("cri", more, multiline="indent") == len(text.removesuffix(cri("INFO next")))
 
 
 _LINES = st.sampled_from(
@@ -143,13 +136,11 @@ _LINES = st.sampled_from(
 
 @given(st.lists(_LINES, max_size=12), st.integers(0, 5_000), st.sampled_from(["", "indent"]))
 @within_cpu_time
-def test_what_was_looked_at_for_its_end_is_not_read_otherwise(
-    lines: list[str], offset: int, multiline: Literal["", "indent"]
-) -> None:
+def test_what_was_looked_at_for_its_end_is_not_read_otherwise(lines: list[str], offset: int, multiline: str) -> None:
     text = "".join(lines).encode()
-    rules = rules_of(SourceTable(path="x", multiline=multiline), {})
-    looked, other = (reader(rules, "cri", 300, lambda _: 0, POD) for _ in range(2))
-    chunk = text[: looked.whole(text)]
-    assert looked.decode(chunk, offset, NOW_NS) == other.decode(chunk, offset, NOW_NS)
+    options, state = Options("cri", zone="UTC", max_record_bytes=300, multiline=multiline), State(NOW_NS, offset)
+    looked, other = ReferenceDecoder(), ReferenceDecoder()
+    chunk = text[: looked.whole(text, options, state)]
+    assert looked.decode(chunk, options, state) == other.decode(chunk, options, state)
     # And of other lines than those nothing is remembered.
-    assert looked.decode(text, offset, NOW_NS) == other.decode(text, offset, NOW_NS)
+    assert looked.decode(text, options, state) == other.decode(text, options, state)

@@ -13,22 +13,16 @@ from hypothesis import strategies as st
 
 from logriver import clock
 from logriver.columns import DECODED_COLUMNS
-from logriver.decode.formats import FORMATS, SAMPLE_LINES, decoder, recognise, split_source
-from logriver.decode.lines.text import TextLines
+from logriver.decode.formats import FORMATS, SAMPLE_LINES, recognise, split_source
 from logriver.decode.time import zones
 from logriver.decode.time.shapes import SHAPES
 from logriver.errors import SettingsError
 from tests.conftest import RunningServer
 from tests.cpu_time import within_cpu_time
+from tests.decode.decoding import NOW_NS, decoded
 
-NOW_NS = clock.from_text("2026-03-01T12:00:00Z")
 NAMES = [column.name for column in DECODED_COLUMNS]
 FILES = sorted((Path(__file__).parent / "shapes").glob("*.txt"))
-MAX_RECORD_BYTES = 2_000_000
-
-
-def utc(_time_ns: int) -> int:
-    return 0
 
 
 def samples(path: Path) -> Iterator[tuple[str, str, str]]:
@@ -37,13 +31,12 @@ def samples(path: Path) -> Iterator[tuple[str, str, str]]:
         yield clock.to_text(NOW_NS) if time == "-" else time, "" if level == "-" else level, line
 
 
-def rows_of(name: str, chunk: bytes, zone: clock.Zone = utc) -> list[dict[str, str]]:
-    decoded = decoder(name, MAX_RECORD_BYTES, zone)(chunk, 0, NOW_NS)
-    lines = b"".join(decoded.rows).decode().split("\n")[:-1]
+def rows_of(name: str, chunk: bytes, zone: str = "UTC") -> list[dict[str, str]]:
+    lines = decoded(name, chunk, zone=zone).rows.decode().split("\n")[:-1]
     return [dict(zip(NAMES, line.split("\t"), strict=True)) for line in lines]
 
 
-def time_of(line: str, zone: clock.Zone = utc) -> str:
+def time_of(line: str, zone: str = "UTC") -> str:
     (row,) = rows_of("text", line.encode() + b"\n", zone)
     return clock.to_text(int(row["timestamp"]))
 
@@ -137,8 +130,7 @@ def test_level(line: str, level: str) -> None:
 
 def test_rfc_5424() -> None:
     line = r'<165>1 2003-10-11T22:14:15.003Z host.example.org app 8710 ID47 [a@1 x="1" y="q \"\]\\"][b@1] the text'
-    decoded = TextLines(MAX_RECORD_BYTES, utc).decode(line.encode() + b"\n", 0, NOW_NS)
-    row = decoded.rows[0].decode().removesuffix("\n").replace("\\\\", "\\").split("\t")
+    row = decoded("text", line.encode() + b"\n").rows.decode().removesuffix("\n").replace("\\\\", "\\").split("\t")
     named = dict(zip(NAMES, row, strict=True))
     assert clock.to_text(int(named["timestamp"])) == "2003-10-11T22:14:15.003Z"
     assert (named["level"], named["_level"]) == ("info", "notice")
@@ -157,17 +149,17 @@ def test_rfc_5424_with_broken_data(data: str) -> None:
     [
         ("text@UTC=/var/log/x.log", "text", 0, 0, "/var/log/x.log"),
         ("json@Europe/Paris=a=b", "json", 3600, 7200, "a=b"),
-        ("@+05:30=x.log", None, 19800, 19800, "x.log"),
-        ("@-0800=x.log", None, -28800, -28800, "x.log"),
+        ("@+05:30=x.log", "", 19800, 19800, "x.log"),
+        ("@-0800=x.log", "", -28800, -28800, "x.log"),
         ("text@America/New_York=/x", "text", -18000, -14400, "/x"),
     ],
 )
-def test_source_with_a_zone(source: str, format: str | None, winter: int, summer: int, path: str) -> None:
+def test_source_with_a_zone(source: str, format: str, winter: int, summer: int, path: str) -> None:
     found = split_source(source)
     assert (found.format, found.path) == (format, path)
-    assert found.zone is not None
-    assert found.zone(clock.from_text("2026-01-15")) == winter
-    assert found.zone(clock.from_text("2026-07-15")) == summer
+    zone = zones.zone(found.zone)
+    assert zone(clock.from_text("2026-01-15")) == winter
+    assert zone(clock.from_text("2026-07-15")) == summer
 
 
 @pytest.mark.parametrize(
@@ -184,7 +176,7 @@ def test_source_with_a_zone(source: str, format: str | None, winter: int, summer
 )
 def test_source_that_cannot_be(source: str, reason: str) -> None:
     if reason == "no path to follow":
-        assert split_source(source) == (None, None, source)
+        assert split_source(source) == ("", "", source)
         return
     with pytest.raises(SettingsError, match=reason.replace("+", r"\+")):
         split_source(source)
@@ -200,7 +192,7 @@ def test_source_that_cannot_be(source: str, reason: str) -> None:
     ],
 )
 def test_a_time_without_zone_is_in_the_zone_of_the_source(name: str, line: str) -> None:
-    (row,) = rows_of(name, line.encode() + b"\n", zones.zone("Europe/Paris"))
+    (row,) = rows_of(name, line.encode() + b"\n", "Europe/Paris")
     assert clock.to_text(int(row["timestamp"])) == "2026-07-01T10:00:00Z"
 
 
@@ -226,12 +218,12 @@ LINES = st.one_of(
 @within_cpu_time
 def test_no_line_is_lost_whatever_its_bytes(lines: list[bytes], name: str) -> None:
     chunk = b"".join(line + b"\n" for line in lines)
-    decoded = decoder(name, MAX_RECORD_BYTES, utc)(chunk, 7, NOW_NS)
+    found = decoded(name, chunk, 7)
     there = [line for line in lines if (line.strip() if name == "json" else line.removesuffix(b"\r"))]
-    assert decoded.count + len(decoded.refused) == len(there)
-    assert b"".join(decoded.rows).count(b"\n") == decoded.count
+    assert found.count + len(found.refused) == len(there)
+    assert found.rows.count(b"\n") == found.count
     if name not in ("json", "api_requests"):
-        assert decoded.refused == []
+        assert found.refused == []
 
 
 @given(st.lists(LINES.map(lambda line: line.replace(b"\n", b"") or b"x"), max_size=SAMPLE_LINES + 5), st.binary())

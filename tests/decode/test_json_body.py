@@ -1,4 +1,4 @@
-"""A body's shape is told by its bytes, and every shape of the same records gives the same rows."""
+"""However the same records are arranged in a body, they give the same rows."""
 
 import json
 import timeit
@@ -41,7 +41,7 @@ records = st.dictionaries(
 def decoded(body: bytes) -> tuple[list[Any], list[int]]:
     """The fields of the rows, attributes as values, and the numbers of what was refused."""
     found = decode_body(body, JsonLines(100_000), NOW_NS)
-    rows = b"".join(found.rows).decode().split("\n")[:-1]
+    rows = found.rows.decode().split("\n")[:-1]
     assert len(rows) == found.count
     read = msgspec.json.decode
     unescaped = [
@@ -57,7 +57,7 @@ def decoded(body: bytes) -> tuple[list[Any], list[int]]:
 
 
 @given(st.lists(records, min_size=1, max_size=4))
-def test_every_shape_of_the_same_records_gives_the_same_rows(sent: list[dict[str, Any]]) -> None:
+def test_every_arrangement_of_the_same_records_gives_the_same_rows(sent: list[dict[str, Any]]) -> None:
     texts = [json.dumps(record) for record in sent]
     expected = decoded("\n".join(texts).encode())
     assert len(expected[0]) == len(sent)
@@ -130,12 +130,12 @@ def test_where_a_long_array_is_broken_is_told_by_its_bytes() -> None:
         list(array_pieces(f"{elements}, ?]".encode() + b" " * 10))
 
 
-@pytest.mark.parametrize("shape", ["1\n", "{}\n", "[1,", "[{},", "[[1,1],", "{\n} ", '{"a":\n1}{}'])
-def test_many_small_records_are_refused_before_they_take_memory(shape: str) -> None:
+@pytest.mark.parametrize("arrangement", ["1\n", "{}\n", "[1,", "[{},", "[[1,1],", "{\n} ", '{"a":\n1}{}'])
+def test_many_small_records_are_refused_before_they_take_memory(arrangement: str) -> None:
     """A body of two bytes a record was held as some hundred bytes for each."""
-    many = shape.removeprefix("[")
+    many = arrangement.removeprefix("[")
     body = many * (2_000_000 // len(many))
-    body = f"[{body[:-1]}]" if shape.startswith("[") else body
+    body = f"[{body[:-1]}]" if arrangement.startswith("[") else body
     decoder, sent = JsonLines(1000), body.encode()
     tracemalloc.start()
     try:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from logriver import clock
 from logriver.columns import ALIASES
-from logriver.decode.formats import decoder
 from logriver.decode.json.document import fields_of
 from logriver.decode.json.lines import JsonLines
 from logriver.decode.row_builder import encode
@@ -58,20 +57,20 @@ records = st.lists(names.flatmap(field), max_size=8)
 plain = st.fixed_dictionaries(
     {"timestamp": times, "level": levels, "message": odd_text}, optional={"service": odd_text, "a": anything}
 ).map(lambda record: list(record.items()))
-blanks = st.sampled_from(["", " ", "\t", "\r", " \t "])
+spaces = st.sampled_from(["", " ", "\t", "\r", " \t "])
 
 
 @st.composite
 def lines(draw: st.DrawFn) -> bytes:
-    """A record as text: raw or escaped letters, blanks where JSON allows them."""
-    blank = draw(blanks)
+    """A record as text: raw or escaped letters, spaces where JSON allows them."""
+    space = draw(spaces)
     ascii_only = draw(st.booleans())
 
     def text(value: object) -> str:
-        return json.dumps(value, ensure_ascii=ascii_only, separators=(f"{blank},{blank}", f"{blank}:{blank}"))
+        return json.dumps(value, ensure_ascii=ascii_only, separators=(f"{space},{space}", f"{space}:{space}"))
 
     pairs = [f"{text(name)}:{text(value)}" for name, value in draw(st.one_of(plain, records))]
-    return f"{blank}{{{blank}{','.join(pairs)}{blank}}}{blank}".encode()
+    return f"{space}{{{space}{','.join(pairs)}{space}}}{space}".encode()
 
 
 def one_by_one(decode: JsonLines, slice_lines: list[bytes]) -> tuple[bytes, list[tuple[int, str]]]:
@@ -104,10 +103,10 @@ def test_a_slice_gives_the_rows_of_its_records(sent: list[bytes], times_over: in
     filler = json.dumps({"message": FILLER}).encode()
     slice_lines = [*sent * times_over, filler]
     expected = one_by_one(JsonLines(MAX_RECORD_BYTES), slice_lines)
-    # The first time the shape is learnt, the second it is known.
+    # The first time the schema is learnt, the second it is known.
     for _ in range(3):
         decoded = decode.decode(b"\n".join(slice_lines), NOW_NS)
-        assert in_one_order(b"".join(decoded.rows)) == in_one_order(expected[0])
+        assert in_one_order(decoded.rows) == in_one_order(expected[0])
         assert [(refused.line, refused.reason) for refused in decoded.refused] == expected[1]
         assert decoded.count == expected[0].count(b"\n")
 
@@ -124,12 +123,12 @@ def test_a_followed_slice_has_offsets_and_takes_any_time(sent: list[bytes]) -> N
         at += len(line) + 1
     for _ in range(3):
         decoded = decode.decode(b"\n".join(slice_lines) + b"\n", NOW_NS, offset=77)
-        assert in_one_order(b"".join(decoded.rows)) == in_one_order(encode(expected))
+        assert in_one_order(decoded.rows) == in_one_order(encode(expected))
     for refused in decoded.refused:
         assert refused.raw == slice_lines[refused.line - 1]
 
 
-def test_slices_that_fit_the_shape_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_that_fit_the_schema_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
     decode = JsonLines(MAX_RECORD_BYTES)
     body = b'{"timestamp":"2023-09-15T08:00:00Z","level":"info","message":"hello \\"you\\"","n":{"a":1}}\n' * 100
     first = decode.decode(body, NOW_NS)
@@ -152,11 +151,11 @@ def test_a_followed_time_without_a_zone_is_one_of_the_machine(copies: int) -> No
     zoned = b'{"timestamp":"2023-07-01T08:00:00.5Z","message":"a"}\n'
     winter = b'{"timestamp":"2023-12-01 08:00:00","message":"a"}\n'
     expected = ["2023-07-01T06:00:00.5Z", "2023-07-01T08:00:00.5Z", "2023-12-01T07:00:00Z"]
-    decode = decoder("json", MAX_RECORD_BYTES, berlin)
+    decode = JsonLines(MAX_RECORD_BYTES, berlin).decode
     for _ in range(3):
-        rows = b"".join(decode((zoneless + zoned + winter) * copies, 0, NOW_NS).rows).splitlines()
+        rows = decode((zoneless + zoned + winter) * copies, NOW_NS, offset=0).rows.splitlines()
         assert [clock.to_text(int(row.split(b"\t")[0])) for row in rows] == expected * copies
-    utc = JsonLines(MAX_RECORD_BYTES).decode(zoneless * copies, NOW_NS).rows[0]
+    utc = JsonLines(MAX_RECORD_BYTES).decode(zoneless * copies, NOW_NS).rows
     assert clock.to_text(int(utc.split(b"\t")[0])) == "2023-07-01T08:00:00.5Z"
 
 

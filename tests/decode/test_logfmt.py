@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from logriver import clock
 from logriver.columns import DECODED_COLUMNS
 from logriver.decode.formats import recognise
-from logriver.decode.lines.logfmt import LogFmt, pairs_of
+from logriver.decode.lines.logfmt import pairs_of
 from tests.cpu_time import within_cpu_time
+from tests.decode.decoding import NOW_NS, decoded
 
-NOW_NS = clock.from_text("2026-03-01T12:00:00Z")
 NAMES = [column.name for column in DECODED_COLUMNS]
 
 
@@ -20,16 +20,16 @@ def unescape(value: str) -> str:
     return "\\".join(part.replace("\\t", "\t").replace("\\n", "\n") for part in value.split("\\\\"))
 
 
-def rows_of(chunk: bytes, zone_seconds: int = 0) -> list[dict[str, str]]:
-    decoded = LogFmt(2_000_000, lambda _: zone_seconds).decode(chunk, 100, NOW_NS)
-    lines = b"".join(decoded.rows).decode().split("\n")[:-1]
-    assert len(lines) == decoded.count
-    assert decoded.refused == []
+def rows_of(chunk: bytes, zone: str = "UTC") -> list[dict[str, str]]:
+    found = decoded("logfmt", chunk, 100, zone=zone)
+    lines = found.rows.decode().split("\n")[:-1]
+    assert len(lines) == found.count
+    assert found.refused == []
     return [dict(zip(NAMES, map(unescape, line.split("\t")), strict=True)) for line in lines]
 
 
-def row_of(line: str, zone_seconds: int = 0) -> dict[str, str]:
-    (row,) = rows_of(line.encode() + b"\n", zone_seconds)
+def row_of(line: str, zone: str = "UTC") -> dict[str, str]:
+    (row,) = rows_of(line.encode() + b"\n", zone)
     return row
 
 
@@ -64,7 +64,7 @@ def test_time(written: str, time: str) -> None:
 
 
 def test_time_without_zone_is_in_the_given_zone() -> None:
-    hour = 3600
+    hour = "+01:00"
     assert clock.to_text(int(row_of("time=2024-01-02T03:04:05 msg=x", hour)["timestamp"])) == "2024-01-02T02:04:05Z"
     assert clock.to_text(int(row_of("time=2024-01-02T03:04:05Z msg=x", hour)["timestamp"])) == "2024-01-02T03:04:05Z"
 

@@ -3,56 +3,54 @@
 import asyncio
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logriver import clock
-from logriver.decode.line_rules import LineReader, reader, rules_of
+from logriver.decode.decoder import Options, State
+from logriver.decode.reference import ReferenceDecoder
+from logriver.decode.source_options import options_of
 from logriver.errors import SettingsError
 from logriver.follow import reader as reading
 from logriver.follow.growing_file import Chunk, GrowingFile
 from logriver.record import Decoded
 from logriver.settings import SourceTable
 from tests.conftest import RunningServer
+from tests.decode.decoding import decoded
 from tests.follow.test_follow import MESSAGE, OFFSET, Ledger, append, following, until
 
 Record = tuple[str, int]
 
 
-def utc(_time_ns: int) -> int:
-    return 0
-
-
-def line_reader(max_record_bytes: int = 2_000_000, *, format: str = "text", **table: str) -> LineReader:
-    rules = rules_of(SourceTable.model_validate({"path": "x", "format": format, **table}), {})
-    return reader(rules, format, max_record_bytes, utc, Path("x"))
-
-
-def records_in(decoded: Decoded) -> list[Record]:
-    rows = [row.split("\t") for row in b"".join(decoded.rows).decode().splitlines()]
+def records_in(found: Decoded) -> list[Record]:
+    rows = [row.split("\t") for row in found.rows.decode().splitlines()]
     return [(row[MESSAGE].replace("\\n", "\n").replace("\\t", "\t"), int(row[OFFSET])) for row in rows]
 
 
-def followed(pieces: list[bytes], lines: LineReader, max_record_bytes: int) -> list[Record]:
+def followed(pieces: list[bytes], options: Options) -> list[Record]:
     """The records of a file that grows by `pieces`, and then is quiet for long."""
     found: list[Record] = []
+    decoder, state = ReferenceDecoder(), State(0, 0)
+    whole = partial(decoder.whole, options=options, state=state)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "app.log")
         path.touch()
-        file = GrowingFile(path, max_record_bytes)
+        file = GrowingFile(path, options.max_record_bytes)
         for piece in [*pieces, b""]:
             append(path, piece)
-            while chunk := file.next_chunk(lines.whole) or (None if piece else file.next_chunk() or file.rest()):
+            while chunk := file.next_chunk(whole) or (None if piece else file.next_chunk() or file.rest()):
                 if chunk.too_long:
                     found.append(("too long", chunk.start))
                 else:
-                    decoded = lines.decode(chunk.lines, chunk.start, 0)
-                    found += [("too long", refused.offset) for refused in decoded.refused]
-                    found += records_in(decoded)
+                    some, state = decoder.decode(chunk.lines, options, state._replace(offset=chunk.start))
+                    found += [("too long", refused.offset) for refused in some.refused]
+                    found += records_in(some)
                 file.move_to(chunk.after)
         file.close()
     return sorted(found, key=lambda record: record[1])
@@ -88,40 +86,36 @@ NODE = "TypeError: x is not a function\n    at a (b.js:1:2)\n"
 @pytest.mark.parametrize("record", [JAVA, PYTHON, JSON, NODE])
 def test_a_stack_trace_is_one_record_by_its_indentation(before: str, record: str) -> None:
     after = "2026-01-02 03:04:08 INFO goes on\n"
-    decoded = line_reader(multiline="indent").decode((before + record + after).encode(), 100, 0)
+    found = records_in(decoded("text", (before + record + after).encode(), 100, multiline="indent"))
     expected = [text for text in (before, record, after) if text]
-    assert [message for message, _ in records_in(decoded)] == [text.rstrip("\n") for text in expected]
-    assert [offset for _, offset in records_in(decoded)] == [
-        100 + len("".join(expected[:place])) for place in range(len(expected))
-    ]
+    assert [message for message, _ in found] == [text.rstrip("\n") for text in expected]
+    assert [offset for _, offset in found] == [100 + len("".join(expected[:place])) for place in range(len(expected))]
 
 
 def test_the_time_and_level_of_a_record_are_those_of_its_first_line() -> None:
     text = b"2026-01-02 03:04:05 shop\n  ERROR: inner\nFATAL: own\n"
-    (first, second) = b"".join(line_reader(multiline="indent").decode(text, 0, 5).rows).decode().splitlines()
+    (first, second) = decoded("text", text, now_ns=5, multiline="indent").rows.decode().splitlines()
     assert first.split("\t")[:2] == [str(clock.from_text("2026-01-02T03:04:05Z")), ""]
     assert second.split("\t")[:2] == ["5", "fatal"]
 
 
 def test_records_begin_where_the_pattern_matches() -> None:
-    lines = line_reader(multiline_start=r"^\d{4}-|^BEGIN")
-    decoded = lines.decode(b"went before\r\n2026-01 one\r\ntwo\r\n\r\nthree\r\nBEGIN four\n", 0, 0)
-    assert records_in(decoded) == [("went before", 0), ("2026-01 one\ntwo\n\nthree", 13), ("BEGIN four", 40)]
+    text = b"went before\r\n2026-01 one\r\ntwo\r\n\r\nthree\r\nBEGIN four\n"
+    found = records_in(decoded("text", text, multiline_start=r"^\d{4}-|^BEGIN"))
+    assert found == [("went before", 0), ("2026-01 one\ntwo\n\nthree", 13), ("BEGIN four", 40)]
 
 
 def test_a_record_has_a_thousand_lines_at_most() -> None:
-    lines = line_reader(multiline="indent")
-    decoded = lines.decode(b"begin\n" + b" and on\n" * 2500, 0, 0)
-    assert [message.count("\n") + 1 for message, _ in records_in(decoded)] == [1000, 1000, 501]
+    found = records_in(decoded("text", b"begin\n" + b" and on\n" * 2500, multiline="indent"))
+    assert [message.count("\n") + 1 for message, _ in found] == [1000, 1000, 501]
 
 
 def test_a_record_has_the_bytes_of_a_record_at_most() -> None:
-    lines = line_reader(100, multiline="indent")
     text = b"begin\n" + b" and on\n" * 40 + b" " + b"x" * 150 + b"\n end\n"
-    decoded = lines.decode(text, 0, 0)
-    found = records_in(decoded)
+    result = decoded("text", text, max_record_bytes=100, multiline="indent")
+    found = records_in(result)
     assert max(len(message) for message, _ in found) <= 100
-    assert [refused.reason for refused in decoded.refused] == ["line of 151 bytes, the limit is 100"]
+    assert [refused.reason for refused in result.refused] == ["line of 151 bytes, the limit is 100"]
     assert sum(len(message) + 1 for message, _ in found) + 152 == len(text)
 
 
@@ -159,9 +153,9 @@ def test_records_are_the_same_however_the_file_grows(data: st.DataObject, lines:
     text = b"\n".join(lines)
     max_record_bytes = data.draw(st.sampled_from([40, 120, 2_000_000]))
     name, value = data.draw(st.sampled_from([("multiline", "indent"), ("multiline_start", "^2026|^V")]))
-    at_once = followed([text], line_reader(max_record_bytes, **{name: value}), max_record_bytes)
-    in_pieces = followed(cut(text, cuts), line_reader(max_record_bytes, **{name: value}), max_record_bytes)
-    assert in_pieces == at_once
+    rule: dict[str, Any] = {name: value}
+    options = Options("text", zone="UTC", max_record_bytes=max_record_bytes, **rule)
+    assert followed(cut(text, cuts), options) == followed([text], options)
 
 
 @settings(max_examples=100)
@@ -170,9 +164,8 @@ def test_streams_of_a_container_are_the_same_however_the_file_grows(
     several: bool, lines: list[bytes], cuts: list[int]
 ) -> None:
     text = b"".join(line + b"\n" for line in lines)
-    how = "indent" if several else ""
-    at_once = followed([text], line_reader(format="cri", multiline=how), 2_000_000)
-    assert followed(cut(text, cuts), line_reader(format="cri", multiline=how), 2_000_000) == at_once
+    options = Options("cri", zone="UTC", multiline="indent" if several else "")
+    assert followed(cut(text, cuts), options) == followed([text], options)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +178,7 @@ def test_streams_of_a_container_are_the_same_however_the_file_grows(
 )
 def test_settings_that_cannot_be(table: dict[str, str], reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
-        rules_of(SourceTable.model_validate({"path": "x", **table}), {})
+        options_of(SourceTable.model_validate({"path": "x", **table}), {}, Options())
 
 
 @pytest.mark.anyio

@@ -6,17 +6,15 @@ import pytest
 
 from logriver import clock
 from logriver.columns import ALIASES, DECODED_COLUMNS
-from logriver.decode.formats import decoder
+from tests.decode.decoding import decoded
 
-NOW_NS = clock.from_text("2026-03-01T12:00:00Z")
 NAMES = [column.name for column in DECODED_COLUMNS]
 VALUES = {"timestamp": "2025-02-03T04:05:06Z", "level": "WARNING"}
 PAIRS = [(one, other) for one in ALIASES for other in ALIASES if one != other and ALIASES[one] == ALIASES[other]]
 
 
 def row_of(format: str, line: str) -> dict[str, str]:
-    decoded = decoder(format, 2_000_000, lambda _: 0)(f"{line}\n".encode(), 0, NOW_NS)
-    row = dict(zip(NAMES, b"".join(decoded.rows).decode().rstrip("\n").split("\t"), strict=True))
+    row = dict(zip(NAMES, decoded(format, f"{line}\n".encode()).rows.decode().rstrip("\n").split("\t"), strict=True))
     return row | {"attributes": json.dumps(json.loads(row["attributes"]), sort_keys=True)}
 
 

@@ -3,7 +3,7 @@
 import codecs
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -11,27 +11,26 @@ from hypothesis import strategies as st
 
 from logriver import clock
 from logriver.columns import DECODED_COLUMNS
-from logriver.decode.line_rules import reader, rules_of, user_formats
+from logriver.decode.source_options import checked_formats
 from logriver.decode.time import zones
 from logriver.errors import SettingsError
 from logriver.follow.paths import sources_of
 from logriver.record import Decoded
-from logriver.settings import FollowSettings, SourceTable
+from logriver.settings import FollowSettings
 from tests.cpu_time import within_cpu_time
+from tests.decode import decoding
+from tests.decode.decoding import NOW_NS
 
-NOW_NS = clock.from_text("2026-03-01T12:00:00Z")
 NAMES = [column.name for column in DECODED_COLUMNS]
 SHOP = r"(?P<timestamp>\S+ \S+) (?P<level>\w+) \[(?P<service>[^\]]+)\] (?P<message>.*)"
 
 
-def decoded(pattern: str, text: bytes, max_record_bytes: int = 1000, **table: object) -> Decoded:
-    formats = user_formats({"shop": pattern})
-    rules = rules_of(SourceTable.model_validate({"path": "x", "format": "shop", **table}), formats)
-    return reader(rules, "shop", max_record_bytes, lambda _: 0, Path("x")).decode(text, 0, NOW_NS)
+def decoded(pattern: str, text: bytes, max_record_bytes: int = 1000, **options: Any) -> Decoded:
+    return decoding.decoded("shop", text, pattern=pattern, max_record_bytes=max_record_bytes, **options)
 
 
 def rows(result: Decoded) -> list[dict[str, str]]:
-    lines = b"".join(result.rows).decode().splitlines()
+    lines = result.rows.decode().splitlines()
     return [dict(zip(NAMES, line.split("\t"), strict=True)) for line in lines]
 
 
@@ -100,7 +99,7 @@ def test_of_several_lines_the_first_is_matched() -> None:
 )
 def test_a_pattern_that_cannot_be(formats: Mapping[str, str], reason: str, position: int | None) -> None:
     with pytest.raises(SettingsError, match=reason) as raised:
-        user_formats(formats)
+        checked_formats(formats)
     assert raised.value.position == position
 
 
@@ -128,4 +127,4 @@ def test_no_line_is_lost_whatever_its_bytes(text: bytes) -> None:
     # The mark at the beginning of a file is no line.
     there = [line for line in text.removeprefix(codecs.BOM_UTF8).split(b"\n") if line.removesuffix(b"\r")]
     assert result.count + len(result.refused) == len(there)
-    assert b"".join(result.rows).count(b"\n") == result.count
+    assert result.rows.count(b"\n") == result.count

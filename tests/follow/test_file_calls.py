@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from logriver.decode.reference import ReferenceDecoder
 from logriver.follow.file_calls import FileCalls, answered, progressed
 from logriver.follow.follower import Follower
 from logriver.settings import FollowSettings
@@ -74,7 +75,7 @@ async def following(sink: Ledger, *paths: str, at_once: int = 8) -> AsyncIterato
     """Follow, and see that the event loop turns all the time."""
     settings = FollowSettings(follow=list(paths), name="test")
     calls = FileCalls(PATIENCE_SECONDS)
-    follower = Follower(sink, settings, zone=lambda _: 0, at_once=at_once, calls=calls)
+    follower = Follower(sink, settings, ReferenceDecoder, zone="UTC", at_once=at_once, calls=calls)
     stuck_seconds = 0.0
 
     async def turn() -> None:

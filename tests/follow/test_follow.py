@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from logriver.decode.reference import ReferenceDecoder
 from logriver.errors import Overloaded, RangeConflict, SettingsError, Unavailable
 from logriver.file_position import Committed, FileRange
 from logriver.follow.follower import Follower
@@ -61,7 +62,7 @@ class Ledger:
         return True
 
     def rows(self) -> list[list[str]]:
-        lines = b"".join(rows for batch in self.taken for rows in batch.decoded.rows).decode().splitlines()
+        lines = b"".join(batch.decoded.rows for batch in self.taken).decode().splitlines()
         return [line.split("\t") for line in lines]
 
     def messages(self) -> list[str]:
@@ -103,7 +104,7 @@ async def following(
         max_record_bytes=max_record_bytes,
         from_end=from_end,
     )
-    follower = Follower(sink, settings, zone=lambda _: 0, max_open=max_open, at_once=at_once)
+    follower = Follower(sink, settings, ReferenceDecoder, zone="UTC", max_open=max_open, at_once=at_once)
     task = asyncio.create_task(follower.run())
     try:
         yield follower
@@ -408,7 +409,7 @@ async def test_many_files_at_once(tmp_path: Path) -> None:
 
 def test_unknown_format_is_refused() -> None:
     with pytest.raises(SettingsError, match="unknown format 'jsn'"):
-        Follower(Ledger(), FollowSettings(follow=["jsn=app.log"]))
+        Follower(Ledger(), FollowSettings(follow=["jsn=app.log"]), ReferenceDecoder)
 
 
 lines = st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b"")), min_size=1, max_size=20)
@@ -440,5 +441,5 @@ def test_any_split_into_writes_gives_the_same_rows(
             message = text.decode("utf-8", "replace").replace("\\", "\\\\").replace("\t", "\\t")
             expected.append((message, offset))
         offset += len(line) + 1
-    rows = b"".join(rows for batch in sink.taken for rows in batch.decoded.rows).decode().split("\n")[:-1]
+    rows = b"".join(batch.decoded.rows for batch in sink.taken).decode().split("\n")[:-1]
     assert [(row.split("\t")[MESSAGE], int(row.split("\t")[OFFSET])) for row in rows] == expected

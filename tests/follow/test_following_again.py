@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from logriver import metrics
+from logriver.decode.reference import ReferenceDecoder
 from logriver.errors import Overloaded
 from logriver.file_position import Committed
 from logriver.follow import follower, rotation
@@ -55,7 +56,7 @@ async def test_after_an_internal_error_all_files_are_followed_on(
     path, sink = tmp_path / "app.log", Ledger()
     append(path, b"old\n")
     settings = FollowSettings(follow=[f"text={tmp_path}/*.log"], name="test", from_end=True)
-    follower = Follower(sink, settings, zone=lambda _: 0)
+    follower = Follower(sink, settings, ReferenceDecoder, zone="UTC")
     supervised = SupervisedTask("follower", "files are not followed", last_backoff_seconds=0.2)
     supervised.start(follower.run)
     await until(lambda: sink.held_bytes() == 4)
@@ -170,7 +171,7 @@ async def test_what_rotated_before_its_turn_came_is_read(tmp_path: Path) -> None
     path, sink = tmp_path / "app.log", Ledger()
     sink.failing = lambda: Overloaded("away")
     settings = FollowSettings(follow=[f"text={path}"], name="test")
-    follower = Follower(sink, settings, zone=lambda _: 0, at_once=1)
+    follower = Follower(sink, settings, ReferenceDecoder, zone="UTC", at_once=1)
     task = asyncio.create_task(follower.run())
     for number in range(4):
         append(path, b"line %d\n" % number)

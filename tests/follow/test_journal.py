@@ -13,12 +13,13 @@ import pytest
 
 from logriver import clock
 from logriver.columns import DECODED_COLUMNS
-from logriver.decode.wire.journal import cursor_of, decode
+from logriver.decode.wire.journal import cursor_of
 from logriver.errors import SettingsError
 from logriver.follow import journal
 from logriver.follow.journal import journals_of
 from logriver.settings import FollowSettings, SourceTable
 from tests.conftest import RunningServer
+from tests.decode.decoding import decoded
 from tests.follow.test_follow import Ledger, following, until
 
 NAMES = [column.name for column in DECODED_COLUMNS]
@@ -39,8 +40,7 @@ def entry(number: int, **fields: object) -> bytes:
 
 
 def rows(*entries: bytes, max_record_bytes: int = 100_000) -> list[dict[str, str]]:
-    decoded = decode([line.rstrip(b"\n") for line in entries], 40, 5, max_record_bytes)
-    found = b"".join(decoded.rows).decode().splitlines()
+    found = decoded("journal", b"".join(entries), 40, 5, max_record_bytes=max_record_bytes).rows.decode().splitlines()
     return [dict(zip(NAMES, line.split("\t"), strict=True)) for line in found]
 
 
@@ -76,9 +76,9 @@ def test_without_a_unit_the_service_is_the_identifier() -> None:
 
 def test_what_cannot_be_read_is_refused_and_still_counts() -> None:
     lines = [b"{broken", entry(2).rstrip(), entry(3, MESSAGE="x" * 3000).rstrip(), b'{"n":5}']
-    decoded = decode(lines, 10, 5, 2000)
-    assert decoded.count == 1
-    assert [(refused.line, refused.offset) for refused in decoded.refused] == [(1, 10), (3, 12), (4, 13)]
+    found = decoded("journal", b"\n".join(lines), 10, 5, max_record_bytes=2000)
+    assert found.count == 1
+    assert [(refused.line, refused.offset) for refused in found.refused] == [(1, 10), (3, 12), (4, 13)]
     assert cursor_of(lines[1]) == b"s=9e2c;i=2;b=77;m=1;t=2;x=3"
     with pytest.raises(ValueError, match="no cursor"):
         cursor_of(lines[3])

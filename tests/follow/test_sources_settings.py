@@ -19,9 +19,9 @@ from tests.follow.test_follow import Ledger, append, following, until
 
 
 def labelled(labels: dict[str, object], *rows: str) -> list[list[str]]:
-    decoded = Decoded([encode(list(rows))], len(rows))
+    decoded = Decoded(encode(list(rows)), len(rows))
     Labels(labels).add(decoded)
-    return [line.split("\t") for line in b"".join(decoded.rows).decode().splitlines()]
+    return [line.split("\t") for line in decoded.rows.decode().splitlines()]
 
 
 def test_labels_are_added_where_the_record_has_none() -> None:

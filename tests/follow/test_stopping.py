@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from logriver import agent, server
+from logriver.decode.reference import ReferenceDecoder
 from logriver.follow import follower
 from logriver.follow.file_calls import FileCalls
 from logriver.follow.follower import Follower
@@ -44,7 +45,8 @@ async def test_a_stop_has_one_bound_whatever_hangs(tmp_path: Path) -> None:
     append(tmp_path / "app.log", b"one\n")
     sink, answered = Deaf(), threading.Event()
     calls = FileCalls(60)
-    following = Follower(sink, FollowSettings(follow=[str(tmp_path / "app.log")], name="test"), calls=calls)
+    settings = FollowSettings(follow=[str(tmp_path / "app.log")], name="test")
+    following = Follower(sink, settings, ReferenceDecoder, calls=calls)
     task = asyncio.create_task(following.run())
     await until(sink.asked.is_set)
     call = asyncio.create_task(calls.run("mount", answered.wait))

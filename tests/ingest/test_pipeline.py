@@ -47,15 +47,15 @@ class Kept:
         await asyncio.sleep(0)
         self.waiting -= 1
         rows = batch.decoded.rows
-        if any(b"later" in row for row in rows):
+        if b"later" in rows:
             raise Overloaded("come back")
-        if any(b"broken" in row for row in rows):
+        if b"broken" in rows:
             raise RuntimeError("nobody foresaw that")
         if batch.key is not None and batch.key.scope in self.keys:
             return Receipt(batch.decoded.count, batch.rejected, duplicate=True)
         if batch.key is not None:
             self.keys.add(batch.key.scope)
-        self.rows += rows
+        self.rows += rows.splitlines()
         return Receipt(batch.decoded.count, batch.rejected, len(self.rows))
 
     async def known(self, follower: str) -> Known:
@@ -69,7 +69,7 @@ def line_batch(lines: list[bytes], key: BatchKey | None = None, first: int = 1) 
         if line.startswith(b"bad"):
             decoded.refused.append(Refused(number, f"{line.decode()} is bad"))
         else:
-            decoded.rows.append(line)
+            decoded.rows += line + b"\n"
             decoded.count += 1
     return Batch(decoded, "probe", key, rejected=len(decoded.refused))
 

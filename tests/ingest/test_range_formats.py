@@ -16,7 +16,7 @@ PATH = "/api/v1/ranges"
 
 
 def rows(*messages: str) -> Decoded:
-    return Decoded([f"{row(0, 'info', message)}\n".encode() for message in messages], len(messages))
+    return Decoded("".join(f"{row(0, 'info', message)}\n" for message in messages).encode(), len(messages))
 
 
 def post(server: RunningServer, body: bytes) -> httpx.Response:
@@ -34,7 +34,7 @@ def first_format(follower: str, start: int, end: int) -> bytes:
     covers: dict[str, Any] = {"generation": file, "path": "/x.log", "start": start, "end": end, "crc": 7, "tail": b"t"}
     covers |= {"place": [3, 4], "over": True, "gone_ns": 9, "gap": gap}
     dead = [{"line": 2, "reason": "bad", "raw": b"raw", "offset": 5}]
-    return msgspec.msgpack.encode([1, "/x.log", covers, b"".join(rows("one").rows), 1, dead])
+    return msgspec.msgpack.encode([1, "/x.log", covers, rows("one").rows, 1, dead])
 
 
 def test_an_agent_of_the_first_format_is_served(server: RunningServer) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logriver import clock
-from logriver.decode.formats import FORMATS, decoder
+from logriver.decode.formats import FORMATS
 from logriver.decode.row_builder import row
 from logriver.decode.row_check import RowCheck
 from logriver.decode.wire import ranges
@@ -25,6 +25,7 @@ from logriver.file_position import Committed, FileIdentity, FileRange, Gap
 from logriver.record import Batch, CommittedStream, Decoded, Known, Refused, Stream
 from tests.conftest import RunningServer
 from tests.cpu_time import within_cpu_time
+from tests.decode.decoding import decoded
 
 PATH = "/api/v1/ranges"
 MAX_RECORD_BYTES = 2_000_000
@@ -35,7 +36,7 @@ Change = Callable[[list[Any]], object]
 def batch(rows: bytes = GOOD, count: int = 1, *, start: int = 0, end: int = 100, follower: str = "") -> Batch:
     generation = FileIdentity(follower or uuid4().hex, 1, 2, 3, "ab" * 16)
     covers = FileRange(generation, "/var/log/x.log", start, end, 7, b"tail")
-    return Batch(Decoded([rows], count), "/var/log/x.log", range=covers)
+    return Batch(Decoded(rows, count), "/var/log/x.log", range=covers)
 
 
 def send(server: RunningServer, body: bytes, encoding: str = "zstd") -> httpx.Response:
@@ -185,11 +186,11 @@ def test_what_our_decoders_write_is_good(name: str, data: bytes, text: str) -> N
         (data, text.encode(), b'{"a":"' + text.encode() + b'"}', b'2024-09-14 16:15:35 k="\\t\\\\n" a=1')
     )
     chunk = lines.replace(b"\r", b"") + b"\n"
-    decoded = decoder(name, MAX_RECORD_BYTES, clock.local_offset_seconds)(chunk, 0, clock.now_ns())
-    sent = replace(batch(), decoded=decoded, dead=decoded.refused)
+    found = decoded(name, chunk, now_ns=clock.now_ns(), zone="")
+    sent = replace(batch(), decoded=found, dead=found.refused)
     taken = ranges.decode_batch(ranges.encode_batch(sent), RowCheck(MAX_RECORD_BYTES))
-    assert b"".join(taken.decoded.rows) == b"".join(decoded.rows)
-    assert (taken.decoded.count, taken.range, taken.dead) == (decoded.count, sent.range, decoded.refused)
+    assert taken.decoded.rows == found.rows
+    assert (taken.decoded.count, taken.range, taken.dead) == (found.count, sent.range, found.refused)
 
 
 NUMBERS = [b"0", b"-5", b"1_0", b" 1", b"", b"-", b"x", b"1" * 19, b"1" * 20]

@@ -8,6 +8,7 @@ from types import FrameType
 
 import pytest
 
+from logriver.decode.reference import ReferenceDecoder
 from logriver.errors import Unavailable
 from logriver.ingest import small_bodies
 from logriver.ingest.body import BodyLimits
@@ -74,7 +75,7 @@ def answers(sink: Sink, fault: FaultyCall | None = None) -> list[list[bool | Non
         return answer
 
     async def run() -> None:
-        bodies = SmallBodies(sink, LIMITS)
+        bodies = SmallBodies(sink, LIMITS, ReferenceDecoder())
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         for place, body in enumerate(BODIES):
             bodies.take(body, answering(place))

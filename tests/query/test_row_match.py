@@ -30,7 +30,7 @@ def rows() -> list[tuple[bytes, Row, Record]]:
     decoded = rows_of(JsonLines(LIMIT).decode(b"\n".join(lines) + b"\n", 0, offset=0), "/var/log/app.log")
     requests = language_records.request_lines()
     text = "".join(f"{line}\n" for line in requests).encode()
-    decoded += rows_of(ApiRequests(LIMIT).decode(text, 0, 0), "/var/log/api.log")
+    decoded += rows_of(ApiRequests(LIMIT).decode(text, 0), "/var/log/api.log")
     lines += [line.encode() for line in requests]
     records = [*sent, *map(language_records.request_record, requests)]
     assert len(decoded) == len(lines)

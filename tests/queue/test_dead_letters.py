@@ -283,7 +283,7 @@ def taken(wal: Wal) -> ClaimedBatch:
 
 
 def row(text: str) -> Decoded:
-    return Decoded([f"{text}\n".encode()], 1)
+    return Decoded(f"{text}\n".encode(), 1)
 
 
 @pytest.mark.anyio

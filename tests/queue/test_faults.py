@@ -181,11 +181,11 @@ class Life:
         """Put a batch; the highest number it took, 0 if it was refused."""
         self.number += 1
         rows = [f"{kind} {self.number} {place}".encode() for place in range(3)]
-        batch = Batch(Decoded([b"".join(row + b"\n" for row in rows)], len(rows)), "test")
+        batch = Batch(Decoded(b"".join(row + b"\n" for row in rows), len(rows)), "test")
         if kind == "keyed":
             batch.key = BatchKey(b"%16d" % self.number, b"content".ljust(16))
         elif kind == "apart":
-            batch = Batch(Decoded([row + b"\n" for row in rows], len(rows)), "test", apart=True)
+            batch = Batch(Decoded(b"".join(row + b"\n" for row in rows), len(rows)), "test", apart=True)
         elif kind == "dead":
             batch.dead = [Refused(4, "bad", b"raw")]
         elif kind == "empty":
@@ -221,7 +221,7 @@ class Life:
         elif kind == "huge rejected":
             batch.rejected = 2**70
         elif kind == "no bytes":
-            batch.decoded.rows = ["text"]  # type: ignore[list-item]
+            batch.decoded.rows = "text"  # type: ignore[assignment]
         elif kind == "dead surrogate":
             batch.dead = [Refused(1, "caf\udce9", b"raw")]
         return batch

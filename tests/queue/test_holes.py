@@ -64,7 +64,7 @@ def test_what_comes_behind_a_failure_fails_too(
             first = asyncio.ensure_future(wal.put(batch(at(0, 10), "first")))
             await disk.begun()
             second = asyncio.ensure_future(wal.put(batch(at(10, 20), "second")))
-            other = asyncio.ensure_future(wal.put(Batch(Decoded([b"other\n"], 1), "test")))
+            other = asyncio.ensure_future(wal.put(Batch(Decoded(b"other\n", 1), "test")))
             third = asyncio.ensure_future(wal.put(batch(at(20, 30), "third")))
             await asyncio.sleep(0)
             disk.decide(False)
@@ -157,7 +157,7 @@ class Source:
 
     async def _send(self, wal: Wal, start: int) -> None:
         row = f"{self.name} {start}\n".encode()
-        made = Batch(Decoded([row], 1), "test")
+        made = Batch(Decoded(row, 1), "test")
         if self._is_stream:
             made.stream = StreamRange(Stream("me", self.name, "epoch"), start, start + STEP)
         else:

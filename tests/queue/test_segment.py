@@ -61,7 +61,7 @@ def write(path: Path, shapes: list[tuple[list[bytes], list[Letter], int, bool]],
             body = b"".join(rows)
             key = bytes([len(written)]) * 16 if has_key else b""
             header = RecordHeader(next_seq + skipped_range, len(rows), len(letters), len(body), 5, "src", key, key)
-            pieces = encode_record(header, rows, letters)
+            pieces = encode_record(header, body, letters)
             record = Record(header, body, letters, at, at + sum(map(len, pieces)))
             if header.last_seq >= header.first_seq:
                 extents.append(Extent(path, record.start, record.end, header.first_seq, header.last_seq))
@@ -220,7 +220,7 @@ def test_nothing_behind_the_valid_end_comes_back(tmp_path: Path, sealed: bool) -
 def test_a_row_that_looks_like_a_record_is_a_row(tmp_path: Path) -> None:
     path = fresh(tmp_path)
     inner = RecordHeader(99, 1, 0, 2, 5)
-    fake = b"".join(encode_record(inner, [b"x\n"], [])) + b"\n"
+    fake = b"".join(encode_record(inner, b"x\n", [])) + b"\n"
     written = write(path, [([fake], [], 0, False), ([b"b\n"], [], 0, False)])
     writer_of[path].abandon()
     assert read(path) == [record.as_read for record in written]

@@ -35,7 +35,7 @@ def at(request: pytest.FixtureRequest) -> Callable[[int, int], Position]:
 
 
 def batch(position: Position, *rows: str) -> Batch:
-    decoded = Decoded([f"{row}\n".encode() for row in rows], len(rows))
+    decoded = Decoded("".join(f"{row}\n" for row in rows).encode(), len(rows))
     if isinstance(position, StreamRange):
         return Batch(decoded, "test", stream=position)
     return Batch(decoded, "test", range=position)

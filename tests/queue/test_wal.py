@@ -49,7 +49,7 @@ async def opened(
 def batch(*rows: str, key: str = "", content: str = "", range: FileRange | None = None) -> Batch:
     lines = [f"{row}\n".encode() for row in rows]
     scope = BatchKey(key.encode().ljust(16), content.encode().ljust(16)) if key else None
-    return Batch(Decoded([b"".join(lines)], len(lines)), source="test", key=scope, range=range)
+    return Batch(Decoded(b"".join(lines), len(lines)), source="test", key=scope, range=range)
 
 
 def file_range(start: int, end: int) -> FileRange:

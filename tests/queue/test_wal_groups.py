@@ -14,7 +14,7 @@ from tests.queue.test_wal import LARGE, batch, copied, opened, poll, rows_of
 
 async def put_apart(directory: Path, crashed: Path) -> Receipt:
     async with opened(directory) as wal:
-        receipt = await wal.put(Batch(Decoded([b"a\n", b"b\n", b"c\n"], 3), "test", apart=True))
+        receipt = await wal.put(Batch(Decoded(b"a\nb\nc\n", 3), "test", apart=True))
         copied(directory, crashed)
         assert rows_of(poll(wal)) == {1: "a", 2: "b", 3: "c"}
         return receipt

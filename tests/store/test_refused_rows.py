@@ -68,7 +68,7 @@ def test_a_dead_letter_says_which_value(tmp_path: Path, store: Flaky) -> None:
 
     async def run() -> None:
         async with writing(tmp_path, store) as (wal, state, _):
-            await wal.put(Batch(Decoded([decoded], 1), "/var/log/app.log"))
+            await wal.put(Batch(Decoded(decoded, 1), "/var/log/app.log"))
             assert await wal.wait_searchable(1, 20)
             (letter,) = state.letters(None, 10, 10**6)
             assert letter.reason == "the engine refused it: cannot parse timestamp 'no time'"

@@ -294,7 +294,7 @@ def merge_while_others_fill(disk: SmallDisk, directory: Path, seed: int) -> int:
     """How many damaged parts were restored."""
     victim = Path(__file__).with_name("full_disk_merges_victim.py")
     command = [*disk.enter, sys.executable, str(victim), str(directory), str(seed)]
-    environment = {**os.environ, "PYTHONPATH": str(victim.parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(victim.parents[2])}
     answer = subprocess.run(command, check=False, capture_output=True, text=True, timeout=1_200, env=environment)
     assert answer.returncode == 0, answer.stderr
     stored, found, once, readable, restored, put_aside = map(int, answer.stdout.split())

@@ -78,13 +78,13 @@ async def writing(
 
 
 def batch(*messages: str, dead: list[Refused] | None = None) -> Batch:
-    return Batch(Decoded([rows.encode([rows.row(0, "", text) for text in messages])], len(messages)), dead=dead or [])
+    return Batch(Decoded(rows.encode([rows.row(0, "", text) for text in messages]), len(messages)), dead=dead or [])
 
 
 def poison() -> Batch:
     """Rows of which one has no time: no decoder lets it through, the engine cannot read it."""
     good = rows.encode([rows.row(0, "", "good")])
-    return Batch(Decoded([good, good.replace(b"0", b"no time", 1), good], 3))
+    return Batch(Decoded(good + good.replace(b"0", b"no time", 1) + good, 3))
 
 
 def held(store: Flaky) -> list[tuple[int, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from logriver import clock, metrics
 from logriver.columns import ROW_COLUMNS, ROW_FORMAT
-from logriver.decode.formats import decoder, recognise
+from logriver.decode.decoder import Decoder, Options, State
 from logriver.decode.lines.whole_lines import MAX_REFUSED_BYTES
 from logriver.errors import NotFound, Unprocessable
 from logriver.queue.base import DeadLetter
@@ -33,17 +33,20 @@ class Replay:
         sink: Sink,
         format_of: Callable[[str], str | None],
         refusal: Callable[[bytes], str | None],
+        decoder: Decoder,
         max_record_bytes: int,
     ) -> None:
         """`format_of` gives the format of a source, None where it is not known (any more).
 
-        `refusal` gives why the store could not read rows, None if it could; it may block.
+        `refusal` gives why the store could not read rows, None if it could; it may block. `decoder` is used by any
+        thread.
         """
         self._letters = letters
         self._sink = sink
         self._format_of = format_of
         self._refusal = refusal
-        self._max_record_bytes = max_record_bytes
+        self._decoder = decoder
+        self._options = Options(max_record_bytes=max_record_bytes)
         self._running: dict[int, asyncio.Task[Receipt]] = {}
         self._event_loop = Owner("replaying dead letters")
 
@@ -79,7 +82,7 @@ class Replay:
         """The letter's source and its one record, which the store can read."""
         source, decoded = self._record(letter, corrected)
         # Asked before it is taken: refused afterwards, it would be a new letter under another number.
-        reason = self._refusal(b"".join(decoded.rows).removesuffix(b"\n") + _ROW_END)
+        reason = self._refusal(decoded.rows.removesuffix(b"\n") + _ROW_END)
         if reason is not None:
             raise Unprocessable(f"the engine refuses it again: {reason[:200]}", hint=_GIVE_RECORD)
         return source, decoded
@@ -98,11 +101,14 @@ class Replay:
         return letter.source, decoded
 
     def _decoded(self, source: str, text: bytes) -> Decoded:
-        name = self._format_of(source) or recognise(text + b"\n")
+        name = self._format_of(source) or ""
+        if name == "journal":
+            # What is not an entry of it is a line like any other.
+            name = ""
         if text.startswith(b"{"):
-            # A newline inside of a JSON object can only be a blank between its parts.
+            # A newline inside of a JSON object can only be a space between its parts.
             name, text = "json", text.replace(b"\n", b" ")
-        return decoder(name, self._max_record_bytes, clock.local_offset_seconds)(text + b"\n", 0, clock.now_ns())
+        return self._decoder.decode(text + b"\n", self._options, State(clock.now_ns(), 0, name))[0]
 
 
 def _stored_row(letter: DeadLetter) -> tuple[str, Decoded]:
@@ -111,4 +117,4 @@ def _stored_row(letter: DeadLetter) -> tuple[str, Decoded]:
     if letter.row_format != ROW_FORMAT or len(columns) != len(ROW_COLUMNS):
         raise Unprocessable("it is not a whole row", hint=_GIVE_RECORD)
     source = columns[-2].decode(errors="replace")
-    return source, Decoded([b"\t".join(columns[:-2]) + b"\n"], 1)
+    return source, Decoded(b"\t".join(columns[:-2]) + b"\n", 1)

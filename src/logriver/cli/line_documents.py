@@ -10,14 +10,14 @@ import msgspec
 
 from logriver import clock
 from logriver.cli.pipe import MAX_LINE_BYTES
-from logriver.clock import Zone
 from logriver.columns import ALIASES, DECODED_COLUMNS
-from logriver.decode.formats import CONTAINERS, SAMPLE_LINES, Decode, decoder, recognise
+from logriver.decode.decoder import Options, State
+from logriver.decode.formats import CONTAINERS, SAMPLE_BYTES, SAMPLE_LINES, recognise
+from logriver.decode.reference import ReferenceDecoder
 from logriver.decode.row_builder import values
 from logriver.levels import level_of
 from logriver.record import Decoded
 
-_SAMPLE_BYTES = 65_536
 # Objects are sent as they came. A record that a runtime cut into several lines is not put together: follow its files.
 _READ_AS_TEXT = frozenset(("json", *CONTAINERS))
 
@@ -29,13 +29,12 @@ _encode = msgspec.json.Encoder().encode
 class LineDocuments:
     """Of one input. `service` is that of records that name none, `zone` that of times that name none."""
 
-    def __init__(self, service: str, zone: Zone = clock.local_offset_seconds) -> None:
+    def __init__(self, service: str, zone: str = "") -> None:
         self._service = service
-        self._zone = zone
+        self._decoder = ReferenceDecoder()
+        self._options = Options(zone=zone, max_record_bytes=MAX_LINE_BYTES)
         self._sample = b""
         self._format = ""
-        self._decode_text = decoder("text", MAX_LINE_BYTES, zone)
-        self._decode: Decode = self._decode_text
 
     def of(self, lines: list[bytes]) -> list[bytes]:
         """The document of each line, with its newline. They come in order, none is empty or ends with a `\\r`."""
@@ -49,24 +48,23 @@ class LineDocuments:
 
     def _recognise(self, texts: list[bytes]) -> None:
         """The format, until there were lines enough to be certain."""
-        if len(self._sample) >= _SAMPLE_BYTES or self._sample.count(b"\n") >= SAMPLE_LINES:
+        if len(self._sample) >= SAMPLE_BYTES or self._sample.count(b"\n") >= SAMPLE_LINES:
             return
-        self._sample += b"".join(text[:_SAMPLE_BYTES] + b"\n" for text in texts[:SAMPLE_LINES])
+        self._sample += b"".join(text[:SAMPLE_BYTES] + b"\n" for text in texts[:SAMPLE_LINES])
         name = recognise(self._sample)
-        if name != self._format:
-            self._format = name
-            as_text = name in _READ_AS_TEXT
-            self._decode = self._decode_text if as_text else decoder(name, MAX_LINE_BYTES, self._zone)
+        self._format = "text" if name in _READ_AS_TEXT else name
 
     def _read(self, texts: list[bytes]) -> list[bytes]:
         now_ns = clock.now_ns()
-        found = _documents(self._decode(b"\n".join(texts) + b"\n", 0, now_ns), self._service, now_ns)
+        decoded, _ = self._decoder.decode(b"\n".join(texts) + b"\n", self._options, State(now_ns, 0, self._format))
+        found = _documents(decoded, self._service, now_ns)
         starts = accumulate((len(text) + 1 for text in texts[:-1]), initial=0)
         return [found.get(start) or self._as_text(text, now_ns) for start, text in zip(starts, texts, strict=True)]
 
     def _as_text(self, text: bytes, now_ns: int) -> bytes:
         """Of a line that its format refuses."""
-        return _documents(self._decode_text(text + b"\n", 0, now_ns), self._service, now_ns)[0]
+        decoded, _ = self._decoder.decode(text + b"\n", self._options, State(now_ns, 0, "text"))
+        return _documents(decoded, self._service, now_ns)[0]
 
 
 def _object(line: bytes, service: str) -> bytes | None:
@@ -91,7 +89,7 @@ def _names_of(line: bytes) -> set[str] | None:
 def _documents(decoded: Decoded, service: str, now_ns: int) -> dict[int, bytes]:
     """The documents of rows, by their offset."""
     found = {}
-    for row in b"".join(decoded.rows).decode().split("\n")[:-1]:
+    for row in decoded.rows.decode().split("\n")[:-1]:
         given = dict(zip(_NAMES, values(row), strict=True))
         offset, fields = int(given.pop("_offset")), _decode_fields(given.pop("attributes"))
         given["service"] = given["service"] or service

@@ -3,7 +3,6 @@
 `POST /` was the log ingestor's, `POST /logs/ingest/` LogIngestor's.
 """
 
-import threading
 from collections.abc import AsyncGenerator
 
 import msgspec
@@ -11,8 +10,7 @@ import msgspec
 from logriver import clock
 from logriver.compat.error_shapes import logs_error
 from logriver.compat.field_problems import Problems, problems
-from logriver.decode.json.body import decode_body
-from logriver.decode.json.lines import JsonLines
+from logriver.decode.decoder import Decoder, Options, State
 from logriver.errors import BadBody, LogriverError
 from logriver.ingest.answer import refusal, retry_after
 from logriver.ingest.body import BodyLimits
@@ -30,15 +28,16 @@ _LOGS_INGEST_POST = json_call("Send logs as LogIngestor took them", {"200": "on 
 _encode = msgspec.json.Encoder().encode
 
 
-class _Decoders(threading.local):
-    """A decoder for each thread: it remembers shapes and times."""
+class _AllOrNothing:
+    """Decodes bodies all of whose records are acceptable; `decoder` is used by any thread."""
 
-    def __init__(self, max_record_bytes: int) -> None:
-        self.json = JsonLines(max_record_bytes)
+    def __init__(self, limits: BodyLimits, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._options = Options("json_body", zone="UTC", max_record_bytes=limits.max_record_bytes)
 
-    def whole(self, body: bytes) -> Decoded:
+    def decode(self, body: bytes) -> Decoded:
         """The rows of a body. Raises `BadBody` if any record is refused."""
-        decoded = decode_body(body, self.json, clock.now_ns())
+        decoded, _ = self._decoder.decode(body, self._options, State(clock.now_ns()))
         if decoded.refused:
             first = decoded.refused[0]
             raise BadBody(f"record {first.line}: {first.reason}; nothing was stored")
@@ -59,8 +58,8 @@ class RootIngest:
     protocol = PROTOCOL
     routes = (Route("POST", "/", _ROOT_POST),)
 
-    def __init__(self, limits: BodyLimits) -> None:
-        self._decoders = _Decoders(limits.max_record_bytes)
+    def __init__(self, limits: BodyLimits, decoder: Decoder) -> None:
+        self._body = _AllOrNothing(limits, decoder)
 
     async def decode(self, request: Request, body: RequestBody) -> AsyncGenerator[list[Batch], None]:
         """One batch, if each record has the fields that it must have."""
@@ -68,7 +67,7 @@ class RootIngest:
         def work(data: bytes) -> Decoded:
             if found := problems(data):
                 raise _BadFields(found)
-            return self._decoders.whole(data)
+            return self._body.decode(data)
 
         yield [Batch(await body.decode(work), PROTOCOL)]
 
@@ -87,12 +86,12 @@ class LogsIngest:
     protocol = PROTOCOL
     routes = (Route("POST", "/logs/ingest/", _LOGS_INGEST_POST), Route("POST", "/logs/ingest"))
 
-    def __init__(self, limits: BodyLimits) -> None:
-        self._decoders = _Decoders(limits.max_record_bytes)
+    def __init__(self, limits: BodyLimits, decoder: Decoder) -> None:
+        self._body = _AllOrNothing(limits, decoder)
 
     async def decode(self, request: Request, body: RequestBody) -> AsyncGenerator[list[Batch], None]:
         """One batch, if all records are acceptable."""
-        yield [Batch(await body.decode(self._decoders.whole), PROTOCOL)]
+        yield [Batch(await body.decode(self._body.decode), PROTOCOL)]
 
     async def answer(self, request: Request, outcomes: Outcomes) -> Answer:
         """What it said."""

@@ -58,8 +58,8 @@ class Labels:
 
     def add(self, decoded: Decoded) -> None:
         """Put them into the rows of a decoded chunk."""
-        if self:
-            decoded.rows = [self._labelled(block) for block in decoded.rows]
+        if self and decoded.rows:
+            decoded.rows = self._labelled(decoded.rows)
 
     def _labelled(self, block: bytes) -> bytes:
         parts = block.split(b"\t")

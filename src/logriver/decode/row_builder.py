@@ -65,7 +65,7 @@ def encode_unescaped(rows: list[str], *, counted: bool = True) -> bytes | None:
     """Rows whose values were joined by tabs without escaping, as bytes; None if a value holds a tab or a newline.
 
     The hot path's way: one pass over the whole text instead of one over each value. Backslashes are escaped at once;
-    tabs and newlines are `counted`, because one inside a value can no longer be told from a separator.
+    tabs and newlines are `counted`, because one inside a value looks like a separator.
     """
     text = "\n".join([*rows, ""])
     if "\\" in text:

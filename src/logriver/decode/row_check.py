@@ -134,7 +134,7 @@ def _unescaped(value: bytes) -> bytes:
 
 
 def _are_times(texts: list[bytes]) -> bool:
-    # `int` leaves the line ends out, but also other blanks, underscores and a plus sign.
+    # `int` leaves the line ends out, but also other spaces, underscores and a plus sign.
     if not b"".join(texts).translate(None, b"-\n").isdigit():
         return False
     try:

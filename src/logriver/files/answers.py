@@ -8,6 +8,7 @@ from contextlib import aclosing, contextmanager
 from typing import Any, TypeVar
 
 from logriver import clock, metrics
+from logriver.decode.decoder import MakeDecoder
 from logriver.errors import Overloaded
 from logriver.files import reading
 from logriver.files.listing import Listing, entries_of
@@ -32,8 +33,11 @@ class FileAnswers:
     `held` gives the places of the files whose lines are stored: a search over files leaves them out.
     """
 
-    def __init__(self, roots: Roots, max_reads: int, held: Callable[[], Collection[Place]]) -> None:
+    def __init__(
+        self, roots: Roots, max_reads: int, held: Callable[[], Collection[Place]], make_decoder: MakeDecoder
+    ) -> None:
         self._roots = roots
+        self._make_decoder = make_decoder
         self._held = held
         self._places = threading.BoundedSemaphore(max_reads)
         self._threads = ThreadPoolExecutor(max_reads, "files")
@@ -57,7 +61,7 @@ class FileAnswers:
 
         Raises `BadQuery`, `Overloaded`.
         """
-        found = FileSearch(self._roots, self._held(), request).events()
+        found = FileSearch(self._roots, self._held(), request, self._make_decoder).events()
         async with aclosing(self._given(found)) as pieces:
             async for piece in pieces:
                 yield piece

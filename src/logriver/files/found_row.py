@@ -19,7 +19,7 @@ _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 def rows_of(decoded: Decoded, path: str) -> list[tuple[Row, int]]:
     """The records that were decoded of a file, each with its offset."""
     found = []
-    for line in b"".join(decoded.rows).decode().split("\n")[:-1]:
+    for line in decoded.rows.decode().split("\n")[:-1]:
         columns = dict(zip(_NAMES, values(line), strict=True))
         columns["_source"] = path
         time_ns, offset, attributes = columns.pop("timestamp"), columns.pop("_offset"), columns.pop("attributes")

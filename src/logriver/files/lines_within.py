@@ -8,8 +8,8 @@ wanted by more than that.
 from collections.abc import Iterator
 
 from logriver import clock
+from logriver.decode.time.line_times import HEAD_BYTES, OBJECT_BYTES, LineTimes
 from logriver.errors import Unprocessable
-from logriver.files.line_times import HEAD_BYTES, OBJECT_BYTES, LineTimes
 from logriver.files.opened import Opened
 
 DISORDER_NS = 3_600 * clock.SECOND_NS
@@ -26,7 +26,7 @@ class LinesWithin:
         self._file = file
         self._from_ns = clock.MIN_TIME_NS if from_ns is None else from_ns
         self._to_ns = clock.MAX_TIME_NS + 1 if to_ns is None else to_ns
-        self._times = LineTimes()
+        self._times = LineTimes(clock.now_ns())
         # A stretch of lines without times, from behind its last line to its first or the line before that has one, and
         # the time of that: lines are asked for one after the other, and what was looked through is not looked at again.
         self._known: tuple[int, int, int | None] = (-1, 0, None)

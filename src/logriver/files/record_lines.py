@@ -7,8 +7,8 @@ lines is put together where they are read in one piece.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from logriver import clock
-from logriver.decode.formats import CONTAINERS, decoder, recognise
+from logriver.decode.decoder import Decoder, Options, State
+from logriver.decode.formats import CONTAINERS, SAMPLE_BYTES, recognise
 from logriver.errors import Unprocessable
 from logriver.files.backwards import Backwards
 from logriver.files.found_row import rows_of
@@ -23,14 +23,14 @@ from logriver.query.match.row import Row
 MAX_LINE_BYTES = 1_000_000
 """A longer line is passed over."""
 
-_SAMPLE_BYTES = 65_536
+_OPTIONS = Options(max_record_bytes=MAX_LINE_BYTES)
 # In an object or in quotes a letter may be written so.
 _WRITTEN_OUT = r"\\(?:u00[3-7]|[^nrtu\"\\/])"
 _MAX_WORDS, _MAX_LETTERS = 50, 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class FoundRecords:
     """What `read_bytes` of the file have: the records that may be wanted, newest first."""
 
     read_bytes: int
@@ -40,21 +40,20 @@ class Piece:
 class RecordLines:
     """Of a file that is no text there are none. `words` as in `query/match/needed_words.py`."""
 
-    def __init__(self, opened: Opened, file: LogFile, words: Choices) -> None:
+    def __init__(self, opened: Opened, file: LogFile, words: Choices, decoder: Decoder) -> None:
         self._opened = opened
         self._file = file
-        head = opened.read(0, min(opened.size, _SAMPLE_BYTES))
+        self._decoder = decoder
+        head = opened.read(0, min(opened.size, SAMPLE_BYTES))
         self._is_text = b"\0" not in head
-        name = recognise(head[: head.rfind(b"\n") + 1] or head) if self._is_text else "text"
-        self._decode = decoder(name, MAX_LINE_BYTES, clock.local_offset_seconds)
-        self._decode_text = decoder("text", MAX_LINE_BYTES, clock.local_offset_seconds)
+        self._format = recognise(head) if self._is_text else "text"
         # What belongs to a record of a container may stand in another line.
-        first, *others = words if words and name not in CONTAINERS else [frozenset[str]()]
+        first, *others = words if words and self._format not in CONTAINERS else [frozenset[str]()]
         self._matcher = _matcher(first)
         self._others = list(map(_matcher, others))
         self._times = LinesWithin(opened, None, None)
 
-    def pieces(self, to_ns: int | None, from_ns: Callable[[], int | None]) -> Iterator[Piece]:
+    def pieces(self, to_ns: int | None, from_ns: Callable[[], int | None]) -> Iterator[FoundRecords]:
         """The file in pieces, without what is certainly newer than wanted; until what is left is older than that."""
         if not self._is_text:
             return
@@ -62,7 +61,7 @@ class RecordLines:
         way = Backwards(self._opened, self._matcher, place)
         for spans in way.spans():
             begin = min(place, way.read_last[0])
-            yield Piece(place - begin, self._records(way, spans))
+            yield FoundRecords(place - begin, self._records(way, spans))
             place = begin
             oldest_ns = from_ns()
             if oldest_ns is not None and LinesWithin(self._opened, oldest_ns, None).is_past(*way.read_last):
@@ -90,12 +89,13 @@ class RecordLines:
         text = b"".join(way.text(lines))
         for wanted in self._others:
             text, starts = _narrowed(text, starts, wanted)
-        decoded = self._decode(text, 0, self._file.modified_ns)
+        state = State(self._file.modified_ns, 0, self._format)
+        decoded, _ = self._decoder.decode(text, _OPTIONS, state)
         rows = rows_of(decoded, self._file.path)
         for refused in decoded.refused:
             # It is no record of that format, and can still be what is looked for.
-            as_text = self._decode_text(refused.raw, refused.offset, self._file.modified_ns)
-            rows += rows_of(as_text, self._file.path)
+            as_text = state._replace(offset=refused.offset, format="text")
+            rows += rows_of(self._decoder.decode(refused.raw, _OPTIONS, as_text)[0], self._file.path)
         rows.sort(key=_offset)
         return [self._timed(row, starts.get(offset)) for row, offset in reversed(rows)]
 

@@ -14,6 +14,7 @@ from collections.abc import Collection, Generator
 import msgspec
 
 from logriver import clock
+from logriver.decode.decoder import MakeDecoder
 from logriver.errors import LogriverError
 from logriver.files import compressed
 from logriver.files.found_events import End, FileFailed, FoundRow, Progress, line
@@ -36,8 +37,11 @@ _NOTHING_YET = b""
 class FileSearch:
     """One request. Raises `BadQuery` for a text that is none."""
 
-    def __init__(self, roots: Roots, held: Collection[Place], request: FileSearchRequest) -> None:
-        """`held` are the places of files whose lines are stored."""
+    def __init__(
+        self, roots: Roots, held: Collection[Place], request: FileSearchRequest, make_decoder: MakeDecoder
+    ) -> None:
+        """`held` are the places of files whose lines are stored; `make_decoder` makes a decoder for each file."""
+        self._make_decoder = make_decoder
         query = parse(request.q).where
         self._holds = holds(query)
         self._words = needed_words(query)
@@ -103,7 +107,7 @@ class FileSearch:
             opened.close()
 
     def _records(self, opened: Opened, file: LogFile) -> Generator[bytes, None, None]:
-        lines = RecordLines(opened, file, self._words)
+        lines = RecordLines(opened, file, self._words, self._make_decoder())
         left = opened.size
         for piece in lines.pieces(self._request.to_ns, lambda: self._from_ns):
             self._read_bytes += piece.read_bytes

@@ -14,8 +14,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from logriver import clock
+from logriver.decode.time.line_times import OBJECT_BYTES, LineTimes
 from logriver.errors import LogriverError
-from logriver.files.line_times import OBJECT_BYTES, LineTimes
 
 MAX_BLOCK_BYTES = 256_000
 MAX_BLOCK_LINES = 1_000
@@ -80,7 +80,7 @@ class _Sorter:
     """Collects the lines of a block until its first line, which has the time, has come."""
 
     def __init__(self) -> None:
-        self._times = LineTimes()
+        self._times = LineTimes(clock.now_ns())
         self._last_ns = clock.MAX_TIME_NS
         self._held: list[bytes] = []
         self._held_bytes = 0

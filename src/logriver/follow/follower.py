@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from logriver import clock
-from logriver.clock import Zone
+from logriver.decode.decoder import MakeDecoder
 from logriver.errors import LogriverError
 from logriver.file_position import Committed
 from logriver.follow.file_calls import FileCalls
@@ -56,30 +56,32 @@ class Follower:
         self,
         sink: Sink,
         settings: FollowSettings,
+        make_decoder: MakeDecoder,
         *,
-        zone: Zone = clock.local_offset_seconds,
+        zone: str = "",
         max_open: int = MAX_OPEN,
         at_once: int = AT_ONCE,
         calls: FileCalls | None = None,
     ) -> None:
-        """`zone` is that of times and sources that name none, `max_open` how many files are open at one time.
+        """`zone` is that of times and sources that name none, the machine's where it is empty.
 
-        `at_once` is how many of them have a chunk in memory, `calls` makes the calls that block.
-        Raises `SettingsError` for a source that cannot be read.
+        `make_decoder` makes a decoder for each of them. `max_open` is how many files are open at one time, `at_once`
+        how many of them have a chunk in memory, `calls` makes the calls that block. Raises `SettingsError` for a source
+        that cannot be read.
         """
         self.name = settings.follower_name
-        self._sources = sources_of(settings)
+        self._sources = sources_of(settings, zone)
         self._from_end = settings.from_end
         self._calls = calls or FileCalls()
         self._found = FoundFiles(self._sources, self._calls)
         journals = journals_of(settings)
-        self._journals = [Journal(path, labels, settings, sink) for path, labels in journals.items()]
+        self._journals = [Journal(path, options, settings, make_decoder(), sink) for path, options in journals.items()]
         self._generations = Incarnations(self.name, sink)
         self._rotations = Rotations(self._generations, self._calls, self._files, self._read_for)
         self._settings = ReaderSettings(
             self._generations,
             settings.max_record_bytes,
-            zone,
+            make_decoder,
             self._truncated,
             asyncio.Semaphore(at_once),
             OpenFiles(max_open),
@@ -154,7 +156,7 @@ class Follower:
     def sources(self) -> list[SourceStatus]:
         """How far each file is followed, what is lost of it, and which sources have no file yet."""
         empty = (
-            SourceStatus(text_of(str(source.path)), source.rules.format or "", 0, 0, 0, "no such file yet")
+            SourceStatus(text_of(str(source.path)), source.options.format, 0, 0, 0, "no such file yet")
             for source in self._found.empty()
         )
         shown = statuses(list(self._readers.values()), self._generations, self._means)
@@ -308,7 +310,7 @@ class Follower:
         held = self._generations.get(generation)
         path = Path(path_of(held.path)) if held else file.path
         source = next((source for source in self._sources if source.means(path)), None)
-        return replace(file, rules=source.rules) if source else file
+        return replace(file, options=source.options) if source else file
 
     async def _settle(self, found: dict[Place, FoundFile]) -> None:
         """Find out what became of files that no followed path leads to any more, known ones and others."""

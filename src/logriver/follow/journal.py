@@ -9,10 +9,12 @@ import asyncio
 import contextlib
 from asyncio import StreamReader
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from dataclasses import replace
 
 from logriver import clock, metrics
+from logriver.decode.decoder import Decoder, Options, State
 from logriver.decode.labels import Labels
-from logriver.decode.wire.journal import cursor_of, decode
+from logriver.decode.wire.journal import cursor_of
 from logriver.errors import LogriverError, SettingsError
 from logriver.file_position import Committed, FileIdentity, FileRange
 from logriver.follow.growing_file import CHUNK_BYTES, head_hash
@@ -28,26 +30,28 @@ _COMMAND = ("journalctl", "--output=json", "--all", "--quiet", "--follow")
 _MAX_REASON_BYTES = 300
 
 
-def journals_of(settings: FollowSettings) -> dict[str, Labels]:
-    """The journals that the settings say are followed, with their labels. Raises `SettingsError`."""
-    journals = {text: Labels({}) for text in settings.follow if text.startswith(JOURNAL)}
+def journals_of(settings: FollowSettings) -> dict[str, Options]:
+    """The journals that the settings say are followed, and how their entries become records. Raises `SettingsError`."""
+    options = Options("journal", max_record_bytes=settings.max_record_bytes)
+    journals = {text: options for text in settings.follow if text.startswith(JOURNAL)}
     for table in settings.sources:
         if table.path.startswith(JOURNAL):
             others = table.model_fields_set - {"path", "labels"}
             if others:
                 raise SettingsError(f"{table.path[:60]!r} has no {min(others)}", hint="a journal has labels")
-            journals[table.path] = Labels(table.labels)
+            Labels(table.labels)
+            journals[table.path] = replace(options, labels=tuple(table.labels.items()))
     return journals
 
 
 class Journal:
     """All of the journal (`journal:`), or one unit's (`journal:UNIT`), from `start` to `stop`."""
 
-    def __init__(self, path: str, labels: Labels, settings: FollowSettings, sink: Sink) -> None:
+    def __init__(self, path: str, options: Options, settings: FollowSettings, decoder: Decoder, sink: Sink) -> None:
         self._path = path
-        self._labels = labels
+        self._options = options
+        self._decoder = decoder
         self._from_end = settings.from_end
-        self._max_record_bytes = settings.max_record_bytes
         self._sink = sink
         self._generation = FileIdentity(settings.follower_name, 0, 0, 0, head_hash(path.encode()))
         self._held = Committed(self._generation, path, 0, 0, b"")
@@ -126,15 +130,14 @@ class Journal:
         while data := await process.stdout.read(CHUNK_BYTES):
             *lines, rest = (rest + data).split(b"\n")
             # One byte more than a record may have is kept, so that it is seen to be too long.
-            rest = rest[: self._max_record_bytes + 1]
+            rest = rest[: self._options.max_record_bytes + 1]
             if lines:
-                await self._hand_over([line[: self._max_record_bytes + 1] for line in lines])
+                await self._hand_over([line[: self._options.max_record_bytes + 1] for line in lines])
 
     async def _hand_over(self, lines: list[bytes]) -> None:
         """Put whole lines into the sink. Raises as `Sink.put` does."""
         start, cursor = self._held.end, cursor_of(lines[-1])
-        decoded = decode(lines, start, clock.now_ns(), self._max_record_bytes)
-        self._labels.add(decoded)
+        decoded, _ = self._decoder.decode(b"\n".join(lines), self._options, State(clock.now_ns(), start))
         covers = FileRange(self._generation, self._path, start, start + len(lines), 0, cursor)
         receipt = await self._sink.put(Batch(decoded, source=self._path, range=covers, dead=decoded.refused))
         self._held, self._last_event_ns, self._error = self._held.after(covers), clock.now_ns(), ""

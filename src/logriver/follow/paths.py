@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from logriver.decode.decoder import Options
 from logriver.decode.formats import FORMATS, split_source
-from logriver.decode.line_rules import LineRules, rules_of, user_formats
+from logriver.decode.source_options import checked_formats, options_of
 from logriver.errors import SettingsError
 from logriver.follow.file_calls import progressed
 from logriver.path_text import path_of
@@ -30,7 +31,7 @@ class FoundFile:
 
     path: Path
     real_path: Path
-    rules: LineRules
+    options: Options
     status: os.stat_result
 
     @property
@@ -50,7 +51,7 @@ class Source:
     Of a directory and a glob, hidden and compressed files are left out.
     """
 
-    def __init__(self, path: str, rules: LineRules, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+    def __init__(self, path: str, options: Options, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
         """`path` as in `path_text.py`. Raises `SettingsError` for one that no file can have.
 
         `include` and `exclude` are patterns as in `_fits`; of the files that are found, those stay that fit.
@@ -58,7 +59,7 @@ class Source:
         if "\0" in path_of(path):
             raise SettingsError(f"{path[:200]!r} is no path: it has a zero byte")
         self.path = Path(path_of(path)).expanduser().absolute()
-        self.rules = rules
+        self.options = options
         self._include = list(map(path_of, include))
         self._exclude = list(map(path_of, exclude))
         self._found: dict[str, FoundFile] = {}
@@ -85,7 +86,7 @@ class Source:
                 if known.real_path is known.path or known.real_path.samefile(path):
                     return replace(known, status=status)
         real_path = path.resolve()
-        return FoundFile(path, path if real_path == path else real_path, self.rules, status)
+        return FoundFile(path, path if real_path == path else real_path, self.options, status)
 
     def directory(self) -> Path:
         """Where its files appear: the part of the path before the first wildcard."""
@@ -122,19 +123,24 @@ class Source:
             return []
 
 
-def sources_of(settings: FollowSettings) -> list[Source]:
-    """What the settings say is followed, but for journals. Raises `SettingsError`."""
-    formats = user_formats(settings.formats)
-    texts = [split_source(text, (*FORMATS, *formats)) for text in settings.follow]
-    found = [
-        Source(text.path, LineRules(text.format, text.zone, formats.get(text.format or ""), machine=settings.machine))
-        for text in texts
-        if not text.path.startswith(JOURNAL)
+def sources_of(settings: FollowSettings, zone: str = "") -> list[Source]:
+    """What the settings say is followed, but for journals; `zone` is that of sources that name none.
+
+    Raises `SettingsError`.
+    """
+    patterns = checked_formats(settings.formats)
+    of_all = Options(zone=zone, max_record_bytes=settings.max_record_bytes, host=settings.machine)
+    found = []
+    for text in (split_source(text, (*FORMATS, *patterns)) for text in settings.follow):
+        if not text.path.startswith(JOURNAL):
+            pattern = patterns.get(text.format, "")
+            options = replace(of_all, format=text.format, pattern=pattern, zone=text.zone or zone)
+            found.append(Source(text.path, options))
+    found += [
+        Source(table.path, options_of(table, patterns, of_all), table.include, table.exclude)
+        for table in settings.sources
+        if not table.path.startswith(JOURNAL)
     ]
-    for table in settings.sources:
-        if not table.path.startswith(JOURNAL):
-            rules = replace(rules_of(table, formats), machine=settings.machine)
-            found.append(Source(table.path, rules, table.include, table.exclude))
     return found
 
 
@@ -147,7 +153,7 @@ def siblings(path: Path) -> list[FoundFile]:
             with contextlib.suppress(OSError):
                 status = other.stat()
                 if stat.S_ISREG(status.st_mode):
-                    found.append(FoundFile(other, other.resolve(), LineRules(), status))
+                    found.append(FoundFile(other, other.resolve(), Options(), status))
     return sorted(found, key=lambda file: (file.is_archive, not file.path.name.startswith(path.stem)))
 
 

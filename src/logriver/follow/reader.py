@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from logriver import clock, metrics
-from logriver.clock import Zone
+from logriver.decode.decoder import MakeDecoder, State
 from logriver.errors import LogriverError, Overloaded, RangeConflict
 from logriver.file_position import Committed, FileIdentity, FileRange, Gap
 from logriver.follow.archive import Archive
@@ -47,7 +47,8 @@ _BEING_WRITTEN_SECONDS = 0.05
 # Then it is another file's turn.
 _CHUNKS_IN_A_ROW = 8
 
-Found = tuple[Chunk, Decoded]
+Found = tuple[Chunk, Decoded, State]
+"""What was read, and the state of the decoder behind it."""
 _Result = TypeVar("_Result")
 
 
@@ -60,7 +61,7 @@ class ReaderSettings:
 
     generations: Incarnations
     max_record_bytes: int
-    zone: Zone
+    make_decoder: MakeDecoder
     truncated: Callable[[Committed, int], Awaitable[None]]
     slots: asyncio.Semaphore
     open_files: OpenFiles
@@ -91,7 +92,8 @@ class FileReader:
         self.last_event_ns = 0
         self.lag = Lag()
         self.place = found.place
-        self.format = LineFormat(found.rules, settings.max_record_bytes, settings.zone)
+        self.format = LineFormat(found.options, settings.make_decoder())
+        self._state = State(0)
         self._settings = settings
         self._generations = settings.generations
         self._is_archive = bool(only) and found.is_archive
@@ -251,6 +253,7 @@ class FileReader:
         # What is held and elsewhere was taken over by a copy before this could be settled.
         self.generation, self._old_bytes, self._size, self._has_shrunk = None, 0, 0, False
         self.format.forget()
+        self._state = State(0)
         self._move_to(Checkpoint())
 
     async def _step(self) -> bool:
@@ -315,7 +318,9 @@ class FileReader:
                 old = await self._run(partial(file.old_lines, self._old_bytes or origin.copied_bytes))
                 reason = "a copy of what is held elsewhere" if origin.copied_bytes else "there before it was followed"
                 left_out = Gap(0, old.after.end, True, reason, clock.now_ns(), lost=False)
-                await self._hand_over(file, generation, old, Decoded(), left_out if old.after.end else None)
+                await self._hand_over(
+                    file, generation, (old, Decoded(), self._state), left_out if old.after.end else None
+                )
         return generation
 
     async def _resume(self, file: GrowingFile, head: bytes, held: Committed) -> FileIdentity:
@@ -329,14 +334,15 @@ class FileReader:
         return generation
 
     def _next(self, file: GrowingFile, take_rest: bool) -> Found | None:
-        chunk = file.next_chunk(lambda lines: self.format.reader(file).whole(lines))
+        state = self._state._replace(now_ns=clock.now_ns(), offset=self.checkpoint.end)
+        chunk = file.next_chunk(lambda lines: self.format.whole(file, lines, state))
         if chunk is None:
             chunk = self._what_waited(file, take_rest)
         if chunk is None:
             return None
         if chunk.too_long:
-            return chunk, Decoded(refused=[chunk.too_long])
-        return chunk, self.format.reader(file).decode(chunk.lines, chunk.start, clock.now_ns())
+            return chunk, Decoded(refused=[chunk.too_long]), state
+        return chunk, *self.format.decode(file, chunk.lines, state._replace(offset=chunk.start))
 
     def _what_waited(self, file: GrowingFile, take_rest: bool) -> Chunk | None:
         """Lines that may go on, or the last without an end, when they have had time to."""
@@ -356,11 +362,11 @@ class FileReader:
         """
         after = found[0].after
         if is_last or found[0].too_long or after.end >= self._size:
-            await self._hand_over(file, generation, *found)
+            await self._hand_over(file, generation, found)
             return None
-        reading = asyncio.create_task(self._run(lambda: self._after(file, after)))
+        reading = asyncio.create_task(self._run(lambda: self._after(file, after, found[2])))
         try:
-            await self._hand_over(file, generation, *found)
+            await self._hand_over(file, generation, found)
         finally:
             (following,) = await asyncio.gather(reading, return_exceptions=True)
         if isinstance(following, (OSError, NotTheSame)):
@@ -370,11 +376,12 @@ class FileReader:
             raise following
         return following if self.checkpoint == after else None
 
-    def _after(self, file: GrowingFile, checkpoint: Checkpoint) -> Found | None:
-        chunk = file.chunk_after(checkpoint, lambda lines: self.format.reader(file).whole(lines))
+    def _after(self, file: GrowingFile, checkpoint: Checkpoint, before: State) -> Found | None:
+        state = before._replace(now_ns=clock.now_ns(), offset=checkpoint.end)
+        chunk = file.chunk_after(checkpoint, lambda lines: self.format.whole(file, lines, state))
         if chunk is None:
             return None
-        return chunk, self.format.reader(file).decode(chunk.lines, chunk.start, clock.now_ns())
+        return chunk, *self.format.decode(file, chunk.lines, state._replace(offset=chunk.start))
 
     def _waits_long(self) -> bool:
         """Whether lines that may go on have been there for long, although the file grows."""
@@ -386,9 +393,10 @@ class FileReader:
         return self._waiting_since is not None and clock.monotonic() - self._waiting_since >= QUIET_SECONDS
 
     async def _hand_over(
-        self, file: GrowingFile, generation: FileIdentity, chunk: Chunk, decoded: Decoded, gap: Gap | None = None
+        self, file: GrowingFile, generation: FileIdentity, found: Found, gap: Gap | None = None
     ) -> None:
         """Put the chunk's records into the sink; on return the file's checkpoint is where the ledger ends."""
+        chunk, decoded, state = found
         after = chunk.after
         known = self._generations.get(generation.id)
         place = known.moved_to if known else None
@@ -411,6 +419,7 @@ class FileReader:
             self.checkpoint = file.checkpoint
             return
         self._move_to(after)
+        self._state = state
         self.last_event_ns = clock.now_ns()
         metrics.followed_bytes.inc(after.end - chunk.start)
 

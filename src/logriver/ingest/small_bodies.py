@@ -7,11 +7,11 @@ request of its own: what is not one plain record is left to the slow path, alone
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 from functools import partial
 
 from logriver import clock, metrics
-from logriver.decode.json.body import decode_body
-from logriver.decode.json.lines import JsonLines
+from logriver.decode.decoder import Decoder, Options, State
 from logriver.errors import LogriverError
 from logriver.ingest.body import BodyLimits, Scope
 from logriver.ingest.endpoints.logs import PATH, PROTOCOL
@@ -34,9 +34,11 @@ log = logging.getLogger(__name__)
 class SmallBodies:
     """Takes bodies for `FastPathProtocol`. On one event loop."""
 
-    def __init__(self, sink: Sink, limits: BodyLimits) -> None:
+    def __init__(self, sink: Sink, limits: BodyLimits, decoder: Decoder) -> None:
         self._sink = sink
-        self._decoder = JsonLines(limits.max_record_bytes)
+        self._decoder = decoder
+        self._lines = Options("json", zone="UTC", max_record_bytes=limits.max_record_bytes)
+        self._body = replace(self._lines, format="json_body")
         self._max_body_bytes = min(SMALL_BODY_BYTES, limits.max_body_bytes)
         self._waiting: list[_Waiting] | None = None
         self._event_loop = Owner("taking small bodies")
@@ -72,7 +74,7 @@ class SmallBodies:
             rows = self._rows([body for body, _ in waiting])
             good = [answer for (_, answer), row in zip(waiting, rows, strict=True) if row]
             others = [answer for (_, answer), row in zip(waiting, rows, strict=True) if not row]
-            batch = Batch(Decoded([row for row in rows if row], len(good)), PROTOCOL, apart=True)
+            batch = Batch(Decoded(b"".join(rows), len(good)), PROTOCOL, apart=True)
         except Exception as error:  # noqa: BLE001
             _log("small bodies could not be decoded together", error)
             _answer_all([answer for _, answer in waiting], False)
@@ -88,20 +90,20 @@ class SmallBodies:
 
     def _rows(self, bodies: list[bytes]) -> list[bytes]:
         """The row of each body, empty if it is not one plain record."""
-        now_ns = clock.now_ns()
+        state = State(clock.now_ns())
         together = b"\n".join(bodies)
         if together.count(b"\n") == len(bodies) - 1:
-            decoded = self._decoder.decode(together, now_ns)
+            decoded, _ = self._decoder.decode(together, self._lines, state)
             if decoded.count == len(bodies):
-                return [row + b"\n" for row in b"".join(decoded.rows).split(b"\n")[:-1]]
-        return [self._row(body, now_ns) for body in bodies]
+                return [row + b"\n" for row in decoded.rows.split(b"\n")[:-1]]
+        return [self._row(body, state) for body in bodies]
 
-    def _row(self, body: bytes, now_ns: int) -> bytes:
+    def _row(self, body: bytes, state: State) -> bytes:
         try:
-            decoded = decode_body(body, self._decoder, now_ns)
+            decoded, _ = self._decoder.decode(body, self._body, state)
         except LogriverError:
             return b""
-        return decoded.rows[0] if decoded.count == 1 and not decoded.refused else b""
+        return decoded.rows if decoded.count == 1 and not decoded.refused else b""
 
 
 def _put_ended(answers: list[Answer], receipt: "asyncio.Future[Receipt]") -> None:

@@ -346,8 +346,8 @@ def _extents(segment: SegmentWriter, entries: list[Entry]) -> list[Extent]:
         extent.last_seq = header.last_seq
         if header.dead:
             extent.ready = None
-        elif extent.ready is not None:
-            extent.ready += [rows.replace(b"\n", end) for rows in entry.batch.decoded.rows]
+        elif extent.ready is not None and header.rows:
+            extent.ready.append(entry.batch.decoded.rows.replace(b"\n", end))
     extents.append(extent)
     return [extent for extent in extents if extent.last_seq >= extent.first_seq]
 

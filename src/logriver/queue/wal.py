@@ -221,7 +221,7 @@ class Wal:
             self._next_seq,
             decoded.count,
             len(batch.dead),
-            sum(map(len, decoded.rows)),
+            len(decoded.rows),
             self._last_received_ns,
             batch.source,
             batch.key.scope if batch.key else b"",

@@ -128,12 +128,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_letters = msgspec.msgpack.Decoder(list[Letter]).decode
 
 
-def encode_record(
-    header: RecordHeader, rows: list[bytes], letters: list[Letter], magic: int = _RECORD_MAGIC
-) -> list[bytes]:
+def encode_record(header: RecordHeader, rows: bytes, letters: list[Letter], magic: int = _RECORD_MAGIC) -> list[bytes]:
     """A record as buffers to be written one after the other."""
     head = _encode(header)
-    payload = [*rows, _encode(letters)] if letters else rows
+    payload = [part for part in (rows, _encode(letters) if letters else b"") if part]
     length = sum(map(len, payload))
     crc = google_crc32c.extend(google_crc32c.value(struct.pack("<II", len(head), length)), head)
     for part in payload:
@@ -141,12 +139,12 @@ def encode_record(
     return [_PREFIX.pack(magic, len(head), length, crc) + head, *payload]
 
 
-def encode_apart(together: RecordHeader, rows: list[bytes]) -> list[bytes]:
+def encode_apart(together: RecordHeader, rows: bytes) -> list[bytes]:
     """Each row as a record of its own; `together` is the header that one record of them all would have."""
     buffers: list[bytes] = []
-    for seq, row in enumerate(rows, together.first_seq):
-        header = RecordHeader(seq, 1, 0, len(row), together.received_ns, together.source)
-        buffers += encode_record(header, [row], [])
+    for seq, row in enumerate(rows.split(b"\n")[:-1], together.first_seq):
+        header = RecordHeader(seq, 1, 0, len(row) + 1, together.received_ns, together.source)
+        buffers += encode_record(header, row + b"\n", [])
     return [b"".join(buffers)]
 
 
@@ -229,7 +227,7 @@ class SegmentWriter:
         try:
             index = Index([(s.start, s.end, s.first_seq, s.last_seq) for s in self._extents], self._headers)
             empty = RecordHeader(0, 0, 0, 0, 0)
-            buffers = encode_record(empty, [_encode(index)], [], _INDEX_MAGIC)
+            buffers = encode_record(empty, _encode(index), [], _INDEX_MAGIC)
             self._write([*buffers, _TRAILER.pack(self.size, _TRAILER_MAGIC)])
             os.fdatasync(self._file)
         finally:

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from logriver import clock, metrics
-from logriver.decode.json.lines import JsonLines
+from logriver.decode.decoder import Decoder, Options, State
 from logriver.errors import Overloaded
 from logriver.record import Batch, Sink
 from logriver.telemetry.internal_log import encode, line_of
@@ -42,12 +42,12 @@ _is_storing: ContextVar[bool] = ContextVar("is_storing", default=False)
 _accepted = metrics.accepted.labels(protocol="internal_log")
 
 
-def into(sink: Sink) -> Put:
+def into(sink: Sink, decoder: Decoder) -> Put:
     """How the lines are put into a sink of this process."""
-    decoder = JsonLines(_MOST_WAITING_BYTES)
+    options = Options("json", zone="UTC", max_record_bytes=_MOST_WAITING_BYTES)
 
     async def put(lines: bytes) -> None:
-        decoded = decoder.decode(lines, clock.now_ns())
+        decoded, _ = decoder.decode(lines, options, State(clock.now_ns()))
         metrics.internal_log_lost.inc(len(decoded.refused))
         if decoded.count:
             receipt = await sink.put(Batch(decoded, SOURCE))

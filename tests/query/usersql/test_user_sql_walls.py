@@ -222,6 +222,10 @@ TAKEN = [
     "SELECT arrayMap(file, ['CANARY_FILE']) FROM (SELECT 1 AS a) AS t WINDOW file AS (ORDER BY a)",
     "SELECT arrayMap(file, ['CANARY_FILE']), (SELECT 1 AS file) FROM (SELECT message FROM logs)",
     "WITH file AS (SELECT 1 AS a) SELECT arrayMap(file, ['CANARY_FILE']) FROM file",
+    "WITH message AS file SELECT arrayMap(file, ['CANARY_FILE'])",
+    "WITH message AS file SELECT arrayMap(file, ['CANARY_FILE']), * REPLACE ('1' AS file)",
+    "WITH a AS file, b AS a SELECT arrayMap(file, ['CANARY_FILE'])",
+    "WITH a.b AS file SELECT arrayMap(file, ['CANARY_FILE']) FROM (SELECT 1 AS a)",
 ]
 
 
@@ -327,10 +331,10 @@ def what_takes_a_function(engine: Embedded, count: int, places: Iterable[int]) -
 
 
 TAKING = {(name, 0) for name in TAKES_FUNCTION}
-# The second argument has to be a text, which is found out first; a branch that is never taken is left out.
+# The second argument has to be a text, which is found out first.
 FOUND_LATER = {
     2: {(name, at) for name in ("groupconcat", "group_concat", "string_agg") for at in (0, 1)},
-    3: {("if", 2), ("multiif", 2)},
+    3: set(),
     4: set(),
 }
 

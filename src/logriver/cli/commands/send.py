@@ -10,14 +10,12 @@ from typing import Annotated
 
 import typer
 
-from logriver import clock
 from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption
 from logriver.cli.delivery import Delivery
 from logriver.cli.interrupt import stop_on_interrupt
 from logriver.cli.line_documents import LineDocuments
 from logriver.cli.pipe import MAX_LINE_BYTES, Pipe
 from logriver.cli.render import output
-from logriver.clock import Zone
 from logriver.decode.time import zones
 from logriver.errors import BadRequest, Unavailable, Unprocessable
 from logriver.files.compressed import inflated, inflater, inflater_of, temporary_file
@@ -37,7 +35,7 @@ def run(
 ) -> None:
     """Exit codes: 0 all accepted, 1 something was rejected or not sent, 2 a wrong option."""
     retry_seconds = output.duration_seconds(retry_for)
-    documents = LineDocuments(service, _zone(zone))
+    documents = LineDocuments(service, _checked_zone(zone))
     descriptor = _open(file)
     stop = stop_on_interrupt()
     problem = ""
@@ -49,9 +47,10 @@ def run(
     _report(delivery, problem)
 
 
-def _zone(name: str) -> Zone:
+def _checked_zone(name: str) -> str:
     try:
-        return zones.zone(name) if name else clock.local_offset_seconds
+        zones.zone(name)
+        return name
     except ValueError as error:
         output.fail(str(error), hint="a zone is UTC, +02:00 or like Europe/Paris", code=2)
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,13 +22,16 @@ from logriver.cli.source_answers import HeldRecords, all_sources
 from logriver.cli.verify.file import chunks, generation_of, open_file
 from logriver.cli.verify.lines import Judge, SourceLetters, Tally
 from logriver.columns import DECODED_COLUMNS, ROW_COLUMNS
+from logriver.decode.decoder import Options, State
 from logriver.decode.formats import FORMATS, SourceText, split_source
-from logriver.decode.line_rules import LineRules, user_formats
+from logriver.decode.reference import ReferenceDecoder
+from logriver.decode.source_options import checked_formats
 from logriver.errors import LogriverError
-from logriver.follow.growing_file import Chunk, NotTheSame
+from logriver.follow.growing_file import Chunk, GrowingFile, NotTheSame
 from logriver.follow.line_format import LineFormat
 from logriver.follow.paths import sources_of
 from logriver.path_text import path_of, spelled, text_of
+from logriver.record import Decoded
 from logriver.settings import FollowSettings, load_as
 
 _LETTERS = "1000"
@@ -116,20 +120,19 @@ def _verify(client: httpx.Client, text: SourceText, path: Path, follower: str, s
     sources = [one for one in all_sources(client, source=text.path) if follower in ("", one.follower)]
     with closing(open_file(path, settings.max_record_bytes)) as file:
         source, life = generation_of(file, sources)
-        rules = _rules(text, source.format, settings)
+        options = _options(text, source.format, settings)
         # What an agent sent has its name where the line names no host.
-        ways = (rules, replace(rules, machine=source.follower))
-        readers = [LineFormat(way, settings.max_record_bytes, clock.local_offset_seconds).reader(file) for way in ways]
+        ways = [LineFormat(way, ReferenceDecoder()) for way in (options, replace(options, host=source.follower))]
         others = [one for other in sources for one in other.generations if one.id != life.id]
         judge = Judge(
-            [reader.decode for reader in readers],
+            [partial(_decoded, way, file) for way in ways],
             _Once(client, text.path),
             now_ns=clock.now_ns(),
             left_out_end=max([gap.offset + gap.bytes for gap in life.gaps if not gap.lost], default=0),
             other_ends=[one.held_bytes for one in others],
         )
         with closing(HeldRecords(client, text.path, life.held_bytes)) as records:
-            _judge(judge, records, chunks(file, life.held_bytes, readers[0].whole))
+            _judge(judge, records, chunks(file, life.held_bytes, partial(_whole, ways[0], file)))
         tally, size = judge.tally, file.size()
     removed = ask(client, "/api/v1/status", _Status).removed_by_retention
     return _Verdict(
@@ -143,18 +146,26 @@ def _verify(client: httpx.Client, text: SourceText, path: Path, follower: str, s
     )
 
 
-def _rules(text: SourceText, format: str, settings: _Settings) -> LineRules:
+def _decoded(way: LineFormat, file: GrowingFile, lines: bytes, offset: int, now_ns: int) -> Decoded:
+    return way.decode(file, lines, State(now_ns, offset))[0]
+
+
+def _whole(way: LineFormat, file: GrowingFile, lines: bytes) -> int:
+    return way.whole(file, lines, State(clock.now_ns(), None))
+
+
+def _options(text: SourceText, format: str, settings: _Settings) -> Options:
     """How the lines of a source are read: as the settings do, in the format and zone of its text where that has them.
 
     Where nothing says the format, it is the server's `format`.
     """
     followed = next((source for source in sources_of(settings) if source.means(Path(path_of(text.path)))), None)
-    if not (text.format or text.zone):
-        return followed.rules if followed else LineRules(format or None)
-    rules = followed.rules if followed else LineRules()
-    name = text.format or rules.format or format or None
-    zone, user_format = text.zone or rules.zone, user_formats(settings.formats).get(name or "")
-    return replace(rules, format=name, zone=zone, user_format=user_format)
+    options = followed.options if followed else Options(max_record_bytes=settings.max_record_bytes)
+    name = text.format or options.format
+    if text.format or text.zone or not followed:
+        name = name or format
+    pattern = checked_formats(settings.formats).get(name, "")
+    return replace(options, format=name, zone=text.zone or options.zone, pattern=pattern)
 
 
 def _judge(judge: Judge, records: HeldRecords, chunks: Iterator[Chunk]) -> None:

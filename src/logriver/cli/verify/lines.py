@@ -15,11 +15,13 @@ from typing import Protocol
 
 from logriver.cli.source_answers import Record
 from logriver.columns import HASHED_COLUMNS
-from logriver.decode.formats import Decode
 from logriver.record import Decoded, Refused
 
 MAX_EXAMPLES = 10
 _SHOWN_BYTES = 120
+Decode = Callable[[bytes, int, int], Decoded]
+"""Whole lines, the offset of the first in the file, the time of reading, to rows."""
+
 # The escapes of a row, see `decode/row_builder.py`.
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _ESCAPES = {b"t": b"\t", b"n": b"\n"}
@@ -227,7 +229,7 @@ class SourceLetters:
 
 def lines_of(decoded: Decoded) -> list[Line]:
     """The lines that became rows."""
-    return [_line(row) for block in decoded.rows for row in block.split(b"\n")[:-1]]
+    return [_line(row) for row in decoded.rows.split(b"\n")[:-1]]
 
 
 def _line(row: bytes) -> Line:

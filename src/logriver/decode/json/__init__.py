@@ -1,4 +1,4 @@
 """JSON bodies and lines to rows.
 
-Called by `ingest/` for bodies and by `follow/` for lines. Never opens a file or a socket, never reads a clock.
+Chosen by `decode/reference.py`. Never opens a file or a socket, never reads a clock.
 """

@@ -1,4 +1,4 @@
-"""A request's body to rows: an object, an array, NDJSON, or objects one after the other, told apart by their bytes.
+"""A request's body to rows: an object, an array, NDJSON, or objects one after the other; its bytes show which.
 
 A small record takes many times its bytes while it is on its way. So large bodies are read a piece at a time, and a body
 has at most `MAX_RECORDS`.
@@ -21,10 +21,10 @@ _PIECE_BYTES = 256 * 1024
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_value = msgspec.json.Decoder(msgspec.Raw).decode
 _raw_decode = json.JSONDecoder().raw_decode
-_BLANKS = " \t\r\n"
-# So many ends of objects are looked at for one that a comma follows, each so many blanks further at most.
+_SPACES = " \t\r\n"
+# So many ends of objects are looked at for one that a comma follows, with so many spaces in between at most.
 _MAX_ENDS = 200
-_MAX_BLANKS = 20
+_MAX_SPACES = 20
 # A piece has more only where one element is many megabytes of small values.
 _MAX_COMMAS = 4_000_000
 
@@ -83,7 +83,7 @@ def _between_objects(body: bytes, start: int, end: int) -> int:
         at = body.rfind(b"}", start, at)
         if at < 0:
             break
-        after = body[at + 1 : min(at + 1 + _MAX_BLANKS, end)]
+        after = body[at + 1 : min(at + 1 + _MAX_SPACES, end)]
         comma = after.lstrip()
         if comma.startswith(b","):
             return at + 1 + len(after) - len(comma)
@@ -112,15 +112,15 @@ def _elements(body: bytes, start: int, end: int, last: bool) -> list[bytes] | No
 
 
 def _together(pieces: Iterable[list[bytes]], decoder: JsonLines, now_ns: int) -> Decoded:
-    decoded = Decoded()
+    parts: list[Decoded] = []
     count = 0
     for values in pieces:
         one = decoder.decode(_one_a_line(values), now_ns)
         for refused in one.refused:
             refused.line += count
-        decoded.add(one)
+        parts.append(one)
         count += len(values)
-    return decoded
+    return Decoded.joined(parts)
 
 
 def _check_count(count: int) -> None:
@@ -129,7 +129,7 @@ def _check_count(count: int) -> None:
 
 
 def _one_a_line(values: list[bytes]) -> bytes:
-    """JSON values as lines: a newline inside of one can only be a blank between its parts."""
+    """JSON values as lines: a newline inside of one can only be a space between its parts."""
     return b"\n".join(value.replace(b"\n", b" ") if b"\n" in value else value for value in values)
 
 
@@ -166,7 +166,7 @@ def _values(text: str, problems: list[Refused]) -> Iterator[list[bytes]]:
         values.append(text[at:end].encode())
         count += 1
         at = end
-        while at < len(text) and text[at] in _BLANKS:
+        while at < len(text) and text[at] in _SPACES:
             at += 1
         if at - begun > _PIECE_BYTES:
             _check_count(count)

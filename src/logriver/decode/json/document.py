@@ -1,7 +1,7 @@
 """One JSON object to one row, by the record mapping.
 
-The reference decoder of JSON: `lines.py` does the same to whole slices and comes here with every record that is not
-plain.
+This defines what becomes of a record: `lines.py` does the same to whole slices and comes here with every record that is
+not plain.
 """
 
 from typing import Any
@@ -59,7 +59,7 @@ def row_of(fields: Fields, times: TimeCache, now_ns: int, *, offset: int = 0, fo
     time_alias = _take(fields, values)
     time = values[_TIME]
     try:
-        values[_TIME] = times.digits_of(time) if isinstance(time, str) else _digits(time, now_ns)
+        values[_TIME] = times.digits_of(time, now_ns) if isinstance(time, str) else _digits(time, now_ns)
     except ValueError:
         if not followed:
             raise

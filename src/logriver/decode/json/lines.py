@@ -1,9 +1,9 @@
 """NDJSON: one JSON object a line, to rows.
 
-The hot path. `document.py` is the reference decoder of one record; here the same is done for whole slices of lines,
-column by column, as long as they fit, have the shape of those before and are plain. Anything else takes the way through
+The hot path. `document.py` defines what becomes of one record; here the same is done for whole slices of lines, column
+by column, as long as they fit, have the schema of those before and are plain. Anything else takes the way through
 `document.py`, a record at a time. Both ways give the same rows (`tests/decode/test_json_lines.py`), but for which of
-the other fields comes first: together they have the order of the shape.
+the other fields comes first: together they have the order of the schema.
 
 msgspec holds the interpreter lock while it decodes; slices are small so that other threads get their turn.
 """
@@ -17,7 +17,7 @@ from logriver import clock
 from logriver.clock import Zone
 from logriver.columns import DECODED_COLUMNS
 from logriver.decode.json.document import fields_of, row_of
-from logriver.decode.json.shape import Shape
+from logriver.decode.json.schema import Schema
 from logriver.decode.record_mapping import PLACES, levels
 from logriver.decode.row_builder import encode, encode_unescaped
 from logriver.decode.row_builder import line as row_line
@@ -30,13 +30,13 @@ _MAX_PATIENCE = 1024
 # Below this many bytes a slice is a few records, and the columns cost more than they save.
 _SMALL_BYTES = 4096
 _MAX_REFUSED_BYTES = 64 * 1024
-# Escapes of a tab or a newline in a value, and a tab as a blank between the parts of one.
+# Escapes of a tab or a newline in a value, and a tab as a space between the parts of one.
 _TIME, _LEVEL, _SENT_LEVEL, _OFFSET = (PLACES[name] for name in ("timestamp", "level", "_level", "_offset"))
 _MAY_BREAK_ROWS = (b"\\n", b"\\t", b"\\u", b"\t")
 
 
 class JsonLines:
-    """A decoder with its memory of shapes and times. Not for two threads at once."""
+    """A decoder with its memory of schemas and times. Not for two threads at once."""
 
     def __init__(self, max_record_bytes: int, zone: Zone | None = None) -> None:
         """A time without a zone is one of `zone`, of UTC where that is None."""
@@ -44,8 +44,8 @@ class JsonLines:
         self._slice_bytes = min(_SLICE_BYTES, max_record_bytes)
         self._validator = JsonValidator()
         self._times = TimeCache(zone)
-        self._shape = Shape()
-        # How many slices missed the shape since it was made, and how many must before it is made anew.
+        self._schema = Schema()
+        # How many slices missed the schema since it was made, and how many must before it is made anew.
         self._misses = 0
         self._patience = 1
 
@@ -57,15 +57,15 @@ class JsonLines:
         """
         if len(data) <= _SMALL_BYTES:
             return self._one_by_one(data, 0, len(data), now_ns, offset)
-        decoded = Decoded()
+        parts: list[Decoded] = []
         start = 0
         while start < len(data):
             end = self._slice_end(data, start)
             piece = data[start:end]
             at = None if offset is None else offset + start
-            decoded.add(self._together(piece, now_ns, at) or self._one_by_one(data, start, end, now_ns, at))
+            parts.append(self._together(piece, now_ns, at) or self._one_by_one(data, start, end, now_ns, at))
             start = end
-        return decoded
+        return Decoded.joined(parts)
 
     def _slice_end(self, data: bytes, start: int) -> int:
         limit = start + self._slice_bytes
@@ -78,25 +78,25 @@ class JsonLines:
         return len(data) if end < 0 else end + 1
 
     def _together(self, piece: bytes, now_ns: int, offset: int | None) -> Decoded | None:
-        """A slice in which every record fits, has the shape and is plain; None otherwise.
+        """A slice in which every record fits, has the schema and is plain; None otherwise.
 
         `fits` and the decoder together make sure that each line is one record: there is no place inside of a JSON value
         where both a newline and a comma may stand.
         """
-        shape, lines = self._shape, piece.rstrip(b"\r\n")
-        if shape.decode is None or not _SMALL_BYTES < len(lines) <= self._max_record_bytes:
+        schema, lines = self._schema, piece.rstrip(b"\r\n")
+        if schema.decode is None or not _SMALL_BYTES < len(lines) <= self._max_record_bytes:
             return None
         if not self._validator.fits(lines):
             return None
         try:
-            records: list[Any] = shape.decode(lines)
+            records: list[Any] = schema.decode(lines)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        taken = shape.take(records)
+        taken = schema.take(records)
         if taken is None:
             return None
         nothing: list[Any] = [None] * len(records)
-        columns = {"attributes": shape.left(records)}
+        columns = {"attributes": schema.left(records)}
         if max(map(len, columns["attributes"])) >= LONG_RECORD_BYTES:
             return None
         columns["_offset"] = _line_offsets(lines, offset) if offset is not None else ["0"] * len(records)
@@ -106,16 +106,16 @@ class JsonLines:
             return None
         columns |= _levels(taken.pop("level", nothing)) | taken
         rows = _rows(columns, len(records), lines)
-        return None if rows is None else Decoded([rows], len(records))
+        return None if rows is None else Decoded(rows, len(records))
 
     def _digits(self, times: list[Any], now_ns: int) -> list[str]:
         if set(map(type, times)) == {str}:
-            return self._times.digits(times)
+            return self._times.digits(times, now_ns)
         return [self._time_digits(time, now_ns) for time in times]
 
     def _time_digits(self, time: str | int | float | None, now_ns: int) -> str:
         if isinstance(time, str):
-            return self._times.digits_of(time)
+            return self._times.digits_of(time, now_ns)
         return str(now_ns if time is None else clock.from_number(time))
 
     def _one_by_one(self, data: bytes, start: int, end: int, now_ns: int, offset: int | None) -> Decoded:
@@ -137,7 +137,7 @@ class JsonLines:
             for refused in decoded.refused:
                 refused.line += before
         if rows:
-            decoded.rows, decoded.count = [encode(rows)], len(rows)
+            decoded.rows, decoded.count = encode(rows), len(rows)
         return decoded
 
     def row(self, record: bytes, now_ns: int, offset: int = 0, *, followed: bool = False) -> str:
@@ -145,7 +145,7 @@ class JsonLines:
         if len(record) > self._max_record_bytes:
             raise ValueError(f"record of {len(record)} bytes, the limit is {self._max_record_bytes}")
         refusal = self._validator.refusal(record)
-        row = None if refusal else self._row_alone(record, offset)
+        row = None if refusal else self._row_alone(record, now_ns, offset)
         if row is not None:
             return row
         fields = fields_of(record)
@@ -154,13 +154,13 @@ class JsonLines:
         self._miss([record])
         return row_of(fields, self._times, now_ns, offset=offset, followed=followed)
 
-    def _row_alone(self, record: bytes, offset: int) -> str | None:
-        """The row of a record of the shape with a time that can be stored; None for any other."""
-        values = self._shape.take_alone(record)
+    def _row_alone(self, record: bytes, now_ns: int, offset: int) -> str | None:
+        """The row of a record of the schema with a time that can be stored; None for any other."""
+        values = self._schema.take_alone(record)
         if values is None or not values[_TIME]:
             return None
         try:
-            values[_TIME] = self._times.digits_of(values[_TIME])
+            values[_TIME] = self._times.digits_of(values[_TIME], now_ns)
         except ValueError:
             return None
         values[_LEVEL], values[_SENT_LEVEL] = levels(values[_LEVEL])
@@ -168,12 +168,12 @@ class JsonLines:
         return row_line(values)
 
     def _miss(self, lines: list[bytes]) -> None:
-        """Learn the shape of lines that missed it, less and less eagerly: making a decoder is dear."""
+        """Learn the schema of lines that missed it, less and less eagerly: making a decoder is expensive."""
         self._misses += 1
         if self._misses >= self._patience:
             self._misses = 0
             self._patience = min(self._patience * 2, _MAX_PATIENCE)
-            self._shape.learn(lines)
+            self._schema.learn(lines)
 
 
 def _rows(columns: dict[str, list[str]], count: int, source: bytes) -> bytes | None:

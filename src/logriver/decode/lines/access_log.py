@@ -8,13 +8,11 @@ import re
 
 import msgspec
 
-from logriver.clock import Zone
-from logriver.decode.lines.text import Values, encoded, values_of
-from logriver.decode.lines.whole_lines import Line, split
+from logriver.decode.lines.text import Values
+from logriver.decode.lines.whole_lines import Line
 from logriver.decode.tables.read import table
 from logriver.decode.time.shapes import ACCESS_LOG
 from logriver.decode.time.timestamps import Stamps
-from logriver.record import Decoded
 
 _FORMATS = table("formats")
 _LINE = _FORMATS.compiled("access_line")
@@ -30,28 +28,13 @@ _AFTER = ("referer", "user_agent")
 _to_json = msgspec.json.Encoder().encode
 
 
-class AccessLog:
-    """The decoder of such files. `zone` is for the lines that are read as text."""
-
-    def __init__(self, max_record_bytes: int, zone: Zone) -> None:
-        self._max_record_bytes = max_record_bytes
-        self._zone = zone
-
-    def decode(self, chunk: bytes, offset: int, now_ns: int) -> Decoded:
-        """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused."""
-        lines, refused = split(chunk, offset, self._max_record_bytes)
-        stamps = Stamps(self._zone, now_ns)
-        rows = [_values(line, stamps) or values_of([line], self._zone, now_ns)[0] for line in lines]
-        return Decoded(encoded(rows), len(rows), refused)
-
-
 def is_access_line(text: str) -> bool:
     """Whether `text` is a line of an access log."""
     return _LINE.match(text) is not None
 
 
-def _values(line: Line, stamps: Stamps) -> Values | None:
-    """The row of an access line; None for another."""
+def values_of(line: Line, stamps: Stamps) -> Values | None:
+    """The values of an access line's row; None for another."""
     _, offset, text = line
     found = _LINE.match(text)
     stamped = ACCESS_LOG.pattern.search(text, 0, found.end("time")) if found else None

@@ -10,7 +10,7 @@ from functools import lru_cache
 import msgspec
 
 from logriver import clock
-from logriver.decode.lines.whole_lines import MAX_REFUSED_BYTES, split
+from logriver.decode.lines.whole_lines import raw_line, split
 from logriver.decode.row_builder import encode, row
 from logriver.decode.tables.read import table
 from logriver.record import Decoded, Refused
@@ -34,21 +34,17 @@ class ApiRequests:
     def __init__(self, max_record_bytes: int) -> None:
         self._max_record_bytes = max_record_bytes
 
-    def decode(self, chunk: bytes, offset: int, now_ns: int) -> Decoded:
-        """Rows of whole lines that begin at byte `offset` of their file, and the lines that are refused.
-
-        `now_ns` is what every decoder is given; here each line has its own time.
-        """
+    def decode(self, chunk: bytes, offset: int) -> Decoded:
+        """Rows of whole lines that begin at byte `offset` of their file, and the lines that are refused."""
         lines, refused = split(chunk, offset, self._max_record_bytes)
         rows: list[str] = []
         for number, at, text in lines:
             try:
                 rows.append(_row(text, at))
             except ValueError as error:
-                raw = text.encode()[:MAX_REFUSED_BYTES]
-                refused.append(Refused(number, str(error), raw, at))
+                refused.append(Refused(number, str(error), raw_line(chunk, at - offset), at))
         refused.sort(key=lambda refusal: refusal.line)
-        return Decoded([encode(rows)] if rows else [], len(rows), refused)
+        return Decoded(encode(rows) if rows else b"", len(rows), refused)
 
 
 def is_api_request(text: str) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 from logriver.decode.tables.read import table
 
 
-class Piece(NamedTuple):
+class ContainerLine(NamedTuple):
     """What one line of such a file says: `text` of a `stream` at a `time`; `goes_on` if its line does not end here."""
 
     time: str
@@ -35,19 +35,19 @@ _CRI_LINE = re.compile(table("formats").data["cri_line"])
 _docker_line = msgspec.json.Decoder(_DockerLine).decode
 
 
-def docker_piece(text: str) -> Piece | None:
-    """The piece of a line of Docker's; None for another line."""
+def docker_line(text: str) -> ContainerLine | None:
+    """What a line of Docker's says; None for another line."""
     try:
         line = _docker_line(text)
     except (msgspec.DecodeError, UnicodeDecodeError, UnicodeEncodeError, RecursionError):
         return None
     goes_on, log = not line.log.endswith("\n"), line.log
-    return Piece(
+    return ContainerLine(
         line.time, line.stream, log if goes_on else log.rstrip("\r\n"), goes_on, tuple((line.attrs or {}).items())
     )
 
 
-def cri_piece(text: str) -> Piece | None:
-    """The piece of a line of CRI's; None for another line."""
+def cri_line(text: str) -> ContainerLine | None:
+    """What a line of CRI's says; None for another line."""
     found = _CRI_LINE.fullmatch(text)
-    return Piece(found[1], found[2], found[4], found[3] == "P") if found else None
+    return ContainerLine(found[1], found[2], found[4], found[3] == "P") if found else None

@@ -16,13 +16,14 @@ from typing import NamedTuple
 from logriver.clock import Zone
 from logriver.decode.json.lines import JsonLines
 from logriver.decode.labels import Labels
-from logriver.decode.lines.container_lines import Piece
+from logriver.decode.lines.container_lines import ContainerLine
 from logriver.decode.lines.multiline import Multiline
 from logriver.decode.lines.text import values_of
 from logriver.decode.lines.whole_lines import Line, split
 from logriver.decode.row_builder import encode
 from logriver.decode.row_builder import line as row_line
 from logriver.decode.time.cache import TimeCache
+from logriver.decode.time.timestamps import Stamps
 from logriver.record import Decoded, Refused
 
 
@@ -32,7 +33,7 @@ class _Record:
 
     start: int
     end: int
-    first: Piece
+    first: ContainerLine
     text: str
     open: bool
 
@@ -45,32 +46,32 @@ class _Seen(NamedTuple):
     """What is in some lines, with places in them."""
 
     lines: bytes
+    now_ns: int
     records: list[_Record]
     refused: list[Refused]
 
 
 class ContainerLines:
-    """The decoder of one file. `piece_of` reads a line, `multiline` says which lines of a stream are one record."""
+    """The decoder of one file. `line_of` reads a line, `multiline` says which lines of a stream are one record."""
 
     def __init__(
         self,
-        piece_of: Callable[[str], Piece | None],
+        line_of: Callable[[str], ContainerLine | None],
         max_record_bytes: int,
         zone: Zone,
         multiline: Multiline | None = None,
     ) -> None:
-        self._piece_of = piece_of
+        self._line_of = line_of
         self._max_record_bytes = max_record_bytes
-        self._zone = zone
         self._multiline = multiline
         self._json_lines = JsonLines(max_record_bytes, zone)
         self._times = TimeCache()
         self._seen: _Seen | None = None
 
-    def whole(self, lines: bytes) -> int:
+    def whole(self, lines: bytes, now_ns: int) -> int:
         """How many of the bytes of `lines`, from the first, are records that do not go on in the next lines."""
-        records, refused = self._records(lines, 0)
-        self._seen = _Seen(lines, records, refused)
+        records, refused = self._records(lines, 0, now_ns)
+        self._seen = _Seen(lines, now_ns, records, refused)
         whole = min((record.start for record in records if record.open), default=len(lines))
         for record in reversed(records):
             # None is cut in two: of the streams' records, one may begin before and end after another begins.
@@ -84,25 +85,25 @@ class ContainerLines:
             return 0
         return (lines.rfind(b"\n", 0, self._max_record_bytes) + 1) or (lines.find(b"\n") + 1)
 
-    def decode(self, chunk: bytes, offset: int, now_ns: int) -> Decoded:
+    def decode(self, chunk: bytes, offset: int, stamps: Stamps) -> Decoded:
         """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused."""
-        records, refused = self._seen_in(chunk, offset) or self._records(chunk, offset)
-        decoded = Decoded(refused=refused)
+        records, refused = self._seen_in(chunk, offset, stamps.now_ns) or self._records(chunk, offset, stamps.now_ns)
         there = [record for record in records if record.text.strip("\r\n")]
-        rows = self._rows(there, now_ns)
+        rows = self._rows(there, stamps)
+        parts = [Decoded(refused=refused)]
         place = 0
         for (stream, attrs), together in groupby(there, lambda record: (record.first.stream, record.first.attrs)):
             count = sum(1 for _ in together)
-            block = Decoded([encode(rows[place : place + count])], count)
+            block = Decoded(encode(rows[place : place + count]), count)
             _labels(stream, attrs).add(block)
-            decoded.add(block)
+            parts.append(block)
             place += count
-        return decoded
+        return Decoded.joined(parts)
 
-    def _seen_in(self, chunk: bytes, offset: int) -> tuple[list[_Record], list[Refused]] | None:
+    def _seen_in(self, chunk: bytes, offset: int, now_ns: int) -> tuple[list[_Record], list[Refused]] | None:
         """What was found in lines that begin with the chunk, as of the chunk; None where that was not looked at."""
         seen, self._seen = self._seen, None
-        if seen is None or not seen.lines.startswith(chunk):
+        if seen is None or seen.now_ns != now_ns or not seen.lines.startswith(chunk):
             return None
         records = [record for record in seen.records if record.start < len(chunk)]
         if any(record.end > len(chunk) for record in records):
@@ -112,17 +113,17 @@ class ContainerLines:
         refused = [one for one in seen.refused if one.offset < len(chunk)]
         return records, [replace(one, offset=one.offset + offset) for one in refused]
 
-    def _rows(self, records: list[_Record], now_ns: int) -> list[str]:
+    def _rows(self, records: list[_Record], stamps: Stamps) -> list[str]:
         texts = [record.text.strip("\r\n") for record in records]
         lines: list[Line] = [(1, record.start, text) for record, text in zip(records, texts, strict=True)]
         objects = {place for place, text in enumerate(texts) if text[0] == "{"}
         # Times and levels of texts are found for all of them together, which is cheaper by far.
-        others = iter(values_of([line for place, line in enumerate(lines) if place not in objects], self._zone, now_ns))
+        others = iter(values_of([line for place, line in enumerate(lines) if place not in objects], stamps))
         rows = []
         for place, (record, text) in enumerate(zip(records, texts, strict=True)):
-            row = self._of_json(record, text, now_ns) if place in objects else None
+            row = self._of_json(record, text, stamps.now_ns) if place in objects else None
             if row is None:
-                values = next(others) if place not in objects else values_of([lines[place]], self._zone, now_ns)[0]
+                values = next(others) if place not in objects else values_of([lines[place]], stamps)[0]
                 row = row_line((record.first.time, *values[1:]) if record.first.time else values)
             rows.append(row)
         return rows
@@ -135,31 +136,31 @@ class ContainerLines:
         except ValueError:
             return None
 
-    def _piece(self, text: str) -> Piece:
+    def _container_line(self, text: str, now_ns: int) -> ContainerLine:
         """What a line says; of one that is not the runtime's, or has no time that can be stored, all is text."""
-        piece = self._piece_of(text)
-        if piece:
+        said = self._line_of(text)
+        if said:
             with contextlib.suppress(ValueError):
-                return piece._replace(time=self._times.digits_of(piece.time))
-        return Piece("", "", text, goes_on=False)
+                return said._replace(time=self._times.digits_of(said.time, now_ns))
+        return ContainerLine("", "", text, goes_on=False)
 
-    def _records(self, chunk: bytes, offset: int) -> tuple[list[_Record], list[Refused]]:
+    def _records(self, chunk: bytes, offset: int, now_ns: int) -> tuple[list[_Record], list[Refused]]:
         """The records in the order of their beginnings, and the lines that are refused."""
         lines, refused = split(chunk, offset, self._max_record_bytes)
         records: list[_Record] = []
         going_on: dict[str, _Record] = {}
         for _, at, text in lines:
-            piece = self._piece(text)
+            said = self._container_line(text, now_ns)
             end = chunk.find(b"\n", at - offset) + 1 or len(chunk)
-            fresh = _Record(at, offset + end, piece, piece.text, piece.goes_on)
-            known = going_on.pop(piece.stream, None)
+            fresh = _Record(at, offset + end, said, said.text, said.goes_on)
+            known = going_on.pop(said.stream, None)
             if known and fresh.end - known.start <= self._max_record_bytes:
                 known.go_on(fresh, "")
             else:
                 records.append(fresh)
                 known = fresh
-            if piece.goes_on:
-                going_on[piece.stream] = known
+            if said.goes_on:
+                going_on[said.stream] = known
         return (self._joined(records, self._multiline) if self._multiline else records), refused
 
     def _joined(self, records: list[_Record], multiline: Multiline) -> list[_Record]:

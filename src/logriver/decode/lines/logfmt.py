@@ -8,12 +8,11 @@ import re
 
 from logriver.clock import Zone
 from logriver.decode.lines.pair_values import Pairs, PairValues
-from logriver.decode.lines.text import Values, encoded, values_of
-from logriver.decode.lines.whole_lines import split
+from logriver.decode.lines.text import Values
+from logriver.decode.lines.whole_lines import Line
 from logriver.decode.record_mapping import names_of
 from logriver.decode.tables.read import table
 from logriver.decode.time.timestamps import Stamps
-from logriver.record import Decoded
 
 _MAX_FIELDS = 1_000
 _FORMATS = table("formats")
@@ -26,25 +25,18 @@ _TIMES = names_of("timestamp")
 
 
 class LogFmt:
-    """The decoder of such files. `zone` is that of the machine which wrote them, for times that name none."""
+    """Reads such lines. `zone` is that of the machine which wrote them, for times that name none."""
 
-    def __init__(self, max_record_bytes: int, zone: Zone) -> None:
-        self._max_record_bytes = max_record_bytes
-        self._zone = zone
+    def __init__(self, zone: Zone) -> None:
         self._pair_values = PairValues(zone)
 
-    def decode(self, chunk: bytes, offset: int, now_ns: int) -> Decoded:
-        """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused."""
-        lines, refused = split(chunk, offset, self._max_record_bytes)
-        stamps = Stamps(self._zone, now_ns)
-        rows: list[Values] = []
-        for number, at, text in lines:
-            pairs = pairs_of(text)
-            if pairs and len(pairs) > 1:
-                rows.append(self._pair_values.of(pairs, text, at, stamps, now_ns))
-            else:
-                rows += values_of([(number, at, text)], self._zone, now_ns)
-        return Decoded(encoded(rows), len(rows), refused)
+    def values_of(self, line: Line, stamps: Stamps) -> Values | None:
+        """The values of a line's row; None for another."""
+        _, at, text = line
+        pairs = pairs_of(text)
+        if not pairs or len(pairs) < 2:
+            return None
+        return self._pair_values.of(pairs, text, at, stamps)
 
 
 def is_logfmt(text: str) -> bool:

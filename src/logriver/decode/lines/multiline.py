@@ -1,6 +1,6 @@
 """Records of several lines: where each begins.
 
-By indentation (`indent`), a line belongs to the one before it if it begins with a blank, a tab or a closing bracket, is
+By indentation (`indent`), a line belongs to the one before it if it begins with a space, a tab or a closing bracket, is
 empty, or is one that stack traces have at the margin: `Caused by: ..`, the dotted name of an exception (Java writes it
 under the log line), `Traceback (most recent call last):` with all that is indented under it and the name of the
 exception after that, and Python's sentences between two tracebacks. By a pattern, a line that does not match belongs to
@@ -87,7 +87,7 @@ class Multiline:
         places: list[int] = []
         starts = self._beginnings.all(lines)
         for start, end in pairwise([*starts, len(lines)]):
-            # Whatever is shorter than so many bytes has fewer lines.
+            # What is shorter than so many bytes has fewer lines.
             if end - start <= min(MAX_LINES, max_record_bytes):
                 places.append(start)
             else:

@@ -30,7 +30,7 @@ class PairValues:
     def __init__(self, zone: Zone) -> None:
         self._times = TimeCache(zone)
 
-    def of(self, pairs: Pairs, text: str, offset: int, stamps: Stamps, now_ns: int) -> Values:
+    def of(self, pairs: Pairs, text: str, offset: int, stamps: Stamps) -> Values:
         """The values of a row, as `document.row_of` has it; those of columns are taken out of `pairs`.
 
         The message of pairs without one is `text`.
@@ -45,7 +45,7 @@ class PairValues:
                     del pairs[alias]
         take = columns.get
         level, sent_level = levels(columns["level"]) if "level" in columns else ("", "")
-        time, message = take("timestamp") or str(now_ns), take("message", text)
+        time, message = take("timestamp") or str(stamps.now_ns), take("message", text)
         service, host, trace_id, span_id = (
             take("service", ""),
             take("host", ""),
@@ -58,7 +58,7 @@ class PairValues:
     def _digits(self, value: str, stamps: Stamps) -> str:
         """The nanoseconds of a time in the form of JSON records, or in one of the shapes of text lines."""
         try:
-            return self._times.digits_of(value)
+            return self._times.digits_of(value, stamps.now_ns)
         except ValueError:
             return _digits_of_shape(value, stamps)
 

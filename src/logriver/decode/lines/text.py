@@ -7,13 +7,11 @@ import re
 
 import msgspec
 
-from logriver.clock import Zone
 from logriver.decode.lines.levels import after_time, first_word, meaning
-from logriver.decode.lines.whole_lines import Line, Split, split
+from logriver.decode.lines.whole_lines import Line
 from logriver.decode.row_builder import encode, encode_unescaped, line
 from logriver.decode.time.timestamps import Beginning, Stamps, written
 from logriver.decode.wire import syslog
-from logriver.record import Decoded
 
 Values = tuple[str, ...]
 """A row's values in the order of `DECODED_COLUMNS`, not escaped."""
@@ -21,25 +19,9 @@ Values = tuple[str, ...]
 _COLOUR = re.compile(r"\x1b\[[\d;]*m", re.ASCII)
 
 
-class TextLines:
-    """The decoder of text files. `zone` is that of the machine which wrote them, for times that name none."""
-
-    def __init__(self, max_record_bytes: int, zone: Zone, split: Split = split) -> None:
-        """`split` gives the records, which may have several lines."""
-        self._max_record_bytes = max_record_bytes
-        self._zone = zone
-        self._split = split
-
-    def decode(self, chunk: bytes, offset: int, now_ns: int) -> Decoded:
-        """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused."""
-        lines, refused = self._split(chunk, offset, self._max_record_bytes)
-        return Decoded(encoded(values_of(lines, self._zone, now_ns)), len(lines), refused)
-
-
-def values_of(lines: list[Line], zone: Zone, now_ns: int) -> list[Values]:
+def values_of(lines: list[Line], stamps: Stamps) -> list[Values]:
     """The values of the rows of text `lines`, one row a line."""
-    stamps = Stamps(zone, now_ns)
-    now = str(now_ns)
+    now = str(stamps.now_ns)
     beginning: Beginning | None = None
     rows: list[Values] = []
     for _, at, text in lines:
@@ -53,11 +35,11 @@ def values_of(lines: list[Line], zone: Zone, now_ns: int) -> list[Values]:
     return rows
 
 
-def encoded(rows: list[Values]) -> list[bytes]:
-    """Rows as the blocks of a `Decoded`."""
+def encoded(rows: list[Values]) -> bytes:
+    """Rows as those of a `Decoded`."""
     if not rows:
-        return []
-    return [encode_unescaped(list(map("\t".join, rows))) or encode(list(map(line, rows)))]
+        return b""
+    return encode_unescaped(list(map("\t".join, rows))) or encode(list(map(line, rows)))
 
 
 def _values_alike(

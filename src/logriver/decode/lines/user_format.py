@@ -7,23 +7,23 @@ lines the first is matched; the others follow in the message.
 """
 
 import re
+from functools import lru_cache
 
 from logriver.clock import Zone
 from logriver.decode.lines.pair_values import Pairs, PairValues
-from logriver.decode.lines.text import Values, encoded, values_of
+from logriver.decode.lines.text import Values
 from logriver.decode.lines.user_pattern import line_pattern
-from logriver.decode.lines.whole_lines import Split, split
+from logriver.decode.lines.whole_lines import Line
 from logriver.decode.record_mapping import names_of
 from logriver.decode.time.timestamps import Stamps
 from logriver.errors import SettingsError
-from logriver.record import Decoded
 
 _GROUP_NAME = re.compile(r"\(\?P?<([^>]*)>")
 _MESSAGES = frozenset(names_of("message"))
 
 
 class UserFormat:
-    """A named pattern, compiled once for all files."""
+    """A named pattern."""
 
     def __init__(self, name: str, pattern: str) -> None:
         """Raises `SettingsError` for a pattern that cannot be compiled, or that names no field or one twice."""
@@ -46,33 +46,29 @@ class UserFormat:
         return {name: values[place].decode("utf-8", "replace") for place, name in self._groups if values[place]}
 
 
-class UserLines:
-    """The decoder of one file of such a format. `zone` is for times that name none."""
+@lru_cache(256)
+def user_format(name: str, pattern: str) -> UserFormat:
+    """The format, compiled once for all files. Raises `SettingsError` as `UserFormat` does."""
+    return UserFormat(name, pattern)
 
-    def __init__(self, format: UserFormat, max_record_bytes: int, zone: Zone, split: Split = split) -> None:
+
+class UserLines:
+    """Reads lines of such a format. `zone` is for times that name none."""
+
+    def __init__(self, format: UserFormat, zone: Zone) -> None:
         self._format = format
-        self._max_record_bytes = max_record_bytes
-        self._zone = zone
-        self._split = split
         self._pair_values = PairValues(zone)
 
-    def decode(self, chunk: bytes, offset: int, now_ns: int) -> Decoded:
-        """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused."""
-        lines, refused = self._split(chunk, offset, self._max_record_bytes)
-        stamps = Stamps(self._zone, now_ns)
-        rows: list[Values] = []
-        unmatched = 0
-        for number, at, text in lines:
-            first, newline, others = text.partition("\n")
-            pairs = self._format.pairs(first.encode())
-            if pairs is None:
-                unmatched += 1
-                rows += values_of([(number, at, text)], self._zone, now_ns)
-            else:
-                if newline:
-                    _go_on(pairs, newline + others)
-                rows.append(self._pair_values.of(pairs, text, at, stamps, now_ns))
-        return Decoded(encoded(rows), len(rows), refused, unmatched)
+    def values_of(self, line: Line, stamps: Stamps) -> Values | None:
+        """The values of a line's row; None for one that does not match."""
+        _, at, text = line
+        first, newline, others = text.partition("\n")
+        pairs = self._format.pairs(first.encode())
+        if pairs is None:
+            return None
+        if newline:
+            _go_on(pairs, newline + others)
+        return self._pair_values.of(pairs, text, at, stamps)
 
 
 def _go_on(pairs: Pairs, others: str) -> None:

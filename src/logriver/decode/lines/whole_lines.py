@@ -42,6 +42,13 @@ def split(chunk: bytes, offset: int, max_record_bytes: int) -> tuple[list[Line],
     return lines, refused
 
 
+def raw_line(chunk: bytes, start: int) -> bytes:
+    """What is kept of the line that begins at `start` of `chunk` when it is refused, without its end."""
+    end = chunk.find(b"\n", start)
+    line = chunk[start : len(chunk) if end < 0 else end]
+    return line.removesuffix(b"\r")[:MAX_REFUSED_BYTES]
+
+
 def without_mark(beginning: bytes) -> bytes:
     """The beginning of a file without the mark of UTF-8, in the place of which are empty lines: all offsets stay."""
     return beginning.replace(codecs.BOM_UTF8, b"\n\n\n", 1) if beginning.startswith(codecs.BOM_UTF8) else beginning

@@ -24,15 +24,18 @@ class TimeCache:
         # Whole texts that are not of UTC.
         self._others: dict[str, str] = {}
 
-    def digits(self, texts: list[str]) -> list[str]:
-        """Times to nanoseconds in decimal digits. Raises `ValueError` with the reason for the first that is none."""
+    def digits(self, texts: list[str], now_ns: int) -> list[str]:
+        """Times, read at `now_ns`, to nanoseconds in decimal digits.
+
+        Raises `ValueError` with the reason for the first that is none.
+        """
         seconds, endings = self._seconds, self._endings
         try:
             return [seconds[text[:19]] + endings[text[19:]] for text in texts]
         except KeyError:
-            return [self.digits_of(text) for text in texts]
+            return [self.digits_of(text, now_ns) for text in texts]
 
-    def digits_of(self, text: str) -> str:
+    def digits_of(self, text: str, now_ns: int) -> str:
         """The same for one time."""
         try:
             return self._seconds[text[:19]] + self._endings[text[19:]]
@@ -45,7 +48,7 @@ class TimeCache:
                 digits = str(clock.from_text(text, zone))
             except ValueError:
                 # Which year one without a year means depends on when it is read.
-                return str(time_of(text, zone))
+                return str(time_of(text, zone, now_ns))
             _remember(self._others, text, digits)
         return digits
 

@@ -28,21 +28,22 @@ _DIGIT_NS = [10 ** (9 - digits) for digits in range(10)]
 _ENDING = re.compile(
     r"(?::(?P<milliseconds>\d+))?(?: ?(?P<half>[AaPp])[Mm]\b)? ?(?P<zone>[^\s\d]\S*)? ?(?P<year>\d{4})?", re.ASCII
 )
-
+_DAY_AND_MONTH = re.compile(r"(\d\d?)\D(\d\d?)\D\d{4}", re.ASCII)
 
 _LONGEST_VALUE = 64
 
 
-def time_of(text: str, zone: Zone) -> int:
+def time_of(text: str, zone: Zone, now_ns: int) -> int:
     """The time that a field's whole value is, in the form of JSON records or with its day as lines begin with one.
 
-    One without a zone is of `zone`. Raises `ValueError` with the reason.
+    One without a zone is of `zone`, which year one without a year means depends on `now_ns`. Raises `ValueError` with
+    the reason.
     """
     try:
         return clock.from_text(text, zone)
     except ValueError:
         # A time of day alone may as well be how long something took.
-        time_ns = of_shape(text, Stamps(zone, clock.now_ns()), day_needed=True)
+        time_ns = of_shape(text, Stamps(zone, now_ns), day_needed=True)
         if time_ns is None:
             raise
     return time_ns
@@ -75,11 +76,15 @@ class Beginning(NamedTuple):
 
 
 class Stamps:
-    """The times of one chunk, read at `now_ns`; a time that names no zone is one of `zone`."""
+    """The times of one chunk, read at `now_ns`; a time that names no zone is one of `zone`.
 
-    def __init__(self, zone: Zone, now_ns: int) -> None:
+    `day_first` is the order of day and month that the first time has shown which could only be read in one.
+    """
+
+    def __init__(self, zone: Zone, now_ns: int, day_first: bool | None = None) -> None:
+        self.now_ns = now_ns
+        self.day_first = day_first
         self._zone = zone
-        self._now_ns = now_ns
         self._family: Family = ()
         self._shape: Shape | None = None
         self._minutes: dict[tuple[Shape, str, str], int] = {}
@@ -137,12 +142,14 @@ class Stamps:
             return self._latest_day_ns(of_day_ns, where)
         month, day = numbers["m"], numbers["d"]
         if "Y" in numbers:
+            if self.day_first is None:
+                self.day_first = _is_day_first(minute, day)
             return in_zone(clock.days_ns(numbers["Y"], month, day) + of_day_ns, where)
         return self._latest_year_ns(month, day, of_day_ns, where)
 
     def _latest_year_ns(self, month: int, day: int, of_day_ns: int, zone: Zone) -> int:
         """Without a year it is the latest not more than a day (and a minute) ahead."""
-        latest_ns = self._now_ns + _DAY_NS
+        latest_ns = self.now_ns + _DAY_NS
         year = int(clock.to_text(latest_ns + _DAY_NS)[:4])
         for candidate in range(year, year - _YEARS_BACK - 1, -1):
             try:
@@ -155,11 +162,11 @@ class Stamps:
 
     def _latest_day_ns(self, of_day_ns: int, zone: Zone) -> int:
         """Without a day it is the latest not more than an hour ahead: such lines are read soon."""
-        local_now_ns = self._now_ns + zone(self._now_ns) * clock.SECOND_NS
+        local_now_ns = self.now_ns + zone(self.now_ns) * clock.SECOND_NS
         midnight_ns = local_now_ns - local_now_ns % _DAY_NS + _DAY_NS
         for days_back in range(3):
             time_ns = in_zone(midnight_ns - days_back * _DAY_NS + of_day_ns, zone)
-            if time_ns <= self._now_ns + _HOUR_NS:
+            if time_ns <= self.now_ns + _HOUR_NS:
                 return time_ns
         return time_ns
 
@@ -194,6 +201,12 @@ def _numbers(shape: Shape, minute: str) -> dict[str, int]:
     if numbers.get("m", 0) > 12 and "Y" in numbers and not minute[:4].isdigit():
         numbers["m"], numbers["d"] = numbers["d"], numbers["m"]
     return numbers
+
+
+def _is_day_first(minute: str, day: int) -> bool | None:
+    """Whether a time with numbers for day and month has its `day` first; None where either could be the day."""
+    found = _DAY_AND_MONTH.match(minute) if day > 12 else None
+    return int(found[1]) == day if found else None
 
 
 def _full_hour(hour: int, half: str) -> int:

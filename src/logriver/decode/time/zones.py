@@ -18,7 +18,12 @@ _OFFSET = re.compile(r"[+-]\d\d(?::?\d\d)?", re.ASCII)
 
 
 def zone(name: str) -> Zone:
-    """The zone called `name`: an offset, an abbreviation or a name of the zone database; `ValueError` for others."""
+    """The zone called `name`: an offset, an abbreviation or a name of the zone database; `ValueError` for others.
+
+    This machine's where the name is empty.
+    """
+    if not name:
+        return clock.local_offset_seconds
     if _OFFSET.fullmatch(name):
         seconds = clock.zone_seconds(name)
         return lambda _time_ns: seconds

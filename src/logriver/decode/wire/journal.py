@@ -31,8 +31,9 @@ def cursor_of(line: bytes) -> bytes:
     return found[1]
 
 
-def decode(lines: list[bytes], number: int, now_ns: int, max_record_bytes: int) -> Decoded:
+def decode(data: bytes, number: int, now_ns: int, max_record_bytes: int) -> Decoded:
     """Rows of entries, a line each, the first with that `number`; what is none, or is too long, is refused."""
+    lines = data.removesuffix(b"\n").split(b"\n") if data else []
     rows: list[str] = []
     refused: list[Refused] = []
     for place, line in enumerate(lines):
@@ -44,7 +45,7 @@ def decode(lines: list[bytes], number: int, now_ns: int, max_record_bytes: int) 
             rows.append(_row(_entry(line), at, now_ns))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             refused.append(Refused(place + 1, f"no entry of a journal: {error}", beginning, at))
-    return Decoded([encode(rows)] if rows else [], len(rows), refused)
+    return Decoded(encode(rows) if rows else b"", len(rows), refused)
 
 
 def _row(entry: dict[str, Value], number: int, now_ns: int) -> str:

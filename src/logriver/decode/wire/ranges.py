@@ -107,7 +107,7 @@ def encode_batch(batch: Batch) -> bytes:
             batch.source,
             None if isinstance(position, StreamRange) else of_range(position),
             of_stream_range(position) if isinstance(position, StreamRange) else None,
-            b"".join(batch.decoded.rows),
+            batch.decoded.rows,
             batch.decoded.count,
             [_RefusedForm(refused.line, refused.reason, refused.raw, refused.offset) for refused in batch.dead],
         )
@@ -122,7 +122,7 @@ def decode_batch(body: bytes, rows: RowCheck) -> Batch:
     position = _only_position(batch)
     if problem := position_problem(position, batch.decoded.count + len(batch.dead)):
         raise BadBody(problem)
-    rows.check(b"".join(batch.decoded.rows), batch.decoded.count)
+    rows.check(batch.decoded.rows, batch.decoded.count)
     return batch
 
 
@@ -145,7 +145,7 @@ def _batch(body: bytes) -> Batch:
         raise BadBody(f"format {message.row_format} of rows is not known here, {ROW_FORMAT} is", hint=_UPDATE)
     dead = [Refused(refused.line, refused.reason, refused.raw, refused.offset) for refused in message.dead]
     return Batch(
-        _decoded(message.rows, message.count),
+        Decoded(message.rows, message.count),
         message.source,
         range=None if message.range is None else to_range(message.range),
         stream=None if message.stream is None else to_stream_range(message.stream),
@@ -157,12 +157,7 @@ def _batch_v1(body: bytes) -> Batch:
     message = _batch_message_v1.decode(body)
     dead = [Refused(refused.line, refused.reason, refused.raw, refused.offset) for refused in message.dead]
     covers = to_range(message.range.form())
-    return Batch(_decoded(message.rows, message.count), message.source, range=covers, dead=dead)
-
-
-def _decoded(rows: bytes, count: int) -> Decoded:
-    # Rows without a count are kept, so that they are noticed.
-    return Decoded([rows] if rows else [], count)
+    return Batch(Decoded(message.rows, message.count), message.source, range=covers, dead=dead)
 
 
 def _only_position(batch: Batch) -> Position:

@@ -1,23 +1,20 @@
 """`POST /api/v1/logs`: Logriver's own protocol. JSON in any arrangement, or with `?format=` lines as in a file."""
 
-import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import NamedTuple
 
 import msgspec
 
 from logriver import clock
+from logriver.decode.decoder import Decoder, Options, State
 from logriver.decode.formats import FORMATS
-from logriver.decode.json.body import decode_body
-from logriver.decode.json.lines import JsonLines
-from logriver.decode.line_rules import LineRules
 from logriver.errors import BadBody, BadRequest, LogriverError
 from logriver.ingest.answer import refusal
 from logriver.ingest.body import BodyLimits
 from logriver.ingest.described import ENCODING, json_call, parameter
 from logriver.ingest.endpoint import Answer, Outcomes, Request, Route
 from logriver.ingest.idempotency import batch_key, checked
-from logriver.ingest.line_body import decode_lines, line_rules
+from logriver.ingest.line_body import decode_lines, line_options
 from logriver.ingest.request_body import RequestBody
 from logriver.record import Batch, BatchKey, Decoded
 
@@ -61,17 +58,10 @@ _POST = json_call(
 class _Options(NamedTuple):
     """What the parameters and headers of a request say of its body."""
 
-    lines: LineRules | None
+    lines: Options | None
     key: str
     meaning: str
     """The parameters as one text: what they make of the body is a part of what the key stands for."""
-
-
-class _Decoders(threading.local):
-    """A decoder for each thread: it remembers shapes and times."""
-
-    def __init__(self, max_record_bytes: int) -> None:
-        self.json = JsonLines(max_record_bytes)
 
 
 class Logs:
@@ -80,16 +70,18 @@ class Logs:
     protocol = PROTOCOL
     routes = (Route("POST", PATH, _POST),)
 
-    def __init__(self, limits: BodyLimits, wait_searchable: WaitSearchable) -> None:
+    def __init__(self, limits: BodyLimits, decoder: Decoder, wait_searchable: WaitSearchable) -> None:
+        """`decoder` is used by any thread."""
         self._limits = limits
+        self._decoder = decoder
         self._wait_searchable = wait_searchable
-        self._decoders = _Decoders(limits.max_record_bytes)
+        self._json = Options("json_body", zone="UTC", max_record_bytes=limits.max_record_bytes)
 
     async def decode(self, request: Request, body: RequestBody) -> AsyncGenerator[list[Batch], None]:
         """One batch; bad records are refused alone."""
         await body.read()
         _waits(request)
-        options = _options(request)
+        options = self._options(request)
 
         def work(data: bytes) -> tuple[Decoded, BatchKey | None]:
             key = batch_key(request.principal, options.key, data, options.meaning) if options.key else None
@@ -99,12 +91,18 @@ class Logs:
         decoded, key = await body.decode(work, on_thread=heavy)
         yield [Batch(decoded, PROTOCOL, key, rejected=len(decoded.refused))]
 
-    def _decoded(self, data: bytes, lines: LineRules | None) -> Decoded:
+    def _decoded(self, data: bytes, lines: Options | None) -> Decoded:
         if lines is None:
-            return decode_body(data, self._decoders.json, clock.now_ns())
-        limits = self._limits
-        most = _ROWS_TO_BODY * limits.max_body_bytes
-        return decode_lines(data, lines, limits.max_record_bytes, most, clock.now_ns())
+            return self._decoder.decode(data, self._json, State(clock.now_ns()))[0]
+        return decode_lines(data, self._decoder, lines, _ROWS_TO_BODY * self._limits.max_body_bytes, clock.now_ns())
+
+    def _options(self, request: Request) -> _Options:
+        """Raises `BadRequest`."""
+        parameters = dict(request.parameters)
+        lines = line_options(parameters, self._limits.max_record_bytes)
+        key = checked(request.header(b"idempotency-key"))
+        meaning = sorted((name, value) for name, value in parameters.items() if name != "wait") if key else []
+        return _Options(lines, key, repr(meaning))
 
     async def answer(self, request: Request, outcomes: Outcomes) -> Answer:
         """How many were accepted and refused, and why; 400 if nothing was acceptable."""
@@ -134,11 +132,3 @@ def _waits(request: Request) -> bool:
         if value != "searchable":
             raise BadRequest(f"parameter 'wait' is 'searchable', not {value[:60]!r}")
     return bool(waits)
-
-
-def _options(request: Request) -> _Options:
-    """Raises `BadRequest`."""
-    parameters = dict(request.parameters)
-    lines, key = line_rules(parameters), checked(request.header(b"idempotency-key"))
-    meaning = sorted((name, value) for name, value in parameters.items() if name != "wait") if key else []
-    return _Options(lines, key, repr(meaning))

@@ -41,7 +41,7 @@ class Query:
     """A SELECT inside of another query, or several joined by UNION and the like; it has the columns of the `first`.
 
     `values` are the names that its WITH gives to other things than queries, `named` what the definition of each alias
-    names in turn. It stands in the definition of the aliases `inside`.
+    names in turn, and `needed` where it does. It stands in the definition of the aliases `inside`.
     """
 
     inside_of: "Query | None" = None
@@ -50,6 +50,8 @@ class Query:
     ctes: dict[str, Relation] = field(default_factory=dict)
     values: set[str] = field(default_factory=set)
     named: dict[str, set[str]] = field(default_factory=dict)
+    needed: dict[str, list[tuple["Scope", tuple[str, ...]]]] = field(default_factory=dict)
+    _known: dict[str, bool] = field(default_factory=dict)
 
     def gives(self, name: str) -> bool:
         """Whether it has a column of that name."""
@@ -71,7 +73,7 @@ class Query:
         """Whether this query's WITH, or that of one around it, gives `name` to a value."""
         here: Query | None = self
         while here is not None:
-            if name in here.values and here.is_settled(name, inside):
+            if name in here.values and here.is_settled(name, inside) and here.is_known(name):
                 return True
             inside |= here.inside
             here = here.inside_of
@@ -93,14 +95,29 @@ class Query:
             waiting += named
         return alias not in inside
 
-    def note(self, name: str, inside: Inside) -> None:
-        """Note that the definitions of aliases here, and of those around this query, use a name."""
+    def is_known(self, alias: str) -> bool:
+        """Whether all that the definition of an alias names is there.
+
+        What WITH defines and nothing reads is not looked at by the engine; where its definition means nothing, the name
+        is unknown, and it looks for a function.
+        """
+        if alias not in self._known:
+            # Until it is known: a definition may go in circles.
+            self._known[alias] = False
+            self._known[alias] = all(scope.resolves(parts) for scope, parts in self.needed.get(alias, ()))
+        return self._known[alias]
+
+    def note(self, scope: "Scope", parts: tuple[str, ...], inside: Inside) -> None:
+        """Note that the definitions of aliases here, and of those around this query, use a name in a `scope`."""
         here: Query | None = self
         while here is not None:
             for alias in inside:
-                here.named.setdefault(alias, set()).add(name)
-            inside = here.inside
-            here = here.inside_of
+                here.named.setdefault(alias, set()).add(parts[0])
+                here.needed.setdefault(alias, []).append((scope, parts))
+            # The WITH of the first of several joined queries is that of all.
+            around = here.inside_of
+            inside = here.inside | (inside if around is not None and around.first is here else frozenset())
+            here = around
 
 
 @dataclass(slots=True, eq=False)
@@ -119,7 +136,7 @@ class Scope:
 
     def use(self, parts: tuple[str, ...], inside: Inside) -> None:
         """Note that a name is used here, which may stand behind the label of a table."""
-        self.query.note(parts[0], inside)
+        self.query.note(self, parts, inside)
         if is_reserved(parts[-1]):
             self.uses.append((parts, inside))
 
@@ -159,7 +176,24 @@ class Scope:
         return not labels and self.query.has_value(name, inside)
 
     def _is_alias(self, name: str, scope: "Scope", inside: Inside) -> bool:
-        return name in scope.aliases and self.query.is_settled(name, inside)
+        return name in scope.aliases and self.query.is_settled(name, inside) and self.query.is_known(name)
+
+    def resolves(self, parts: tuple[str, ...]) -> bool:
+        """Whether a name in the definition of an alias, reserved or not, means something."""
+        first, *others = parts
+        scope: Scope | None = self
+        while scope is not None:
+            if scope.has(parts[-1], parts[-2] if others else ""):
+                return True
+            if not others and (first in scope.parameters or (first in scope.aliases and self.query.is_known(first))):
+                return True
+            scope = scope.around
+        here: Query | None = None if others else self.query
+        while here is not None:
+            if first in here.values and here.is_known(first):
+                return True
+            here = here.inside_of
+        return False
 
 
 def is_reserved(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""A shape: the field names that JSON records had so far, as a generated decoder for whole slices of lines.
+"""A schema: the field names that JSON records had so far, as a generated decoder for whole slices of lines.
 
 One msgspec call decodes a slice into objects with an attribute for each column (under the first of its aliases that
 was seen) and one for each other field, kept as raw bytes. Taking a column's values out of the objects leaves exactly
@@ -24,7 +24,7 @@ _ALIASES = {column.name: column.aliases for column in COLUMNS if column.aliases}
 _TYPES: dict[str, Any] = dict.fromkeys(_ALIASES, _TEXT)
 _TYPES["timestamp"] = str | int | float | None | UnsetType
 _TYPES["level"] = str | int | None | UnsetType
-# Names that msgspec does not take; records with one are no shape.
+# Names that msgspec does not take; records with one have no schema.
 _ODD_NAME = re.compile(r'[\\"\x00-\x1f]')
 _STRINGS_ONLY = {str}
 _VALUES = {str, int, float}
@@ -35,7 +35,7 @@ _get_columns = attrgetter(*_TYPES)
 assert [*_TYPES, "attributes", "_level", "_offset"] == [column.name for column in DECODED_COLUMNS]
 
 
-class Shape:
+class Schema:
     """Knows the names of `learn`'s lines; `decode` is None until then."""
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class Shape:
     def take_alone(self, record: bytes) -> list[str] | None:
         """One record as the values of a row, `level` and `timestamp` as they were sent.
 
-        None if it has not the shape, a null or a number in a column, or may have a value elsewhere.
+        None if it has not the schema, a null or a number in a column, or may have a value elsewhere.
         """
         if self.decode is None:
             return None

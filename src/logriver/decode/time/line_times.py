@@ -1,4 +1,4 @@
-"""The time that a line begins with, as the decoders of followed files read it; of a JSON object its time field."""
+"""The time that a line begins with, as decoders read it; of a JSON object its time field."""
 
 import re
 
@@ -6,8 +6,8 @@ import msgspec
 
 from logriver import clock
 from logriver.clock import Zone
-from logriver.columns import ALIASES
 from logriver.decode.json import document
+from logriver.decode.record_mapping import names_of
 from logriver.decode.time.timestamps import Stamps, time_of
 
 HEAD_BYTES = 1_024
@@ -15,17 +15,17 @@ HEAD_BYTES = 1_024
 OBJECT_BYTES = 65_536
 """So long may an object be whose time is found."""
 
-_NAMES = [alias for alias, column in ALIASES.items() if column == "timestamp"]
+_NAMES = names_of("timestamp")
 _COLOUR = re.compile(r"\x1b\[[\d;]*m", re.ASCII)
 _decode_text_or_number = msgspec.json.Decoder(str | int | float).decode
 
 
 class LineTimes:
-    """Reads the times of lines; one that names no zone is of `zone`, the zone of this machine by default."""
+    """Reads the times of lines, read at `now_ns`; one that names no zone is of `zone`, by default this machine's."""
 
-    def __init__(self, zone: Zone = clock.local_offset_seconds) -> None:
+    def __init__(self, now_ns: int, zone: Zone = clock.local_offset_seconds) -> None:
         self._zone = zone
-        self._stamps = Stamps(zone, clock.now_ns())
+        self._stamps = Stamps(zone, now_ns)
 
     def of(self, line: bytes) -> int | None:
         """Nanoseconds since the epoch; None for a line that has no time of its own. The first 64 kB are enough."""
@@ -49,7 +49,7 @@ class LineTimes:
             given = next((fields[name] for name in _NAMES if name in fields), None)
             time = None if given is None else _decode_text_or_number(given)
             if time is None or isinstance(time, str):
-                return None if time is None else time_of(time, self._zone)
+                return None if time is None else time_of(time, self._zone, self._stamps.now_ns)
             return clock.from_number(time)
         except (ValueError, msgspec.MsgspecError):
             return None
