@@ -10,7 +10,7 @@ from functools import partial
 
 from bench.figures import Figure, Measurement, Values, Workload
 from logriver.decode.decoder import Options, State
-from logriver.decode.lines.user_format import user_format
+from logriver.decode.lines.user_format import UserFormat
 from logriver.decode.reference import ReferenceDecoder
 
 _COUNT = 10_000
@@ -44,7 +44,7 @@ FIGURES = {
 def measure(workload: Workload) -> Values:
     """One run: the least CPU of some rounds, of looking for whole records and decoding them."""
     del workload
-    shop, compiled = user_format("shop", _PATTERN), re.compile(_PATTERN)
+    shop, compiled = UserFormat("shop", _PATTERN), re.compile(_PATTERN)
     encoded = [line.encode() for line in _LINES]
     plain, of_container = (b"\n".join(encoded) + b"\n", b"".join(map(_as_cri, encoded)))
     values = {

@@ -16,7 +16,7 @@ from logriver.decode.formats import FORMATS
 from logriver.decode.reference import ReferenceDecoder
 from logriver.decode.row_builder import values
 from logriver.decode.row_check import RowCheck
-from logriver.errors import BadBody
+from logriver.errors import BadBody, SettingsError
 from logriver.ingest.thread_decoder import ThreadDecoder
 from logriver.record import Decoded
 from tests.cpu_time import within_cpu_time
@@ -210,6 +210,26 @@ def test_a_body_is_whole(make: MakeDecoder) -> None:
         assert [row.split(b"\t")[2] for row in decoded.rows.splitlines()] == [b"a", b"b"]
     with pytest.raises(BadBody):
         make().decode(b"", options, State(NOW_NS))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options("text", zone="Mars/Olympus"),
+        Options("json", zone="Mars/Olympus"),
+        Options("text", multiline_start="a(b"),
+        Options("shop", pattern="a(b"),
+        Options("text", labels=(("message", "x"),)),
+    ],
+)
+def test_options_that_no_source_can_have(make: MakeDecoder, options: Options) -> None:
+    with pytest.raises(SettingsError):
+        make().decode(b"x\n", options, State(NOW_NS, 0))
+
+
+def test_only_lines_without_the_user_s_format_are_unmatched(make: MakeDecoder) -> None:
+    for options, unmatched in ((USER, 1), (Options("access"), 0), (Options("logfmt"), 0), (Options("text"), 0)):
+        assert make().decode(b"nothing of it\n", options, State(NOW_NS, 0))[0].unmatched == unmatched
 
 
 def test_each_thread_has_a_decoder_of_its_own() -> None:

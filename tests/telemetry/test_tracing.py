@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from logriver.api import tracing
 from logriver.api.tracing import Tracing, note_rows
-from logriver.record import Trace, begin_trace, current_trace, outgoing_traceparent
+from logriver.trace import Trace, begin_trace, current_trace, outgoing_traceparent
 from tests.conftest import RunningServer
 from tests.running_agent import RunningAgent
 

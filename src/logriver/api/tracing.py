@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from logriver import clock
-from logriver.record import Trace, begin_trace
+from logriver.trace import Trace, begin_trace
 
 _CALLS = ("/api/v1/", "/customers/", "/fetch_logs", "/levels", "/resources", "/init_filter", "/logs")
 # Asked again and again by whoever watches.

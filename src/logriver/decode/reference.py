@@ -13,17 +13,18 @@ from logriver.decode.formats import CONTAINERS, recognise
 from logriver.decode.json.body import decode_body
 from logriver.decode.json.lines import JsonLines
 from logriver.decode.labels import Labels
-from logriver.decode.lines import access_log
+from logriver.decode.lines import access_log, text
 from logriver.decode.lines.api_requests import ApiRequests
 from logriver.decode.lines.containers import ContainerLines
 from logriver.decode.lines.format_lines import FormatLines, ValuesOf
 from logriver.decode.lines.logfmt import LogFmt
 from logriver.decode.lines.multiline import ByIndentation, ByPattern, Multiline
-from logriver.decode.lines.user_format import UserLines, user_format
+from logriver.decode.lines.user_format import UserFormat, UserLines
 from logriver.decode.lines.whole_lines import without_mark
 from logriver.decode.time import zones
 from logriver.decode.time.timestamps import Stamps
 from logriver.decode.wire import journal
+from logriver.errors import SettingsError
 from logriver.record import Decoded
 
 # As many sources as a thread may serve in turn without compiling their options anew.
@@ -111,15 +112,16 @@ def _format(options: Options, name: str) -> tuple[Read, Whole]:
         return _journal(limit), _all
     if name == "api_requests":
         return _api_requests(limit), _all
-    zone = zones.zone(options.zone)
+    zone = _zone(options)
     multiline = _multiline(options)
     if name in CONTAINERS:
         containers = ContainerLines(CONTAINERS[name], limit, zone, multiline)
         return _with_stamps(containers.decode, zone), containers.whole
     if options.pattern:
-        values_of: ValuesOf | None = UserLines(user_format(name, options.pattern), zone).values_of
+        values_of: ValuesOf | None = UserLines(UserFormat(name, options.pattern), zone).values_of
     else:
-        values_of = {"access": access_log.values_of, "logfmt": LogFmt(zone).values_of}.get(name)
+        own = {"access": access_log.values_of, "logfmt": LogFmt(zone).values_of}.get(name)
+        values_of = own and _or_as_text(own)
     if name in ("access", "logfmt") or multiline is None:
         return _with_stamps(FormatLines(limit, values_of).decode, zone), _all
     lines = FormatLines(limit, values_of, multiline.split)
@@ -132,12 +134,12 @@ def _all(data: bytes, _now_ns: int) -> int:
 
 
 def _json(options: Options) -> Read:
-    lines = JsonLines(options.max_record_bytes, _zone(options))
+    lines = JsonLines(options.max_record_bytes, _zone_of_json(options))
     return lambda data, state: (lines.decode(data, state.now_ns, offset=state.offset), state.day_first)
 
 
 def _json_body(options: Options) -> Read:
-    lines = JsonLines(options.max_record_bytes, _zone(options))
+    lines = JsonLines(options.max_record_bytes, _zone_of_json(options))
     return lambda data, state: (decode_body(data, lines, state.now_ns), state.day_first)
 
 
@@ -150,9 +152,21 @@ def _api_requests(limit: int) -> Read:
     return lambda data, state: (requests.decode(data, state.offset or 0), state.day_first)
 
 
-def _zone(options: Options) -> Zone | None:
-    """Of times in JSON, which are read faster where it is UTC."""
-    return None if options.zone == "UTC" else zones.zone(options.zone)
+def _zone(options: Options) -> Zone:
+    try:
+        return zones.zone(options.zone)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _zone_of_json(options: Options) -> Zone | None:
+    """Times in JSON are read faster where it is UTC."""
+    return None if options.zone == "UTC" else _zone(options)
+
+
+def _or_as_text(values_of: ValuesOf) -> ValuesOf:
+    """A line of another format is read as text, and counts as one of this."""
+    return lambda line, stamps: values_of(line, stamps) or text.values_of([line], stamps)[0]
 
 
 def _with_stamps(decode: Callable[[bytes, int, Stamps], Decoded], zone: Zone) -> Read:

@@ -7,7 +7,7 @@ from logriver.decode.decoder import Options
 from logriver.decode.formats import CONTAINERS, FORMATS
 from logriver.decode.labels import Labels
 from logriver.decode.lines.multiline import ByPattern
-from logriver.decode.lines.user_format import user_format
+from logriver.decode.lines.user_format import UserFormat
 from logriver.decode.time import zones
 from logriver.errors import SettingsError
 from logriver.settings import SourceTable
@@ -19,7 +19,7 @@ def checked_formats(patterns: Mapping[str, str]) -> Mapping[str, str]:
     if taken is not None:
         raise SettingsError(f"a format cannot be called {taken[:60]!r}", hint="a word that is no format's name yet")
     for name, pattern in patterns.items():
-        user_format(name, pattern)
+        UserFormat(name, pattern)
     return patterns
 
 

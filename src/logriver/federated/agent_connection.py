@@ -8,10 +8,10 @@ from starlette.websockets import WebSocket
 
 from logriver import __version__, clock
 from logriver.errors import BadRequest, BodyTimeout, LogriverError, NameTaken, Overloaded, Unavailable
-from logriver.record import outgoing_traceparent
 from logriver.ship import frames
 from logriver.ship.answering import MAX_ASKED
 from logriver.ship.frames import CREDIT, PIECE_BYTES, SILENT_SECONDS, AgentSource, Ask, Beat, Cancel, Hello, More, Piece
+from logriver.trace import outgoing_traceparent
 
 # An agent lives on and reads, and an answer has no next piece for so long: it hangs, on a dead file system perhaps.
 _HANGING_SECONDS = 600.0

@@ -10,9 +10,9 @@ from websockets.exceptions import ConnectionClosed
 
 from logriver import clock
 from logriver.errors import LogriverError, Overloaded
-from logriver.record import begin_trace
 from logriver.ship import frames
 from logriver.ship.frames import CREDIT, PIECE_BYTES, Ask, Cancel, End, Failure, More, Piece
+from logriver.trace import begin_trace
 
 MAX_ASKED = 64
 """So many requests are answered at one time; who reads what has limits of its own."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from logriver.errors import SettingsError
-from logriver.record import current_trace
+from logriver.trace import current_trace
 
 _LEVELS = {"WARNING": "warn", "CRITICAL": "fatal"}
 _exceptions = logging.Formatter()

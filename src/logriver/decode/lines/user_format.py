@@ -7,7 +7,6 @@ lines the first is matched; the others follow in the message.
 """
 
 import re
-from functools import lru_cache
 
 from logriver.clock import Zone
 from logriver.decode.lines.pair_values import Pairs, PairValues
@@ -44,12 +43,6 @@ class UserFormat:
             return None
         values = found.groups(b"")
         return {name: values[place].decode("utf-8", "replace") for place, name in self._groups if values[place]}
-
-
-@lru_cache(256)
-def user_format(name: str, pattern: str) -> UserFormat:
-    """The format, compiled once for all files. Raises `SettingsError` as `UserFormat` does."""
-    return UserFormat(name, pattern)
 
 
 class UserLines:

@@ -3,6 +3,7 @@
 RE2 costs several times as much a line as Python's `re` (`bench/user_formats.py`), and no line hangs it.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import re2
@@ -10,8 +11,12 @@ import re2
 from logriver.errors import SettingsError
 
 
+@lru_cache(256)
 def line_pattern(pattern: str, of: str) -> Any:
-    """`pattern` compiled, for the bytes of lines. Raises `SettingsError`, which says that it is the one `of` what."""
+    """`pattern` compiled for the bytes of lines, once for all files.
+
+    Raises `SettingsError`, which says that it is the one `of` what.
+    """
     options = re2.Options()
     options.log_errors = False
     try:
