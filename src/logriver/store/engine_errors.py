@@ -53,7 +53,7 @@ def translated(error: Exception) -> Exception:
         return QueryTooExpensive(f"the query met its limit of {limit}{detail}", hint=hint)
     detail, parts = message[:_MOST_DETAIL], tuple(dict.fromkeys(_PART.findall(text)))
     if code in _DATA_CODES:
-        return DataRefused(message[:500], engine_code=code, detail=detail, parts=parts)
+        return DataRefused("the store cannot read a value of the data", engine_code=code, detail=detail, parts=parts)
     return StoreError(_in_words(code), engine_code=code, detail=detail, parts=parts)
 
 
