@@ -50,7 +50,7 @@ class Measurement:
     """A part of the benchmark: `measure` gives values by the keys of `figures`, in one run.
 
     With `columns` a figure has more values than one, beside each other: the first column is its own, that of another is
-    under the figure's key, a blank and the column's name.
+    under the figure's key, a space and the column's name.
     """
 
     name: str

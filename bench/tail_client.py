@@ -1,4 +1,4 @@
-"""Reads a live tail and tells how old lines are on arrival: `python -m bench.tail_client` (see `queries.py`)."""
+"""Reads a live tail and prints how old lines are on arrival: `python -m bench.tail_client` (see `queries.py`)."""
 
 import argparse
 import http.client

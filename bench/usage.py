@@ -114,6 +114,6 @@ def _family(pid: int) -> list[int]:
 
 
 def _cpu_seconds(stat: Path) -> float:
-    # The name in brackets may hold blanks; the fields after it are counted from "state", proc(5).
+    # The name in brackets may hold spaces; the fields after it are counted from "state", proc(5).
     fields = stat.read_text().rpartition(")")[2].split()
     return (int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS_PER_SECOND

@@ -68,7 +68,10 @@ class _Agent:
             self._sources,
             # The server may have been restored meanwhile.
             self._follower.doubt_ledger,
+            self._problems,
         )
+        self._loops: list[SupervisedTask] = []
+        self._internal_log: SupervisedTask | None = None
 
     async def serve(self) -> None:
         """Do everything that an agent does, until a signal says to stop."""
@@ -78,23 +81,23 @@ class _Agent:
         sys.stdout.write(f"logriver agent {self._follower.name} follows into {self._settings.server}\n")
         sys.stdout.flush()
         end_threads = ending_executor(asyncio.get_running_loop())
-        loops = [
+        self._loops = [
             _begun("follow", "following files has to wait", self._follow),
             _begun("channel", "the channel to the server stopped", self._keep_channel),
         ]
         try:
-            async with self._internal_log_stored():
+            async with self._internal_log_stored() as self._internal_log:
                 log.info("following", extra={"fields": {"version": __version__, "server": self._settings.server}})
                 await stop.wait()
         finally:
-            stopped = await asyncio.gather(*(loop.stop(_CANCEL_SECONDS) for loop in loops))
+            stopped = await asyncio.gather(*(loop.stop(_CANCEL_SECONDS) for loop in self._loops))
             await self._sink.close()
             ended = [end_threads(_CANCEL_SECONDS), self._answers.stop(_CANCEL_SECONDS), *stopped]
             if not all(ended):
                 # The interpreter would wait for what does not end; nothing of an agent has to be kept.
                 os._exit(0)
 
-    def _internal_log_stored(self) -> contextlib.AbstractAsyncContextManager[object]:
+    def _internal_log_stored(self) -> contextlib.AbstractAsyncContextManager[SupervisedTask | None]:
         if not self._settings.internal_logs:
             return contextlib.nullcontext()
         return internal_log_stored(self._sink.put_lines, self._follower.name)
@@ -108,6 +111,11 @@ class _Agent:
         """Answer the server's requests for files for as long as the agent lives."""
         await self._channel.run()
         return _AGAIN_SECONDS
+
+    def _problems(self) -> list[str]:
+        """What keeps the agent from its work now; the server shows it."""
+        loops = [*self._loops, self._internal_log] if self._internal_log else self._loops
+        return [*(problem for loop in loops for problem in loop.problems), *self._follower.problems]
 
     def _sources(self) -> list[AgentSource]:
         return [

@@ -27,7 +27,8 @@ _RFC_3339 = re.compile(
     re.ASCII,
 )
 _DAY = re.compile(r"(?:19|20)\d{6}", re.ASCII)
-# What shippers that know only texts send: seconds with or without a fraction, ms, us, ns, told apart by their digits.
+# What shippers that know only texts send: seconds with or without a fraction, ms, us, ns, distinguished by their
+# digits.
 _EPOCH = re.compile(r"(\d{10})(?:\.(\d{1,9})\d{0,9})?|\d{13}|\d{16}|\d{19}", re.ASCII)
 
 
@@ -76,7 +77,7 @@ def days_ns(year: int, month: int, day: int) -> int:
 
 
 def from_text(text: str, zone: Zone | None = None) -> int:
-    """RFC 3339 (a blank instead of `T`, a comma, a missing time or zone allowed), or an epoch number, to nanoseconds.
+    """RFC 3339 (a space instead of `T`, a comma, a missing time or zone allowed), or an epoch number, to nanoseconds.
 
     A text without a zone is a time of `zone`, of UTC where that is None. Digits after the ninth are cut off. A leap
     second (`:60`) is the second after it. Raises `ValueError` with the reason.

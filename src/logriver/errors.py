@@ -210,7 +210,7 @@ class StoreError(LogriverError):
 class DataRefused(StoreError):
     """The engine cannot parse the data themselves; `row` (from 0) is the first such row of the block.
 
-    Everything else is a `StoreError` and is tried again.
+    The message says which value, and is what a dead letter shows. Everything else is a `StoreError` and is tried again.
     """
 
     code = "data_refused"
@@ -220,10 +220,6 @@ class DataRefused(StoreError):
     ) -> None:
         super().__init__(message, engine_code=engine_code, detail=detail, parts=parts)
         self.row = row
-
-    def answer(self) -> dict[str, object]:
-        """See `LogriverError.answer`, without the engine's words, which are for who reads the dead letter."""
-        return {**super().answer(), "message": "the store cannot read a value of the data"}
 
 
 class DataDirectoryError(LogriverError):

@@ -54,7 +54,7 @@ dead_letters = _counter("dead_letters", "records that became dead letters")
 dead_letters_removed = _counter("dead_letters_removed", "dead letters removed because their limit was reached")
 keys_expired = _counter("keys_expired_by_count", "idempotency keys forgotten early because a million were newer")
 
-removed = _counter("records_removed_by_retention", "records removed because of their age or the room they took")
+removed = _counter("records_removed_by_retention", "records removed because of their age or the space they took")
 disk_own_bytes = _gauge("disk_own_bytes", "disk that store, log and state have, parts being deleted included")
 disk_limit_bytes = _gauge("disk_limit_bytes", "disk that they may have")
 disk_free_bytes = _gauge("disk_free_bytes", "disk that is free")

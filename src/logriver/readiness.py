@@ -1,6 +1,6 @@
 """Whether the server can do its work, from what must always hold: `/ready` and `problems` come from nothing else.
 
-Records that are durable get searchable; each loop gets on; there is room on the disk; what is on it can be read. A
+Records that are durable get searchable; each loop gets on; there is space on the disk; what is on it can be read. A
 check looks at one of these and gives what is wrong now, in plain words without paths: `/ready` is open to all.
 """
 

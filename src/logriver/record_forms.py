@@ -1,6 +1,6 @@
 """How positions and what is known of sources are written down: in the log and its files, between agent and server.
 
-Fields are told apart by their place in an array, never by a name, so that names in the code may change. A form only
+Fields are distinguished by their place in an array, never by a name, so that names in the code may change. A form only
 ever gets new fields at its end, with a default; anything else is a new version of whatever contains it. The forms of
 version 1 were maps by the names of their time; they are read, and written for agents that know nothing else.
 """

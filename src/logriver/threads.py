@@ -78,6 +78,11 @@ class Loop:
             return []
         return [f"{self._trouble}: loop {self.name!r} has not gone on for {late:.0f} s"]
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the loop is to end: a turn of many steps on a thread looks at it between them."""
+        return self._stopping.is_set()
+
     def beat(self) -> None:
         """The present turn goes on."""
         self._due_at = clock.monotonic()
@@ -154,6 +159,12 @@ def idle() -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext() if loop is None else loop.idle()
 
 
+def is_stopping() -> bool:
+    """Whether the loop whose turn this is part of is to end; outside of loops it is not."""
+    loop = _current.get()
+    return loop is not None and loop.is_stopping
+
+
 class SupervisedThread(Loop):
     """A loop on a thread of its own; see `Loop` for the names."""
 
@@ -163,11 +174,6 @@ class SupervisedThread(Loop):
         """Begin. Turns may block."""
         self._thread = threading.Thread(target=self._run, args=(turn, after_seconds), name=self.name, daemon=True)
         self._thread.start()
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether the loop is to end: a turn of many steps looks at it between them."""
-        return self._stopping.is_set()
 
     def stop(self, timeout_seconds: float) -> bool:
         """End after the present turn. True if it has ended, or never began; else that is logged, and it goes on."""

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import fields
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -117,15 +118,23 @@ Routes = list[tuple[str, str]]
 CLOSED: Routes = [route for route in ROUTES if route not in OPEN]
 
 
-def refused(client: httpx.Client, headers: Headers, tried: Routes = CLOSED) -> dict[tuple[str, str], int]:
+def refused(site: Site, url: str, headers: Headers, tried: Routes = CLOSED) -> dict[tuple[str, str], int]:
     """The routes that do not let these headers in, with their status."""
-    answers = {route: status_of(client, route, headers) for route in tried}
+    with closing(site.connection(url)) as connection:
+        answers = {route: status_of(connection, route, headers) for route in tried}
     return {route: status for route, status in answers.items() if status in SHUT}
 
 
-def status_of(client: httpx.Client, route: tuple[str, str], headers: Headers) -> int:
-    with client.stream(*route, headers=headers) as answer:  # the tail's body has no end
-        return answer.status_code
+def status_of(connection: HTTPConnection, route: tuple[str, str], headers: Headers) -> int:
+    method, path = route
+    # What is let in need not be searched for: that takes longer.
+    connection.request(method, f"{path}?q=%22", headers=headers)
+    answer = connection.getresponse()
+    if answer.getheader("content-type", "").startswith("text/event-stream"):
+        connection.close()  # the tail's body has no end
+    else:
+        answer.read()
+    return answer.status
 
 
 def all_with(status: int, tried: Routes = CLOSED) -> dict[tuple[str, str], int]:
@@ -160,7 +169,7 @@ def test_what_is_open_is_open_to_all(site: Site) -> None:
 def test_this_machine_needs_no_token(site: Site) -> None:
     port = site.loopback.rpartition(":")[2]
     for url in (site.loopback, site.loopback6):
-        assert refused(site.client(url), {}) == {}
+        assert refused(site, url, {}) == {}
     client = site.client(site.loopback)
     for name in ("localhost", f"LOCALHOST:{port}", "127.8.9.1", "[::1]:1"):
         assert client.get("/api/v1/status", headers={"Host": name}).status_code == 200, name
@@ -172,20 +181,16 @@ def test_this_machine_needs_no_token(site: Site) -> None:
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
 def test_a_foreign_name_for_this_machine_is_refused(site: Site, host: str) -> None:
     # DNS rebinding: a page of evil.example whose name now points to 127.0.0.1 has its own origin as Host.
-    client, tried = site.client(site.loopback), tried_with({"Host": host}, {"Host": FOREIGN_HOSTS[0]})
+    tried = tried_with({"Host": host}, {"Host": FOREIGN_HOSTS[0]})
 
-    assert refused(client, {"Host": host}, tried) == all_with(403, tried)
-    assert refused(client, {"Host": host, "Origin": f"{site.scheme}://{host}"}, tried) == all_with(403, tried)
-    assert refused(client, {"Host": host, **BEARER}, tried) == {}
+    assert refused(site, site.loopback, {"Host": host}, tried) == all_with(403, tried)
+    its_page = {"Host": host, "Origin": f"{site.scheme}://{host}"}
+    assert refused(site, site.loopback, its_page, tried) == all_with(403, tried)
+    assert refused(site, site.loopback, {"Host": host, **BEARER}, tried) == {}
 
 
 def test_two_names_at_once_are_refused(site: Site) -> None:
-    host, _, port = site.loopback.rpartition("/")[2].rpartition(":")
-    if isinstance(site.verify, ssl.SSLContext):
-        connection: HTTPConnection = HTTPSConnection(host, int(port), context=site.verify)
-    else:
-        connection = HTTPConnection(host, int(port))
-    with closing(connection):
+    with closing(site.connection(site.loopback)) as connection:
         connection.putrequest("GET", "/api/v1/status", skip_host=True)
         for name in ("localhost", "evil.example"):
             connection.putheader("Host", name)
@@ -197,9 +202,9 @@ def test_two_names_at_once_are_refused(site: Site) -> None:
 def test_pages_of_others_are_refused(site: Site, page: Headers) -> None:
     client, tried = site.client(site.loopback), tried_with(page, FOREIGN_PAGES[0])
 
-    assert refused(client, page, tried) == all_with(403, tried)
-    assert refused(client, page | session_at(site, site.loopback), tried) == all_with(403, tried)
-    assert refused(client, page | BEARER, tried) == {}
+    assert refused(site, site.loopback, page, tried) == all_with(403, tried)
+    assert refused(site, site.loopback, page | session_at(site, site.loopback), tried) == all_with(403, tried)
+    assert refused(site, site.loopback, page | BEARER, tried) == {}
     assert client.post("/login", headers=page, data={"token": TOKEN}).status_code == 403
     assert client.post("/logout", headers=page).status_code == 403
 
@@ -214,23 +219,24 @@ def test_a_link_from_elsewhere_may_be_followed(site: Site) -> None:
 
 @pytest.mark.parametrize("proxy", PROXIES, ids=str)
 def test_what_came_through_a_proxy_needs_the_token(site: Site, proxy: Headers) -> None:
-    client, tried = site.client(site.loopback), tried_with(proxy, PROXIES[0])
+    tried = tried_with(proxy, PROXIES[0])
 
-    assert refused(client, proxy, tried) == all_with(401, tried)
-    assert refused(client, proxy | BEARER, tried) == {}
-    assert refused(client, proxy | session_at(site, site.loopback), tried) == {}
+    assert refused(site, site.loopback, proxy, tried) == all_with(401, tried)
+    assert refused(site, site.loopback, proxy | BEARER, tried) == {}
+    assert refused(site, site.loopback, proxy | session_at(site, site.loopback), tried) == {}
     assert site.from_fresh_address(site.loopback, "GET", "/api/v1/status", proxy | WRONG).status_code == 401
 
 
 def test_another_machine_needs_the_token(site: Site) -> None:
     client = site.client(site.outside)
 
-    assert refused(client, {}) == all_with(401)
-    assert refused(client, {"Host": "localhost"}) == all_with(401)
-    assert refused(client, BEARER) == {}
-    assert refused(client, BEARER | {"Host": "logs.example"}) == {}
-    assert refused(client, session_at(site, site.outside)) == {}
-    assert refused(client, session_at(site, site.outside) | {"Origin": "https://evil.example"}) == all_with(403)
+    assert refused(site, site.outside, {}) == all_with(401)
+    assert refused(site, site.outside, {"Host": "localhost"}) == all_with(401)
+    assert refused(site, site.outside, BEARER) == {}
+    assert refused(site, site.outside, BEARER | {"Host": "logs.example"}) == {}
+    session = session_at(site, site.outside)
+    assert refused(site, site.outside, session) == {}
+    assert refused(site, site.outside, session | {"Origin": "https://evil.example"}) == all_with(403)
     assert "bearer" in client.get("/api/v1/status").headers["WWW-Authenticate"].lower()
 
 
@@ -264,15 +270,16 @@ def test_only_wrong_tokens_are_slowed(site: Site) -> None:
     guesser, session = site.client(site.outside, fresh_address()), session_at(site, site.outside)
     statuses = [
         guesser.get("/api/v1/status", headers={"Authorization": f"Bearer {number}"}).status_code
-        for number in range(MAX_WRONG + 1)
+        for number in range(MAX_WRONG)
     ]
-    began = time.monotonic()
-    late = guesser.get("/api/v1/status", headers=WRONG)
-    wrong_login = guesser.post("/login", data={"token": "wrong"})
+    with ThreadPoolExecutor() as at_once:
+        wrongly = at_once.submit(guesser.post, "/login", data={"token": "wrong"})
+        late = guesser.get("/api/v1/status", headers=WRONG)
+        wrong_login = wrongly.result()
 
-    assert statuses == [401] * MAX_WRONG + [429]
+    assert statuses == [401] * MAX_WRONG
     assert (late.status_code, wrong_login.status_code) == (429, 429)
-    assert time.monotonic() - began >= 2 * DELAY_SECONDS
+    assert min(late.elapsed, wrong_login.elapsed).total_seconds() >= DELAY_SECONDS
     assert 0 < int(late.headers["Retry-After"]) <= 60
     assert late.headers["Connection"] == "close"
     assert guesser.get("/api/v1/status").status_code == 401
@@ -393,13 +400,18 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 def test_commands_show_the_token(site: Site, certificate: tuple[Path, Path]) -> None:
     trust = {"SSL_CERT_FILE": str(certificate[0])} if site.scheme == "https" else {}
     place = ("--server", site.outside)
-    without = command("send", *place, **trust)
-    sent = command("send", *place, **trust, LOGRIVER_TOKEN=TOKEN)
-    listed = command("dead-letters", "ls", *place, "--token", TOKEN, **trust)
+    with ThreadPoolExecutor() as at_once:
+        asked = [
+            at_once.submit(command, "send", *place, **trust),
+            at_once.submit(command, "send", *place, **trust, LOGRIVER_TOKEN=TOKEN),
+            at_once.submit(command, "dead-letters", "ls", *place, "--token", TOKEN, **trust),
+            at_once.submit(command, "search", "x", "--server", site.loopback, **trust),
+        ]
+    without, sent, listed, found = (one.result() for one in asked)
 
     assert (without.returncode, sent.returncode, listed.returncode) == (1, 0, 0), listed.stderr
     assert "token is needed" in without.stderr
-    assert command("search", "x", "--server", site.loopback, **trust).returncode in (0, 1)
+    assert found.returncode in (0, 1)
 
 
 def test_a_token_is_made_once_and_shown_once(tmp_path: Path) -> None:

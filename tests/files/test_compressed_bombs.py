@@ -90,11 +90,11 @@ def test_logs_are_inflated_whole_and_in_several_parts(name: str) -> None:
 
 
 @pytest.fixture
-def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def little_space(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compressed, "MAX_INFLATED_BYTES", 3 * MB)
 
 
-@pytest.mark.usefixtures("little_room")
+@pytest.mark.usefixtures("little_space")
 def test_all_temporary_files_share_one_limit() -> None:
     data = gzip.compress(b"x" * (2 * MB))
     with compressed.temporary_file() as first:

@@ -103,7 +103,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
-def test_handshakes_that_never_end_are_counted_and_make_room(
+def test_handshakes_that_never_end_are_counted_and_make_space(
     monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path]
 ) -> None:
     monkeypatch.setattr(web_server, "connections_each", lambda listeners: BUDGET)

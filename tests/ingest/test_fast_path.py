@@ -22,7 +22,7 @@ ODD_REQUESTS = {
     "two hosts": HEAD + b"Host: localhost\r\nContent-Length: 17\r\n\r\n" + BODY,
     "two lengths": HEAD + b"Content-Length: 17\r\nContent-Length: 17\r\n\r\n" + BODY,
     "length with a sign": HEAD + b"Content-Length: +17\r\n\r\n" + BODY,
-    "length with a blank": HEAD + b"Content-Length: 1 7\r\n\r\n" + BODY,
+    "length with a space": HEAD + b"Content-Length: 1 7\r\n\r\n" + BODY,
     "length of other digits": HEAD + "Content-Length: \u0661\u0667\r\n\r\n".encode() + BODY,
     "no length": HEAD + b"\r\n",
     "length 0": HEAD + b"Content-Length: 0\r\n\r\n",
@@ -57,11 +57,11 @@ def answers(connection: socket.socket, count: int) -> list[tuple[int, dict[str, 
     found: list[tuple[int, dict[str, Any]]] = []
     data = b""
     while len(found) < count:
-        head, blank, rest = data.partition(b"\r\n\r\n")
+        head, empty_line, rest = data.partition(b"\r\n\r\n")
         length = next(
             (int(line[16:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length: ")), 0
         )
-        if blank and len(rest) >= length:
+        if empty_line and len(rest) >= length:
             found.append((int(head.split()[1]), json.loads(rest[:length])))
             data = rest[length:]
             continue

@@ -81,7 +81,7 @@ class Serving:
         assert ends_with(connection, SLOW)
         return connection
 
-    def answer_held(self, kept: bool) -> None:
+    def answer_held(self, kept: bool | None) -> None:
         wait_until(lambda: bool(self.application.held))
         self._loop.call_soon_threadsafe(self.application.held.pop(), kept)
 

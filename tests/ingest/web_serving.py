@@ -84,8 +84,10 @@ class Web(WebServer):
 class WebServing:
     """It runs from the beginning to `stop`."""
 
-    def __init__(self, patience: Patience, certificate: Path | None = None, key: Path | None = None) -> None:
-        self.application = Application()
+    def __init__(
+        self, patience: Patience, certificate: Path | None = None, key: Path | None = None, application: Any = None
+    ) -> None:
+        self.application = application or Application()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.web = Web(self.application, certificate, key, patience, MB)

@@ -129,12 +129,12 @@ _strings = st.one_of(
 
 @st.composite
 def _inner(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
-    """An object or an array as somebody sent it, with blanks or without."""
-    blank = st.sampled_from(["", "", "", " ", "\n\t"])
+    """An object or an array as somebody sent it, with spaces or without."""
+    spaces = st.sampled_from(["", "", "", " ", "\n\t"])
     between = draw(st.booleans())
 
     def space() -> str:
-        return draw(blank) if between else ""
+        return draw(spaces) if between else ""
 
     if draw(st.integers(0, 3)) == 0:
         return "[" + ",".join(space() + value + space() for value in draw(st.lists(values, max_size=3))) + "]"

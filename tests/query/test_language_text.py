@@ -44,9 +44,9 @@ from logriver.query.pipes.where import Where
 from tests.cpu_time import within_cpu_time
 
 any_text = st.text(st.characters(codec="utf-8"), max_size=20)
-signs = st.text(alphabet=string.punctuation + ' aTO\\"*', max_size=6)
+punctuation = st.text(alphabet=string.punctuation + ' aTO\\"*', max_size=6)
 values = st.one_of(
-    any_text, signs, st.sampled_from(["AND", "OR", "NOT", "TO", "by", "*", "now-15m", "2023-09-15T08:00Z"])
+    any_text, punctuation, st.sampled_from(["AND", "OR", "NOT", "TO", "by", "*", "now-15m", "2023-09-15T08:00Z"])
 )
 names = st.one_of(st.from_regex(r"[A-Za-z_@][\w.@]{0,9}", fullmatch=True), values.filter(bool))
 pieces = st.one_of(

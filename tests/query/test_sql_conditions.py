@@ -364,11 +364,11 @@ def leaves(value: object) -> list[object]:
 def test_a_value_is_found_at_any_depth_and_nowhere_else(engine: Session, record: dict[str, object]) -> None:
     there = {leaf if isinstance(leaf, str) else json.dumps(leaf) for leaf in leaves(record)}
     there |= {"5"} if 5.0 in leaves(record) else set()
-    for blanks in (None, 1):
+    for spaces in (None, 1):
         made = sql.condition(Or(tuple(Anywhere(value) for value in ("word", "x: 1, y", "5", "true", "\\"))))
         names = ("message", "level", "_level", "service", "host", "trace_id", "span_id", "_source")
         columns = [f"'' AS {name}" for name in names]
-        params = made.params | {"text": escaping.parameter(json.dumps(record, indent=blanks))}
+        params = made.params | {"text": escaping.parameter(json.dumps(record, indent=spaces))}
         source = f"(SELECT {', '.join(columns)}, {{text:String}} AS attributes)"
         found = engine.query(f"SELECT count() FROM {source} WHERE {made.sql}", "TSV", params=params).bytes()
         assert int(found) == bool(there & {"word", "x: 1, y", "5", "true", "\\"})

@@ -307,7 +307,7 @@ def test_the_backlog_is_bounded(tmp_path: Path) -> None:
             assert 5 <= len(taken) <= 11
             assert {type(answer) for answer in answers} == {Receipt, Overloaded}
             wal.ack(poll(wal))
-            await wal.put(batch("room again"))
+            await wal.put(batch("space again"))
 
     asyncio.run(run())
 

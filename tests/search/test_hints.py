@@ -63,11 +63,11 @@ def miss(server: RunningServer, mark: str) -> Miss:
         ("MARK http.StatusCode:*", "'http.statusCode'", 1),
         ("MARK resourceid:r*", "'resourceId'", 1),
         ('MARK resourceid=~"^rw"', "'resourceId'", 1),
-        ("MARK http.statusCode >= 400", "without blanks", 1),
-        ("MARK and http.statusCode: 418", "without blanks", 1),
-        ('MARK resourceId = "rMARK"', "without blanks", 1),
-        ("MARK resourceId != none red", "without blanks", 1),
-        ('MARK resourceId="rMARK"', "without blanks", 1),
+        ("MARK http.statusCode >= 400", "without spaces", 1),
+        ("MARK and http.statusCode: 418", "without spaces", 1),
+        ('MARK resourceId = "rMARK"', "without spaces", 1),
+        ("MARK resourceId != none red", "without spaces", 1),
+        ('MARK resourceId="rMARK"', "without spaces", 1),
         ("MARK red level:INFOS", "no level is 'INFOS', but 'info'", 1),
         ("MARK service:CHECKOUT-MARK", "but 'checkout-w", 1),
         ("MARK timestamp:2001-02-03", "of that day", 1),
@@ -110,7 +110,7 @@ def test_other_times_are_told(server: RunningServer, miss: Miss, mark: str) -> N
 
 def test_blanks_in_a_condition_are_told_where_other_times_have_it(server: RunningServer, miss: Miss, mark: str) -> None:
     answer = miss(f"{mark} level: info", **{"from": "2020-01-01"})
-    assert "without blanks; at other times, the newest at 2001-02-03T04:05:06Z: " in answer["hint"]
+    assert "without spaces; at other times, the newest at 2001-02-03T04:05:06Z: " in answer["hint"]
     assert len(server.search(q=answer["hint_query"])) == 1
 
 
@@ -155,7 +155,7 @@ def test_a_column_with_a_blank_behind_its_colon_is_told(server: RunningServer, w
     assert server.client.post("/api/v1/logs?wait=searchable", content=body).is_success
     answer = server.client.get("/api/v1/search", params={"q": written.replace("WORD", word)}).json()
     assert answer["rows"]
-    assert "without blanks" in answer["hint"]
+    assert "without spaces" in answer["hint"]
     assert answer["hint_query"] == meant.replace("WORD", word)
 
 

@@ -24,16 +24,18 @@ FAKETIME = Path("/usr/lib") / str(sysconfig.get_config_var("MULTIARCH")) / "fake
 
 
 @contextmanager
-def clock_that_jumps(folder: Path, seed: int) -> Iterator[dict[str, str]]:
-    """The environment of processes for which the time of day is set to another about each second inside of this block.
+def clock_that_jumps(folder: Path, seed: int) -> Iterator[tuple[dict[str, str], threading.Event]]:
+    """The environment of processes for which the time of day is set to another about each second inside of this block,
+    from the moment on in which the event is set.
 
     The clocks that only ever go on do so, as on a machine whose time is set; but the library has `time.sleep` fail, so
     that retention, which sleeps, is held up.
     """
-    offset, choice, stop = folder / "offset", random.Random(seed), threading.Event()
+    offset, choice, begin, stop = folder / "offset", random.Random(seed), threading.Event(), threading.Event()
     offset.write_text("+0\n")
 
     def jump_often() -> None:
+        begin.wait()
         while not stop.wait(1.3):
             new = folder / "offset.new"
             new.write_text(f"{choice.choice(JUMPS)}\n")
@@ -41,16 +43,18 @@ def clock_that_jumps(folder: Path, seed: int) -> Iterator[dict[str, str]]:
 
     thread = threading.Thread(target=jump_often)
     thread.start()
+    environment = {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_CACHE_DURATION": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+    }
     try:
-        yield {
-            "LD_PRELOAD": str(FAKETIME),
-            "FAKETIME_TIMESTAMP_FILE": str(offset),
-            "FAKETIME_CACHE_DURATION": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-        }
+        yield environment, begin
     finally:
         stop.set()
+        begin.set()
         thread.join()
 
 
@@ -69,11 +73,20 @@ def assert_each_line_once(server: RunningServer, writer: LogWriter) -> None:
     assert [gap for source in sources for gap in source["gaps"] if gap["lost"]] == []
 
 
+def wait_until_jumped(server: RunningServer) -> None:
+    """The server took records at times that are far from each other."""
+    sql = "SELECT max(toUnixTimestamp(_received)) - min(toUnixTimestamp(_received)) FROM logs"
+    deadline = time.monotonic() + 60
+    while int((answer := server.client.post("/api/v1/sql", json={"query": sql})).json()["rows"][0][0]) <= 3000:
+        assert time.monotonic() < deadline, f"the clock did not jump: {answer.text}"
+        time.sleep(0.2)
+
+
 @pytest.mark.timeout(240)
 def test_clocks_that_jump_lose_and_double_nothing(new_server: NewServer, tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()
-    with clock_that_jumps(tmp_path, SEED) as environment:
+    with clock_that_jumps(tmp_path, SEED) as (environment, begin):
         server = new_server(**environment)
         arguments = ("--server", server.url, "--name", "a", f"json={logs / 'app.log'}")
         agent = RunningAgent(tmp_path / "agent.log", *arguments, environment=environment)
@@ -81,16 +94,16 @@ def test_clocks_that_jump_lose_and_double_nothing(new_server: NewServer, tmp_pat
         writer.start()
         try:
             wait_until_arrived(server, 1)
+            # Not before: times of arrival never go back, so that no jump shows behind the furthest one.
+            begin.set()
             write_and_rotate(writer, 1, 2.0, SEED)
+            wait_until_jumped(server)
             writer.finish()
             assert_each_line_once(server, writer)
             assert agent.stop() == 0
         finally:
             if agent.process.poll() is None:
                 agent.kill()
-    sql = "SELECT max(toUnixTimestamp(_received)) - min(toUnixTimestamp(_received)) FROM logs"
-    answer = server.client.post("/api/v1/sql", json={"query": sql})
-    assert int(answer.json()["rows"][0][0]) > 3000, f"the clock did not jump: {answer.text}"
 
 
 def fill_until_it_waits(disk: SmallDisk, agent: RunningAgent) -> None:

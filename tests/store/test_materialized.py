@@ -297,7 +297,7 @@ def read(promotion: Materialization, key: str, times: int) -> None:
         promotion.uses.note(key)
 
 
-def test_fields_that_keep_being_queried_are_promoted_while_there_is_room(tmp_path: Path) -> None:
+def test_fields_that_keep_being_queried_are_promoted_while_there_is_space(tmp_path: Path) -> None:
     promotion, table = Materialization(tmp_path, ["set"], 0), Columns()
     promotion.start(table)
     try:
@@ -336,7 +336,7 @@ def test_what_is_promoted_by_calls_and_use_is_remembered(tmp_path: Path) -> None
     assert second.keys == {"s1", "s2", "c1", "c2", "c3", "c4", "c5", "used"}
     assert [second.by(key) for key in ("c1", "c2", "used", "c0")] == ["setting", "call", "use", None]
     full = Materialization(tmp_path, ["c1", "s1", "s2", "s3"], 0)
-    assert full.keys == {"s1", "s2", "s3", "c1", "c2", "c3", "c4", "c5"}, "what came by use makes room"
+    assert full.keys == {"s1", "s2", "s3", "c1", "c2", "c3", "c4", "c5"}, "what came by use frees space"
     (tmp_path / FILE).write_text("[{")
     with pytest.raises(DataDirectoryError, match="cannot be read"):
         Materialization(tmp_path, [], 0)

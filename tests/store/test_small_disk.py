@@ -255,14 +255,14 @@ def fill_until_refused(server: Server, disk: SmallDisk, load: Load) -> httpx.Res
         if answer.status_code == 503:
             return answer
         if answer.status_code == 200:
-            # Retention made room between the two.
+            # Retention made space between the two.
             load.acknowledged += BATCH
         assert time.monotonic() < deadline, answer.text
         time.sleep(0.1)
 
 
 def test_what_the_engine_did_not_write_whole_is_not_taken_for_stored(tmp_path: Path) -> None:
-    """The engine passes over writes that fail for want of room; whole means that every value can be read."""
+    """The engine passes over writes that fail for want of space; whole means that every value can be read."""
     disk = SmallDisk(tmp_path / "disk")
     try:
         victim = Path(__file__).with_name("full_disk_victim.py")

@@ -15,7 +15,7 @@ from logriver.ship.frames import CHANNEL_PATH, Hello
 
 _HELLO_SECONDS = 10.0
 _CLOSE_SECONDS = 1.0
-# What a close frame has room for.
+# What a close frame has space for.
 _MAX_REASON_BYTES = 120
 _NORMAL_CLOSURE = 1000
 

@@ -33,8 +33,8 @@ def media_type_of(request: Request) -> str | None:
 class StreamAnswer(Response):
     """Sends `pieces` on. What fails before the first is an ordinary error; later the connection is cut.
 
-    Never ended as if it were complete: `last_words` are sent about the error where the format has room for them, and it
-    is cut too. A client that takes nothing for `idle_seconds` is cut off.
+    Never ended as if it were complete: `last_words` are sent about the error where the format has space for them, and
+    it is cut too. A client that takes nothing for `idle_seconds` is cut off.
     """
 
     def __init__(

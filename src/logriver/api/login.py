@@ -4,9 +4,11 @@ The page has no script. The token comes in a body, never in an address, and the 
 """
 
 from html import escape
+from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -42,6 +44,12 @@ _LOGOUT_FORM = f"""<form method="post" action="{LOGOUT_PATH}">
 </form>"""
 
 
+class LoginParameters(parameters.Parameters):
+    """What the page's form sends."""
+
+    token: Annotated[str, Field(description="the server's token")] = ""
+
+
 def router(access: AccessControl) -> APIRouter:
     """The routes; `access` makes the sessions."""
     routes = APIRouter(tags=["login"])
@@ -52,28 +60,19 @@ def router(access: AccessControl) -> APIRouter:
             return _page("You are logged in.", _LOGOUT_FORM, 200)
         return _page("This server needs its token.", _login_form(request), 200)
 
-    described = {
-        "requestBody": {
-            "content": {
-                "application/x-www-form-urlencoded": {
-                    "schema": {"type": "object", "properties": {"token": {"type": "string"}}}
-                }
-            }
-        }
-    }
-
     @routes.post(
         LOGIN_PATH,
         summary="The token for a session: `token=..`",
-        openapi_extra=described,
+        openapi_extra=parameters.described(LoginParameters, "application/x-www-form-urlencoded"),
         status_code=303,
         response_class=RedirectResponse,
     )
-    async def post_login(request: Request) -> Response:
-        given = await parameters.body(request)
+    async def post_login(
+        request: Request, given: Annotated[LoginParameters, Depends(parameters.in_body(LoginParameters))]
+    ) -> Response:
         address = request.client.host if request.client else ""
         try:
-            session = await access.log_in(address, given.get("token", "").strip())
+            session = await access.log_in(address, given.token.strip())
         except LogriverError as refusal:
             return _refused(request, refusal)
         return _lead(request, _next(request), session, LIFE_SECONDS)

@@ -105,10 +105,21 @@ def posted(model: type[_Model]) -> Callable[[Request], Awaitable[_Model]]:
     return read
 
 
-def described(model: type[Parameters]) -> dict[str, Any]:
-    """How `/docs` shows what `posted` takes."""
-    schema = {"type": "object", "properties": model.model_json_schema()["properties"]}
-    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
+def in_body(model: type[_Model]) -> Callable[[Request], Awaitable[_Model]]:
+    """A dependency that reads a model from the body alone, which may have more than that."""
+
+    async def read(request: Request) -> _Model:
+        return model.model_validate(await body(request))
+
+    return read
+
+
+def described(model: type[Parameters], media_type: str = "application/json") -> dict[str, Any]:
+    """How `/docs` shows what `posted` and `in_body` take."""
+    whole = model.model_json_schema()
+    needed = {"required": whole["required"]} if "required" in whole else {}
+    schema = {"type": "object", "properties": whole["properties"], **needed}
+    return {"requestBody": {"content": {media_type: {"schema": schema}}, **({"required": True} if needed else {})}}
 
 
 async def no_unknown(request: HTTPConnection) -> None:

@@ -1,9 +1,11 @@
 """`/api/v1/sql`: a user's SQL over the records."""
 
 import json
+from collections.abc import Mapping
+from typing import Annotated
 
-from fastapi import APIRouter
-from starlette.requests import Request
+from fastapi import APIRouter, Depends
+from pydantic import Field, model_validator
 from starlette.responses import Response
 
 from logriver import clock
@@ -11,22 +13,32 @@ from logriver.api import answers, parameters
 from logriver.errors import BadRequest
 from logriver.search.sql import Sql
 
-_QUERY = {"type": "string", "description": "a SELECT over the table `logs`"}
-_BODY = {"type": "object", "properties": {"query": _QUERY}, "required": ["query"]}
-_DESCRIBED = {"requestBody": {"content": {"application/json": {"schema": _BODY}}, "required": True}}
+
+class SqlParameters(parameters.Parameters):
+    """A statement."""
+
+    query: Annotated[str, Field(description="a SELECT over the table `logs`")]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_there(cls, given: Mapping[str, object]) -> Mapping[str, object]:
+        if "query" not in given:
+            raise BadRequest("the body has no parameter 'query'", hint='send {"query": "SELECT .. FROM logs"}')
+        return given
 
 
 def router(sql: Sql) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["search"])
 
-    @routes.post("/api/v1/sql", summary="A SELECT over the table `logs`, read-only", openapi_extra=_DESCRIBED)
-    async def post_sql(request: Request) -> Response:
+    @routes.post(
+        "/api/v1/sql",
+        summary="A SELECT over the table `logs`, read-only",
+        openapi_extra=parameters.described(SqlParameters),
+    )
+    async def post_sql(given: Annotated[SqlParameters, Depends(parameters.in_body(SqlParameters))]) -> Response:
         started = clock.monotonic()
-        given = await parameters.body(request)
-        if "query" not in given:
-            raise BadRequest("the body has no parameter 'query'", hint='send {"query": "SELECT .. FROM logs"}')
-        answer, hint = await sql.answer(given["query"])
+        answer, hint = await sql.answer(given.query)
         columns = [{"name": name, "type": kind} for name, kind in zip(answer.columns, answer.types, strict=True)]
         stats = {
             "elapsed_ms": round(1000 * (clock.monotonic() - started), 3),

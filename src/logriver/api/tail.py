@@ -46,7 +46,7 @@ def router(tail: Tail, idle_seconds: float) -> APIRouter:
 
 
 async def _events(batches: AsyncGenerator[Batch, None]) -> AsyncGenerator[bytes, None]:
-    """Each batch as text; one without documents tells only the cursor, and a comment keeps the connection open."""
+    """Each batch as text; one without documents carries only the cursor, and a comment keeps the connection open."""
     async with aclosing(batches):
         # Asked for before anything is sent: whoever is turned away hears it as a status.
         start = await anext(batches)

@@ -145,7 +145,7 @@ def stream(
 def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The lines that `chunks` hold, without their ends; what follows the last end is none.
 
-    httpx's own lines end at other signs than a line feed too, which stand in documents.
+    httpx's own lines end at other characters than a line feed too, which stand in documents.
     """
     begun: list[bytes] = []
     for chunk in chunks:

@@ -73,25 +73,25 @@ def size_bytes(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def show(client: httpx.Client, wanted: SearchOptions, max_bytes: int) -> None:
+def show(client: httpx.Client, options: SearchOptions, max_bytes: int) -> None:
     """Print what is found. Ends the command with 1 for nothing, and with 2 where files could not be read."""
-    if any(pipe != "fields" for pipe in pipes_of(wanted.query)):
+    if any(pipe != "fields" for pipe in pipes_of(options.query)):
         raise BadRequest("--include-files takes no pipe but 'fields'", hint="-n says how many")
-    if wanted.format == "parquet":
+    if options.format == "parquet":
         # Only the server's engine writes it, and that has never seen the records of the files.
         raise BadRequest("--include-files gives no parquet", hint="-o csv and -o ndjson have the same records")
-    count = DEFAULT_COUNT if wanted.count is None else wanted.count
+    count = DEFAULT_COUNT if options.count is None else options.count
     if count > MOST:
         raise BadRequest(f"--include-files gives at most {MOST} records", hint="say from when on with --since")
     search = _FileSearch()
-    found = [*search.records(client, wanted, count, max_bytes), *_stored(client, wanted, count)]
+    found = [*search.records(client, options, count, max_bytes), *_stored(client, options, count)]
     # In the order of their times alone: of equal ones those of files stay in the order in which they came.
     found.sort(key=lambda record: -record[0])
     documents = [document for _, document in found[:count]]
-    if wanted.format == "csv":
-        table.show(table_of(documents, _chosen(wanted.query)), "csv", wanted.color)
+    if options.format == "csv":
+        table.show(table_of(documents, _chosen(options.query)), "csv", options.color)
     else:
-        records.show_documents(documents if wanted.reverse else documents[::-1], wanted)
+        records.show_documents(documents if options.reverse else documents[::-1], options)
     sys.stdout.flush()
     if search.say_what_is_missing():
         raise typer.Exit(ERROR)
@@ -99,20 +99,20 @@ def show(client: httpx.Client, wanted: SearchOptions, max_bytes: int) -> None:
         raise typer.Exit(NOTHING_FOUND)
 
 
-def _stored(client: httpx.Client, wanted: SearchOptions, count: int) -> Iterator[_Record]:
-    asked, is_added = _with_timestamp(wanted)
+def _stored(client: httpx.Client, options: SearchOptions, count: int) -> Iterator[_Record]:
+    asked, is_added = _with_timestamp(options)
     for row in ask(client, "/api/v1/search", Page, params=asked.params(count)).rows:
         document = bytes(row)
         time_ns = clock.from_text(msgspec.json.decode(document, type=_Timed).timestamp)
         yield time_ns, _without_timestamp(document) if is_added else document
 
 
-def _with_timestamp(wanted: SearchOptions) -> tuple[SearchOptions, bool]:
+def _with_timestamp(options: SearchOptions) -> tuple[SearchOptions, bool]:
     """The same with the time among the fields that a last pipe chooses; whether it had to be added."""
-    chosen = _chosen(wanted.query)
+    chosen = _chosen(options.query)
     if not chosen or "timestamp" in chosen:
-        return wanted, False
-    return replace(wanted, query=f"{wanted.query}, timestamp"), True
+        return options, False
+    return replace(options, query=f"{options.query}, timestamp"), True
 
 
 def _chosen(query: str) -> list[str]:
@@ -136,9 +136,9 @@ class _FileSearch:
         self._failures: list[_Failure] = []
         self._end: _End | None = None
 
-    def records(self, client: httpx.Client, wanted: SearchOptions, count: int, max_bytes: int) -> Iterator[_Record]:
+    def records(self, client: httpx.Client, options: SearchOptions, count: int, max_bytes: int) -> Iterator[_Record]:
         """What is found, as it comes. Raises as `stream` does, `Unavailable` also for an answer without an end."""
-        asked = {**wanted.params(count), "max_bytes": str(max_bytes)}
+        asked = {**options.params(count), "max_bytes": str(max_bytes)}
         try:
             with stream(client, "/api/v1/files/search", asked, {}, _IDLE_SECONDS) as answer:
                 for event in map(_decode_event, whole_lines(answer.iter_bytes())):

@@ -15,7 +15,7 @@ from logriver.cli.client import ErrorDetail, stream, whole_lines
 from logriver.cli.render import output
 from logriver.errors import LogriverError, Unavailable
 
-# A server that has nothing to tell says so every 15 s.
+# A server that has nothing to send sends a comment every 15 s.
 _SILENCE_SECONDS = 45.0
 _FIRST_WAIT_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 5.0

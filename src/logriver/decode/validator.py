@@ -35,7 +35,7 @@ class JsonValidator:
         self._parser = simdjson.Parser()
 
     def fits(self, lines: bytes) -> bool:
-        """Whether every line of `lines` (JSON values, no blank lines, no newline at the end) fits.
+        """Whether every line of `lines` (JSON values, no empty lines, no newline at the end) fits.
 
         A "yes" holds only if each line is also a JSON value of its own, which the decoder finds out.
         """

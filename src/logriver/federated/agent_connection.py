@@ -32,6 +32,7 @@ class AgentConnection:
         self.since_ns = self.heard_ns = clock.now_ns()
         self.sources: list[AgentSource] = []
         self.sources_left_out = 0
+        self.problems: list[str] = []
         self._socket = socket
         self._heard_at = clock.monotonic()
         self._outgoing: asyncio.Queue[frames.FromServer] = asyncio.Queue()
@@ -124,7 +125,7 @@ class AgentConnection:
         if isinstance(frame, Beat):
             if len(message) > _MAX_BEAT_BYTES:
                 raise BadRequest(f"a beat has at most {_MAX_BEAT_BYTES} bytes")
-            self.sources, self.sources_left_out = frame.sources, frame.left_out
+            self.sources, self.sources_left_out, self.problems = frame.sources, frame.left_out, frame.problems
             return
         if isinstance(frame, Hello) or not 0 < frame.id <= self._asked:
             raise BadRequest("a frame that nothing asked for")

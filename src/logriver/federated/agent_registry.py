@@ -119,8 +119,10 @@ class Agents:
         return {name: known.connection.sources for name, known in self._known.items() if known.connection}
 
     def problems(self) -> list[str]:
-        """What somebody should look at."""
-        return [known.problem for known in self._known.values() if _has_problem(known)]
+        """What somebody should look at: of each agent the first of what it says, `shown` has all of it."""
+        of_names = [known.problem for known in self._known.values() if _has_problem(known)]
+        said = [(name, known.connection.problems) for name, known in self._known.items() if known.connection]
+        return [*of_names, *(_in_short(name, problems) for name, problems in said if problems)]
 
     def _admitted(self, hello: Hello) -> _Known:
         """The place of an agent that may have its name. Raises `NameTaken`, `Overloaded`."""
@@ -158,6 +160,11 @@ def _is_successor(hello: Hello, known: _Known) -> bool:
     return (hello.host, hello.machine) == (old.host, old.machine) and hello.instance not in known.displaced
 
 
+def _in_short(name: str, problems: list[str]) -> str:
+    more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
+    return f"agent {name[:60]!r}: {problems[0]}{more}"
+
+
 def _has_problem(known: _Known) -> bool:
     return bool(known.problem) and clock.monotonic() - known.problem_at < _PROBLEM_SECONDS
 
@@ -188,6 +195,7 @@ def _shown(known: _Known) -> Mapping[str, object]:
         "sources": [_shown_source(source) for source in sources],
         "sources_left_out": connection.sources_left_out if connection else 0,
         "problem": known.problem if _has_problem(known) else None,
+        "problems": connection.problems if connection else [],
     }
 
 

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, aclosing
 from logriver.errors import LogriverError, Unavailable
 from logriver.files.timed import Block, decoded
 
-# What a machine says that cannot give the file. Where all do, the first of these tells the caller most.
+# What a machine says that cannot give the file. Where all do, the first of these says most to the caller.
 _LEFT_OUT = (400, 404, 403)
 # So many blocks are sent at once, or fewer where the next one has to be waited for.
 _AT_ONCE = 200

@@ -56,7 +56,7 @@ async def searched(machines: Mapping[str, AsyncGenerator[bytes, None]], limit: i
 
 
 async def _listen(machine: str, pieces: AsyncGenerator[bytes, None], waiting: "asyncio.Queue[_Told]") -> None:
-    """Put what a machine says; the last is its end, or the error, whatever happens: nobody else would tell of it."""
+    """Put what a machine says; the last is its end, or the error, whatever happens: nobody else would report it."""
     try:
         async with aclosing(_events(machine, pieces)) as said:
             async for events in said:

@@ -1,7 +1,7 @@
 """Compressed files: what they hold, in a temporary file, because they can only be read forwards.
 
 The temporary file has no name, so that nothing is left of it whatever happens. What inflates to more than
-`MAX_INFLATED_BYTES` is refused, and so is what the disk has no room for, what inflates as no log does, and what needs
+`MAX_INFLATED_BYTES` is refused, and so is what the disk has no space for, what inflates as no log does, and what needs
 time or memory and gives nothing.
 """
 
@@ -54,7 +54,7 @@ def inflater_of(head: bytes) -> Callable[[BinaryIO], Iterator[bytes]] | None:
 def inflated(source: BinaryIO, inflate: Callable[[BinaryIO], Iterator[bytes]], target: BinaryIO) -> Iterator[None]:
     """Write to `target` what `source` holds; a step is one piece.
 
-    Raises `Unprocessable` for what is damaged or too long, `Unavailable` where the disk has no room.
+    Raises `Unprocessable` for what is damaged or too long, `Unavailable` where the disk has no space.
     """
     length = 0
     counted = _Counted(source)
@@ -127,9 +127,9 @@ def _temporary_bytes() -> int:
 
 def _write(target: BinaryIO, piece: bytes) -> None:
     try:
-        room = os.fstatvfs(target.fileno())
-        if room.f_bavail * room.f_frsize < _LEFT_FREE_BYTES:
-            raise Unavailable("the disk has no room for what the file inflates to", retry_after_seconds=60)
+        space = os.fstatvfs(target.fileno())
+        if space.f_bavail * space.f_frsize < _LEFT_FREE_BYTES:
+            raise Unavailable("the disk has no space for what the file inflates to", retry_after_seconds=60)
         if _temporary_bytes() + len(piece) > MAX_INFLATED_BYTES:
             raise Unavailable("too many compressed files are being read", retry_after_seconds=60)
         target.write(piece)

@@ -1,4 +1,4 @@
-"""What a search over files tells while it goes on, each event a line of JSON on the way from machine to server."""
+"""What a search over files reports while it goes on, each event a line of JSON on the way from machine to server."""
 
 from typing import Annotated
 

@@ -27,7 +27,7 @@ class LogFile:
 class LogFiles:
     """The files below `roots`, but for those in the places `held`, hidden ones, and what links lead to.
 
-    `found` is filled by `look`; `are_all` is whether nothing was left out for want of room or permission.
+    `found` is filled by `look`; `are_all` is whether nothing was left out for want of space or permission.
     """
 
     def __init__(self, roots: Roots, held: Collection[Place]) -> None:

@@ -20,8 +20,8 @@ _NEVER = float("inf")
 PATIENCE_SECONDS = 4.0
 """So long may a call make no progress; a key whose calls came back later gets twice as long, and so on."""
 _LONGEST_PATIENCE_SECONDS = 60.0
+_CLOSE_SECONDS = 1.0
 _LOOK_SECONDS = 0.5
-_CLOSE_SECONDS = 2.0
 # Far more than work at one time; beyond it so many file systems hang that no call is made any more.
 _MAX_THREADS = 64
 

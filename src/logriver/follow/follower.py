@@ -35,6 +35,8 @@ from logriver.threads import idle
 
 log = logging.getLogger(__name__)
 
+# What reads ends so soon, or is left. With what the calls get afterwards it is less than the composition roots wait.
+_STOP_SECONDS = 3.0
 # How soon a path that is not known yet makes us look again: a busy directory has many that are not ours.
 _LOOK_AGAIN_SECONDS = 0.2
 # Where there are thousands of files, the pause is so many times as long as the look, but not longer than
@@ -129,7 +131,7 @@ class Follower:
                     if clock.monotonic() - looked >= pause:
                         looked, took_seconds = await self._timed_look()
         finally:
-            await asyncio.gather(*(loop.stop() for loop in self._loops()))
+            await asyncio.gather(*(loop.stop(_STOP_SECONDS) for loop in self._loops()))
             await self._calls.close()
 
     async def _ledger_went_back(self) -> bool:
@@ -220,18 +222,22 @@ class Follower:
                 self._generations.moved(reader.generation, file.real_path)
             _wake_if_changed(reader, file)
         self._by_path = by_path
-        gone = self._readers.keys() - found.keys()
-        await self._find_unopened({key: self._readers[key] for key in gone if self._readers[key].is_unopened})
+        await self._find_unopened(self._unopened_gone(found))
         for key in self._readers.keys() - found.keys():
             await self._gone(key)
         for key in self._gone_since.keys() & found.keys():
             del self._gone_since[key]
 
-    async def _find_unopened(self, readers: dict[Place, FileReader]) -> None:
+    def _unopened_gone(self, found: dict[Place, FoundFile]) -> dict[Place, FileReader]:
+        return {key: reader for key, reader in self._readers.items() if key not in found and reader.is_unopened}
+
+    async def _find_unopened(self, readers: dict[Place, FileReader]) -> set[Place]:
         """Files that were rotated before they could be opened: those before them may wait for the sink for long.
 
-        Their names tell, as in `missed_rotations.py`: by now the inode may be that of a file of others.
+        Their names show it, as in `missed_rotations.py`: by now the inode may be that of a file of others. Returned are
+        the archives that they cannot have yet.
         """
+        awaited = set[Place]()
         for path in {reader.first_path for reader in readers.values()}:
             try:
                 beside = await self._siblings(path)
@@ -253,12 +259,14 @@ class Follower:
                     # It has the inode of a file that is found out to be gone first. Until then it is not lost.
                     self._gone_since[key] = clock.monotonic()
                     self._settle_at = 0
+                    awaited.add(archive.place)
                 else:
                     # Its own inode may be a new file's soon, which needs a reader of its own.
                     reader.read_archive(archive)
                     unknown.remove(archive)
                     self._readers[archive.place] = self._readers.pop(key)
                     self._gone_since.pop(key, None)
+        return awaited
 
     async def _unknown_archives(self, beside: list[FoundFile]) -> list[FoundFile]:
         """Those that nobody reads or has read: by how they begin, as the oldest file's inode is free for the newest."""
@@ -320,20 +328,23 @@ class Follower:
                     there = {file.place: file for file in files}
                     if await self._tried(self._rotations.missing(held, there, seen_bytes)):
                         self._seen_bytes.pop(held.generation.id, None)
-            await self._read_unseen(found, beside)
+            # Who waits for an archive gets it: read by another it would be lost to the first.
+            await self._read_unseen(found, beside, await self._find_unopened(self._unopened_gone(found)))
         except LogriverError as error:
             log.warning("what became of files that are gone is not found out yet: %s", error)
             self._settle_at = 0
 
-    async def _read_unseen(self, found: dict[Place, FoundFile], beside: dict[Path, list[FoundFile]]) -> None:
-        """Have rotated files read that nobody saw. `beside` is by directory."""
+    async def _read_unseen(
+        self, found: dict[Place, FoundFile], beside: dict[Path, list[FoundFile]], awaited: set[Place]
+    ) -> None:
+        """Have rotated files read that nobody saw, but for those `awaited`. `beside` is by directory."""
         archives, known = list[FoundFile](), set[Place]()
         for files in beside.values():
             compressed = [file for file in files if file.is_archive]
             archives += compressed
             known |= await self._known_archives(compressed)
         for file in unseen(found.values(), beside, self._generations, known):
-            if file.place not in self._readers:
+            if file.place not in self._readers and file.place not in awaited:
                 reader = self._start(file)
                 if file.real_path.suffix in ARCHIVES:
                     reader.read_archive(file)
@@ -399,7 +410,7 @@ class Follower:
         del self._readers[key], self._gone_since[key]
         if reader.generation and reader.unread_bytes and not links:
             self._seen_bytes[reader.generation.id] = reader.checkpoint.end + reader.unread_bytes
-        await reader.stop()
+        await reader.stop(_STOP_SECONDS)
         # What became of it is found out with the next look.
         self._settle_at = 0
 

@@ -25,7 +25,6 @@ from logriver.settings import FollowSettings
 from logriver.threads import SupervisedTask
 
 _AGAIN_SECONDS = 5.0
-_STOP_SECONDS = 5.0
 # `--all`: long values in full.
 _COMMAND = ("journalctl", "--output=json", "--all", "--quiet", "--follow")
 _MAX_REASON_BYTES = 300
@@ -71,9 +70,9 @@ class Journal:
         """Follow until `stop`; whatever goes wrong is shown and tried again, from what is held."""
         self._loop.start(self._turn)
 
-    async def stop(self) -> None:
-        """Stop wherever it is."""
-        await self._loop.stop(_STOP_SECONDS)
+    async def stop(self, timeout_seconds: float) -> None:
+        """Stop wherever it is, and not wait longer than that for it to end."""
+        await self._loop.stop(timeout_seconds)
 
     @property
     def problems(self) -> list[str]:

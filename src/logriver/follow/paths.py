@@ -79,7 +79,7 @@ class Source:
         return list(found.values())
 
     def _file(self, path: Path, status: os.stat_result) -> FoundFile:
-        """Resolving where a path leads is dear: of thousands hardly one leads elsewhere than the last time."""
+        """Resolving where a path leads is expensive: of thousands hardly one leads elsewhere than the last time."""
         known = self._found.get(str(path))
         if known and known.place == (status.st_dev, status.st_ino):
             with contextlib.suppress(OSError):

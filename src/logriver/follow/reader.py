@@ -46,7 +46,6 @@ _LONGEST_WAIT_SECONDS, _LONGEST_OWN_WAIT_SECONDS = 30, 5
 _BEING_WRITTEN_SECONDS = 0.05
 # Then it is another file's turn.
 _CHUNKS_IN_A_ROW = 8
-_STOP_SECONDS = 5.0
 
 Found = tuple[Chunk, Decoded, State]
 """What was read, and the state of the decoder behind it."""
@@ -161,9 +160,9 @@ class FileReader:
         """Follow until `stop`; of what does not grow, to its end."""
         self._loop.start(self._turn)
 
-    async def stop(self) -> None:
-        """Stop wherever it is."""
-        await self._loop.stop(_STOP_SECONDS)
+    async def stop(self, timeout_seconds: float) -> None:
+        """Stop wherever it is, and not wait longer than that for it to end."""
+        await self._loop.stop(timeout_seconds)
         self._let_go()
 
     async def _turn(self) -> float | None:

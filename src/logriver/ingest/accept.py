@@ -1,8 +1,8 @@
-"""Takes the connections of one listening socket, no more than there is room for.
+"""Takes the connections of one listening socket, no more than there is space for.
 
 The event loop's own server would take all that wait, whatever the number, and without a word about those that are in
 the middle of TLS's handshake. Here each is counted before it is taken, so that no flood takes the descriptors that the
-engine and the log need; what finds no room is told so and closed.
+engine and the log need; what finds no space is told so and closed.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class Acceptor:
                     raise
                 self._wait(error)
                 return
-            if self._connections.make_room():
+            if self._connections.make_space():
                 self._open(taken)
             else:
                 self._turn_away(taken)
@@ -90,7 +90,7 @@ class Acceptor:
         )
 
     def _connected(self, taken: socket.socket, endpoint: HttpProtocol, task: "asyncio.Task[None]") -> None:
-        """It is open, or its peer does not speak TLS, left, took too long or had to make room."""
+        """It is open, or its peer does not speak TLS, left, took too long or had to free space."""
         endpoint.opening = None
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:
@@ -108,11 +108,11 @@ class Acceptor:
                 # What was not read would make a reset of the close, and that discards the answer.
                 taken.recv(_REQUEST_BYTES)
             except OSError:
-                log.debug("a connection without room sent nothing yet")
+                log.debug("a connection without space sent nothing yet")
             try:
-                taken.send(_NO_ROOM)
+                taken.send(_NO_SPACE)
             except OSError:
-                log.debug("a connection without room left")
+                log.debug("a connection without space left")
 
     def _wait(self, error: OSError) -> None:
         self._connections.note_end("no_descriptors")
@@ -125,7 +125,7 @@ class Acceptor:
         self._loop.add_reader(self._listener, self._accept)
 
 
-def _no_room() -> bytes:
+def _no_space() -> bytes:
     error = Unavailable("there are too many connections", retry_after_seconds=5)
     status, body, headers = refusal(error)
     lines = b"".join(b"%b: %b\r\n" % header for header in headers)
@@ -135,4 +135,4 @@ def _no_room() -> bytes:
     )
 
 
-_NO_ROOM = _no_room()
+_NO_SPACE = _no_space()

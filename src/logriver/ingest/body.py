@@ -11,6 +11,10 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
+QUIET_BODY = "logriver.quiet_body"
+"""Set in the scope of a request whose body may stop for as long as its sender likes."""
+
+
 class ClientGone(Exception):
     """The client left before its body was here, or was refused meanwhile: there is nobody to answer."""
 

@@ -100,7 +100,7 @@ class Connections:
                 oldest = next(iter(self._head_bytes))
                 self._end(next((one for one in self._head_bytes if one in self._strangers), oldest), "head_bytes")
 
-    def make_room(self) -> bool:
+    def make_space(self) -> bool:
         """Whether one more connection fits, after another one was ended for it if need be."""
         if len(self) < self._most:
             return True
@@ -110,7 +110,7 @@ class Connections:
             # Nobody looks through all of them again for each of a flood of others.
             if now >= self._full_until:
                 self._full_until = now + _FULL_SECONDS
-            self.note_end("no_room")
+            self.note_end("no_space")
             return False
         self._end(evicted, "budget")
         return True

@@ -25,6 +25,9 @@ _MOST_BLOCKS = 1_000_000
 # Where the size is not known, `get_frame_parameters` says this.
 _UNKNOWN_SIZE = zstandard.CONTENTSIZE_UNKNOWN
 
+PLAIN = ("", "identity")
+"""Encodings that change nothing."""
+
 Reserve = Callable[[int], None]
 
 
@@ -33,7 +36,7 @@ def decompress(body: bytes, encoding: str, max_bytes: int, reserve: Reserve) -> 
 
     Raises `UnknownEncoding`, `TooLarge` beyond `max_bytes`, `BadBody` for broken or cut bytes.
     """
-    if encoding in ("", "identity"):
+    if encoding in PLAIN:
         return body
     if encoding in ("gzip", "x-gzip"):
         steps = _Steps(max_bytes, reserve)

@@ -1,14 +1,16 @@
 """What the calls of several endpoints have in common, as OpenAPI describes it (`Route.description`)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-ENCODING = {
-    "name": "Content-Encoding",
-    "in": "header",
-    "schema": {"type": "string", "enum": ["gzip", "zstd"]},
-    "description": "how the body is compressed",
-}
+
+def parameter(name: str, description: str, values: Sequence[str] = (), *, place: str = "query") -> dict[str, Any]:
+    """A text in the address or in the `place`, one of `values` if there are any."""
+    schema = {"type": "string", "enum": [*values]} if values else {"type": "string"}
+    return {"name": name, "in": place, "schema": schema, "description": description}
+
+
+ENCODING = parameter("Content-Encoding", "how the body is compressed", ("gzip", "zstd"), place="header")
 
 REFUSALS = {
     "413": "the body or a record is too large",

@@ -18,8 +18,9 @@ Splunk HEC       values one after the other, as `decode_body` reads them; the fi
                  `invalid-event-number`. `/services/collector/ack` yields no batch: what was answered is on disk.
                  The token in `Authorization: Splunk` is `auth/`'s, which knows all spellings of credentials.
 Datadog          one body, one batch, 202 `{}`; a key in the path is in `request.values`, and `auth/`'s to look at.
-journald         `body.pieces()`: entries are decoded as they arrive and each group is on disk before more is read, for
-                 hours. Each batch carries the stream's position, so that what is sent again is a duplicate.
+journald         A `quiet` route, `body.pieces()`: entries are decoded as they arrive and each group is on disk before
+                 more is read, for hours. Each batch carries the stream's position, so that what is sent again is a
+                 duplicate.
 Logplex          one body, one batch with the key of `Logplex-Frame-Id`.
 Firehose         one body, one batch with the key `requestId`, which `decode` finds in the body and notes in
                  `request.notes` for `answer` and `refuse`.
@@ -45,12 +46,14 @@ from logriver.record import Batch, Receipt, Refused
 class Route:
     """A call of an endpoint. `{name}` in the path is one segment, given as `request.values["name"]`.
 
-    `description` is the call as OpenAPI describes it; a second spelling of the same call has none.
+    `description` is the call as OpenAPI describes it; a second spelling of the same call has none. A `quiet`
+    body may stop for as long as its sender likes, once that was let in: for clients whose requests stay open for hours.
     """
 
     method: str
     path: str
     description: Mapping[str, Any] | None = None
+    quiet: bool = False
 
 
 class Request:

@@ -10,23 +10,27 @@ else, and whatever goes wrong, is an ordinary ASGI request of uvicorn's protocol
 """
 
 import hmac
+import logging
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from logriver.errors import LogriverError
 from logriver.identity import Principal
 from logriver.ingest.http_protocol import HttpProtocol
 
-Answer = Callable[[bool], None]
-"""To be called once: with True when the record is on disk, with False if nothing of it was kept."""
+Answer = Callable[[bool | None], None]
+"""To be called once: with True when the record is on disk, with False if nothing of it was kept, else with None."""
 
 Take = Callable[[bytes, Answer], None]
-"""Puts a body into the sink; whatever is not one plain record is not kept."""
+"""Puts a body into the sink; whatever is not one plain record is not kept. Where it raises it need not answer."""
 
 _MOST_HEAD_BYTES = 4096
 _equal = hmac.compare_digest
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,5})\r\n")
 _MOST_DIGITS = 5
+log = logging.getLogger(__name__)
+
 ONE_ACCEPTED = b'{"accepted":1,"rejected":0,"errors":[],"duplicate":false}'
 _ANSWER_END = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(ONE_ACCEPTED), ONE_ACCEPTED)
 
@@ -88,7 +92,11 @@ class FastPathProtocol(HttpProtocol):
             body = self._known_body(data)
             if body and self._remembered is not None:
                 self._request = data
-                self._remembered.take(body, self._answer)
+                try:
+                    self._remembered.take(body, self._answer)
+                except Exception:
+                    log.exception("a small body could not be taken")
+                    self._answer(None)
                 return
             self._chunk = data
         super().data_received(data)
@@ -107,12 +115,23 @@ class FastPathProtocol(HttpProtocol):
         digits, body = data[start:end], data[end + len(behind) :]
         return body if digits.isdigit() and int(digits) == len(body) else b""
 
-    def _answer(self, kept: bool) -> None:
+    def _answer(self, kept: bool | None) -> None:
         request, self._request = self._request, b""
-        if self.transport.is_closing():
+        if not request or self.transport.is_closing():
             return
+        try:
+            self._give_answer(request, kept)
+        except BaseException:
+            # Who waits for an answer that will not come hears that at least.
+            self.transport.abort()
+            raise
+
+    def _give_answer(self, request: bytes, kept: bool | None) -> None:
         if kept:
             self._accept()
+        elif kept is None:
+            # To try again could store it twice.
+            self.refuse(LogriverError("something went wrong in the server"))
         else:
             # The slow path tries again and words the error.
             super().data_received(request)

@@ -11,6 +11,7 @@ Uvicorn's minor version is pinned for this.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 from urllib.parse import unquote
@@ -25,6 +26,7 @@ from logriver.errors import BadRequest, BodyTimeout, HeadersTooLarge, LogriverEr
 from logriver.identity import is_known
 from logriver.ingest import http_head
 from logriver.ingest.answer import whole_answer
+from logriver.ingest.body import QUIET_BODY
 from logriver.ingest.connections import Connections, Patience
 from logriver.ingest.progress import LEAST_BYTES_PER_SECOND, Progress
 
@@ -81,6 +83,7 @@ class HttpProtocol(HttpToolsProtocol):
     _leaving = False
     _half_closed = False
     _known = False
+    _is_asked = False
     opening: asyncio.Task[None] | None = None
     _receiving: Progress | None = None
     _sending: Progress | None = None
@@ -465,12 +468,21 @@ class HttpProtocol(HttpToolsProtocol):
         elif not known:
             if now - self._since > seconds:
                 self.refuse(BodyTimeout(f"the body did not arrive within {seconds:g} s"), "slow_body")
+        elif QUIET_BODY in self.scope:
+            self._let_be_quiet()
         elif self._receiving is None:
             self._receiving = Progress(now, self._body_bytes)
         elif self._receiving.is_late(now, self._body_bytes, seconds):
             least = f"{LEAST_BYTES_PER_SECOND} bytes/s"
             message = f"more of the body did not arrive within {seconds:g} s, or it comes at less than {least}"
             self.refuse(BodyTimeout(message), "slow_body")
+
+    def _let_be_quiet(self) -> None:
+        """Nothing is expected of the peer but that it is there, which its kernel says for it."""
+        if not self._is_asked:
+            self._is_asked = True
+            peer = self.transport.get_extra_info("socket")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 def _answer_bytes(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bytes:

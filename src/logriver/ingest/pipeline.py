@@ -19,7 +19,7 @@ from logriver import metrics
 from logriver.errors import LogriverError
 from logriver.file_position import FileRange
 from logriver.ingest.answer import Send, send_answer
-from logriver.ingest.body import BodyLimits, ClientGone, Receive, Scope
+from logriver.ingest.body import QUIET_BODY, BodyLimits, ClientGone, Receive, Scope
 from logriver.ingest.endpoint import Answer, Endpoint, Outcome, Outcomes, Request, Route
 from logriver.ingest.memory_budget import Reservation
 from logriver.ingest.request_body import RequestBody
@@ -67,6 +67,8 @@ class Pipeline:
         found = self._found(scope)
         assert found is not None, "asked for a call that no endpoint has"
         mounted, route, values = found
+        if route.quiet:
+            scope[QUIET_BODY] = True
         request = Request(scope, route, values)
         with Reservation(self._limits.budget) as reservation:
             body = RequestBody(scope, receive, reservation, self._limits, mounted.thread)

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from typing import TypeVar
 
-from logriver.errors import UnknownEncoding
 from logriver.ingest.body import BodyLimits, Receive, Scope, header, read_body, read_pieces
-from logriver.ingest.decompress import decompress
+from logriver.ingest.decompress import PLAIN, decompress
+from logriver.ingest.inflate import Inflater, inflater
 from logriver.ingest.memory_budget import Reservation
 
 SMALL_BODY_BYTES = 16 * 1024
@@ -59,12 +59,32 @@ class RequestBody:
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it arrives, for as long as its sender likes: for clients whose requests stay open.
 
-        A piece is reserved until the next one is asked for. The end of the iteration is the end of the body; a client
-        that leaves midway is `ClientGone`. Raises `Overloaded`, and `UnknownEncoding` for what is compressed.
+        What is compressed is inflated. A piece is reserved until the next one is asked for. The end of the iteration is
+        the end of the body; a client that leaves midway is `ClientGone`. Raises `Overloaded`, `UnknownEncoding`, and
+        `BadBody` for what is not in its encoding.
         """
-        if encoding := header(self._scope, b"content-encoding"):
-            raise UnknownEncoding(f"content-encoding {encoding[:40]!r} is not known for a body that streams")
+        encoding = header(self._scope, b"content-encoding").lower()
+        inflating = None if encoding in PLAIN else inflater(encoding)
+        if inflating is not None:
+            self._reservation.grow_by(inflating.kept_bytes)
         async for piece in read_pieces(self._receive):
             self._reservation.grow_by(len(piece))
-            yield piece
+            if inflating is None:
+                yield piece
+            else:
+                async for inflated in self._inflated(piece, inflating):
+                    yield inflated
             self._reservation.shrink_by(len(piece))
+        if inflating is not None:
+            inflating.end()
+
+    async def _inflated(self, piece: bytes, inflating: Inflater) -> AsyncIterator[bytes]:
+        inflating.feed(piece)
+        while inflating.has_more:
+            # Taken before it is needed, and given back as far as it was not.
+            self._reservation.grow_by(inflating.step_bytes)
+            inflated = await asyncio.get_running_loop().run_in_executor(self._thread, inflating.step)
+            self._reservation.shrink_by(inflating.step_bytes - len(inflated))
+            if inflated:
+                yield inflated
+            self._reservation.shrink_by(len(inflated))

@@ -5,6 +5,7 @@ request of its own: what is not one plain record is left to the slow path, alone
 """
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import replace
 from functools import partial
@@ -24,6 +25,8 @@ _MOST_TOGETHER = 256
 # What says more of the body than that it is as it is.
 _SLOW_PATH_HEADERS = frozenset({b"content-encoding", b"transfer-encoding", b"idempotency-key", b"expect"})
 
+_Waiting = tuple[bytes, Answer]
+
 _accepted = metrics.accepted.labels(protocol=PROTOCOL)
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ class SmallBodies:
         self._lines = Options("json", zone="UTC", max_record_bytes=limits.max_record_bytes)
         self._body = replace(self._lines, format="json_body")
         self._max_body_bytes = min(SMALL_BODY_BYTES, limits.max_body_bytes)
-        self._waiting: list[tuple[bytes, Answer]] = []
+        self._waiting: list[_Waiting] | None = None
         self._event_loop = Owner("taking small bodies")
 
     def fast_path(self, scope: Scope) -> Take | None:
@@ -53,28 +56,37 @@ class SmallBodies:
         if len(body) > self._max_body_bytes:
             answer(False)
             return
-        if not self._waiting:
+        if self._waiting is None:
+            waiting: list[_Waiting] = []
             asyncio.get_running_loop().call_soon(self._put)
+            self._waiting = waiting
         self._waiting.append((body, answer))
         if len(self._waiting) == _MOST_TOGETHER:
             self._put()
 
     def _put(self) -> None:
-        self._event_loop.check()
-        waiting, self._waiting = self._waiting, []
+        """Put what waits. Every answer is given, whatever fails, if only for want of memory."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
+            return
         try:
+            self._event_loop.check()
             rows = self._rows([body for body, _ in waiting])
-        except Exception:
-            log.exception("small bodies could not be decoded together")
-            rows = [b""] * len(waiting)
-        answers = [answer for (_, answer), row in zip(waiting, rows, strict=True) if row]
-        if answers:
-            kept = [row for row in rows if row]
-            batch = Batch(Decoded(b"".join(kept), len(kept)), PROTOCOL, apart=True)
-            asyncio.ensure_future(self._sink.put(batch)).add_done_callback(partial(_answer_all, answers))
-        for (_, answer), row in zip(waiting, rows, strict=True):
-            if not row:
-                answer(False)
+            good = [answer for (_, answer), row in zip(waiting, rows, strict=True) if row]
+            others = [answer for (_, answer), row in zip(waiting, rows, strict=True) if not row]
+            batch = Batch(Decoded(b"".join(rows), len(good)), PROTOCOL, apart=True)
+        except Exception as error:  # noqa: BLE001
+            _log("small bodies could not be decoded together", error)
+            _answer_all([answer for _, answer in waiting], False)
+            return
+        try:
+            if good:
+                asyncio.ensure_future(self._sink.put(batch)).add_done_callback(partial(_put_ended, good))
+        except Exception as error:  # noqa: BLE001
+            # It may have begun.
+            _log("small bodies could not be put", error)
+            _answer_all(good, None)
+        _answer_all(others, False)
 
     def _rows(self, bodies: list[bytes]) -> list[bytes]:
         """The row of each body, empty if it is not one plain record."""
@@ -94,9 +106,28 @@ class SmallBodies:
         return decoded.rows if decoded.count == 1 and not decoded.refused else b""
 
 
-def _answer_all(answers: list[Answer], receipt: "asyncio.Future[Receipt]") -> None:
-    kept = not receipt.cancelled() and receipt.exception() is None
+def _put_ended(answers: list[Answer], receipt: "asyncio.Future[Receipt]") -> None:
+    kept = None
+    try:
+        if not receipt.cancelled():
+            error = receipt.exception()
+            # Any other error may have come when they were on disk.
+            kept = True if error is None else False if isinstance(error, LogriverError) else None
+    except Exception as error:  # noqa: BLE001
+        _log("what became of small bodies is not known", error)
+    _answer_all(answers, kept)
     if kept:
         _accepted.inc(len(answers))
+
+
+def _answer_all(answers: list[Answer], kept: bool | None) -> None:
     for answer in answers:
-        answer(kept)
+        try:
+            answer(kept)
+        except Exception as error:  # noqa: BLE001
+            _log("a small body could not be answered", error)
+
+
+def _log(message: str, error: Exception) -> None:
+    with contextlib.suppress(Exception):
+        log.error(message, exc_info=error)

@@ -15,7 +15,7 @@ from logriver.errors import SettingsError
 
 PREFIX = "unix:"
 _MODE = 0o666
-# What `sockaddr_un` of Linux has room for, without the zero at the end.
+# What `sockaddr_un` of Linux has space for, without the zero at the end.
 _MAX_PATH_BYTES = 107
 
 

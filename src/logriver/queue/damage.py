@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Something of the log that cannot be read. `place` tells it from any other, also when it is found again.
+    """Something of the log that cannot be read. `place` distinguishes it from any other, also when it is found again.
 
     The numbers `first_seq` to `last_seq` are lost as far as they were not stored before (both 0 where none are).
     `records` of them are known to be: all, where `exact`.

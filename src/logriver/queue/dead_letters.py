@@ -1,4 +1,4 @@
-"""Dead letters: what was taken and cannot be stored, kept until somebody replays it or newer ones need the room.
+"""Dead letters: what was taken and cannot be stored, kept until somebody replays it or newer ones need the space.
 
 A replay is a batch that carries the dead letter's number. From the moment it is durable the letter counts as gone,
 whatever the file says: it is neither shown nor replayed nor kept again. That is remembered, at first by the log, whose

@@ -23,12 +23,14 @@ from logriver.queue.segment_files import make_segment
 from logriver.queue.segment_header import FILE_HEADER_BYTES, NO_END, SegmentHeader
 from logriver.queue.state import State
 from logriver.queue.wal_segment import Extent, SegmentWriter
-from logriver.record import Batch, Receipt
+from logriver.record import Batch, Position, Receipt
 from logriver.threads import Owner, SupervisedThread, idle
 
 _EXTENT_BYTES = 8_000_000
-# So long after a failed write it is shown: what comes next may tell that it is over, but nothing may come.
+# So long after a failed write it is shown: what comes next may show that it is over, but nothing may come.
 _SHOWN_SECONDS = 10.0
+
+_BEHIND_A_HOLE = "what comes before it of the same source could not be written"
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ class Entry:
     buffers: list[bytes]
     size: int
     answer: asyncio.Future[Receipt]
+    position: Position | None = None
+    """What of its source it covers, for as long as the ledger takes it for begun."""
 
     def resolve(self, error: Exception | None) -> None:
         """Give the answer, on the event loop. Giving it again changes nothing."""
@@ -65,7 +69,7 @@ class Group:
     is_durable: bool = False
     failure: str = ""
     is_cut_off: bool = False
-    """Whether the segment in which it failed is abandoned."""
+    """Whether the segment in which it failed is abandoned, or it did not fail in one."""
 
     @property
     def first_seq(self) -> int:
@@ -79,7 +83,19 @@ class Group:
 
 
 class Outcome(Protocol):
-    """Who is told what became of a group. Both may be called again for the same group after they raised."""
+    """Who is told what became of a group. Both may be called again for the same group after they raised.
+
+    Before it is written, with `work` held, it is asked whether it may be.
+    """
+
+    @property
+    def any_broken(self) -> bool:
+        """Whether there is any entry that may not be written."""
+        ...
+
+    def continues(self, entry: Entry) -> bool:
+        """Whether an entry may be written: it does not come behind one of the same source that failed."""
+        ...
 
     def durable(self, group: Group) -> None:
         """It is on disk."""
@@ -211,10 +227,21 @@ class GroupCommit:
             if not count:
                 return False
             entries = self._gathered[:count]
-            self._group = Group(entries, sum(entry.size for entry in entries))
-            del self._gathered[:count]
-            self._handed_over = 0
+            failure = ""
+            if self._outcome.any_broken:
+                entries, failure = self._with_one_fate(entries)
+            # What is not written leaves the segment as it is.
+            size = sum(entry.size for entry in entries)
+            self._group = Group(entries, size, failure=failure, is_cut_off=bool(failure))
+            del self._gathered[: len(entries)]
+            self._handed_over = max(0, self._handed_over - len(entries))
         return True
+
+    def _with_one_fate(self, entries: list[Entry]) -> tuple[list[Entry], str]:
+        """The first entries as far as they may be written, or why they may not."""
+        is_good = self._outcome.continues(entries[0])
+        count = next((n for n, entry in enumerate(entries) if self._outcome.continues(entry) != is_good), len(entries))
+        return entries[:count], "" if is_good else _BEHIND_A_HOLE
 
     def _settle(self, group: Group) -> None:
         if not group.is_durable and not group.failure:

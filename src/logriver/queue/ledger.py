@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from logriver.errors import RangeConflict
 from logriver.file_position import MAX_GAPS, Committed, FileIdentity, FileRange, Gap
+from logriver.queue.in_flight import InFlight
 from logriver.queue.streams import Streams
 from logriver.record import CommittedStream, Known, Position, Stream, StreamRange
 
@@ -36,7 +37,7 @@ class Ledger:
         self._streams = Streams(streams)
         self._held = {entry.generation.id: entry for entry in held}
         self._by_life = {_life(entry.generation): key for key, entry in self._held.items()}
-        self._appending: dict[str, int] = {}
+        self._in_flight = InFlight[str]()
         self._changed: dict[str, Committed] = {}
         self._forgotten: list[str] = []
 
@@ -58,20 +59,30 @@ class Ledger:
         if key not in self._held and self._by_life.get(life, key) != key:
             raise RangeConflict(f"{range.path[-200:]!r} is held as another generation", held_end=0)
         durable = self._held[key].end if key in self._held else 0
-        if range.start != self._appending.get(key, durable):
+        if not self._in_flight.may_begin(key, range.start, durable):
             raise RangeConflict(f"range of {range.path[-200:]!r} starts at byte {range.start}", held_end=durable)
-        self._appending[key] = range.end
+        self._in_flight.begin(key, range.start, range.end)
         self._by_life.setdefault(life, key)
 
     def failed(self, range: Position) -> None:
-        """What was begun is not on disk."""
+        """What was begun is not on disk. What was begun behind it must fail too."""
         if isinstance(range, StreamRange):
             self._streams.failed(range)
             return
         key = range.generation.id
-        self._appending.pop(key, None)
-        if key not in self._held:
+        if self._in_flight.failed(key, range.start, range.end) and key not in self._held:
             self._free_life(range.generation)
+
+    @property
+    def any_broken(self) -> bool:
+        """Whether any range was begun that must not be kept."""
+        return self._in_flight.any_broken or self._streams.in_flight.any_broken
+
+    def continues(self, range: Position) -> bool:
+        """Whether what was begun may be kept: all that it continues is on disk, or may still get there."""
+        if isinstance(range, StreamRange):
+            return not self._streams.in_flight.is_broken(range.stream)
+        return not self._in_flight.is_broken(range.generation.id)
 
     def apply(self, range: Position, now_ns: int = 0) -> None:
         """The range is on disk, since `now_ns`. Applying an older one again changes nothing.
@@ -82,8 +93,7 @@ class Ledger:
             self._streams.apply(range, now_ns)
             return
         key = range.generation.id
-        if self._appending.get(key) == range.end:
-            del self._appending[key]
+        self._in_flight.ended(key, range.start, range.end)
         known = self._held.pop(key, None)
         if known is not None and (known.end > range.end or (known.end == range.end and range.start < range.end)):
             self._held[key] = known

@@ -145,7 +145,7 @@ class _Recovery:
             return
         if extent.first_seq <= found.last_seq:
             # Joined records of which some are done. Those are passed over when it is read: retention may have removed
-            # them since, so that the store does not tell whether they were there.
+            # them since, so that the store does not show whether they were there.
             extent = replace(extent, first_seq=found.last_seq + 1)
         found.extents.append(extent)
         found.last_seq = extent.last_seq

@@ -7,6 +7,7 @@ may be missing, because streams skip some; that a whole batch is missing is noti
 from collections.abc import Iterable
 
 from logriver.errors import RangeConflict
+from logriver.queue.in_flight import InFlight
 from logriver.record import CommittedStream, Stream, StreamRange
 
 FORGET_AFTER_NS = 30 * 86_400 * 1_000_000_000
@@ -18,7 +19,7 @@ class Streams:
 
     def __init__(self, committed: Iterable[CommittedStream]) -> None:
         self._committed = {entry.stream: entry for entry in committed}
-        self._appending: dict[Stream, int] = {}
+        self.in_flight = InFlight[Stream]()
         self._changed: dict[Stream, CommittedStream] = {}
         self._forgotten: list[Stream] = []
 
@@ -26,22 +27,21 @@ class Streams:
         """A range is about to be written. Raises `RangeConflict` unless it continues what is there or on its way."""
         known = self._committed.get(range.stream)
         durable = known.end if known else 0
-        if range.start != self._appending.get(range.stream, durable) or range.end < range.start:
+        if not self.in_flight.may_begin(range.stream, range.start, durable) or range.end < range.start:
             raise RangeConflict(
                 f"range of stream {range.stream.name[-200:]!r} goes from offset {range.start} to {range.end}",
                 held_end=durable,
             )
-        self._appending[range.stream] = range.end
+        self.in_flight.begin(range.stream, range.start, range.end)
 
     def failed(self, range: StreamRange) -> None:
-        """What was begun is not on disk."""
-        self._appending.pop(range.stream, None)
+        """What was begun is not on disk. What was begun behind it must fail too."""
+        self.in_flight.failed(range.stream, range.start, range.end)
 
     def apply(self, range: StreamRange, now_ns: int) -> None:
         """The range is on disk, since `now_ns`. Applying an older one again changes nothing."""
         stream = range.stream
-        if self._appending.get(stream) == range.end:
-            del self._appending[stream]
+        self.in_flight.ended(stream, range.start, range.end)
         known = self._committed.get(stream)
         if known is not None and known.end >= range.end:
             return

@@ -57,7 +57,7 @@ class Wal:
     ) -> None:
         """Recover what is in `directory`. Raises as `recover` does.
 
-        `check_disk` is asked before each batch and raises `Overloaded` or `Unavailable` while there is no room.
+        `check_disk` is asked before each batch and raises `Overloaded` or `Unavailable` while there is no space.
         """
         directory.mkdir(exist_ok=True)
         self._state = state
@@ -187,7 +187,7 @@ class Wal:
     def _append(self, batch: Batch, answer: "asyncio.Future[Receipt]") -> None:
         """Encode a batch, then give it its numbers and the writing thread. Whatever is raised, it took no number."""
         with self._lock:
-            self._check_room()
+            self._check_space()
             if self._commit.begins_a_turn:
                 # One time for what comes in one turn of the event loop, never earlier than the one before.
                 self._last_received_ns = max(self._last_received_ns, clock.now_ns())
@@ -196,15 +196,15 @@ class Wal:
             if next_seq > MAX_SEQ:
                 raise Unavailable("the numbers of this node are used up")
             self._commit.add(entry)
-            if (position := batch.position) is not None:
+            if entry.position is not None:
                 try:
-                    self._ledger.begin(position)
+                    self._ledger.begin(entry.position)
                 except BaseException:
                     self._commit.take_back(entry)
                     raise
             self._next_seq = next_seq
 
-    def _check_room(self) -> None:
+    def _check_space(self) -> None:
         if self._closing:
             raise Unavailable("the server is stopping", retry_after_seconds=5)
         if self.backlog.bytes + self._commit.pending_bytes > self._max_backlog_bytes:
@@ -236,9 +236,18 @@ class Wal:
         else:
             letters = [Letter(refused.reason, refused.raw) for refused in batch.dead]
             buffers = encode_record(header, decoded.rows, letters)
-        return Entry(batch, header, buffers, sum(map(len, buffers)), answer)
+        return Entry(batch, header, buffers, sum(map(len, buffers)), answer, batch.position)
 
     # What became of a group, told by the writing thread.
+
+    @property
+    def any_broken(self) -> bool:
+        """See `Outcome.any_broken`."""
+        return self._ledger.any_broken
+
+    def continues(self, entry: Entry) -> bool:
+        """See `Outcome.continues`."""
+        return entry.position is None or self._ledger.continues(entry.position)
 
     def durable(self, group: Group) -> None:
         """See `Outcome.durable`."""
@@ -252,8 +261,10 @@ class Wal:
         """See `Outcome.failed`. Neither ranges nor keys of the group count, its numbers become a skipped range."""
         with self._lock:
             for entry in group.entries:
-                if (position := entry.batch.position) is not None:
-                    self._ledger.failed(position)
+                if entry.position is not None:
+                    self._ledger.failed(entry.position)
+                    # If this is repeated, the same range may have begun again by then.
+                    entry.position = None
             if group.last_seq >= group.first_seq:
                 self._record_skipped(SkippedRange(group.first_seq, group.last_seq, group.failure))
             self._durable_seq = max(self._durable_seq, group.last_seq)

@@ -60,7 +60,7 @@ _tail_decoder = msgspec.msgpack.Decoder(TailCursor | Cursor, dec_hook=_watermark
 
 
 def checksum(text: str) -> int:
-    """What tells a search text from others."""
+    """What distinguishes a search text from others."""
     return zlib.crc32(text.encode(errors="surrogatepass"))
 
 

@@ -43,17 +43,17 @@ class Explain:
     async def explain(self, query: str, times: TimeRange) -> Explanation:
         """What `query` means. Raises `BadQuery`, and what `QueryScheduler.ask` raises."""
         search = parser.parse(query)
-        sql, wanted = self._select(search, times)
+        sql, condition = self._select(search, times)
         narrowed = filter_sql(search.where, times, self._watermark(), self._materialized())
         records = f"SELECT 1 FROM {TABLE} WHERE {narrowed.sql}"
         reads = await estimate(self._scheduler, "explain", records, narrowed.params)
-        return Explanation(text.search_text(search), sql, wanted.params, reads, await self._bytes(sql, reads.rows))
+        return Explanation(text.search_text(search), sql, condition.params, reads, await self._bytes(sql, reads.rows))
 
     def _select(self, search: Search, times: TimeRange) -> tuple[str, Condition]:
         if any(pipe.makes_table for pipe in search.pipes):
             return self._statistics.sql(search, times, zone.UTC)
-        wanted = filter_sql(search.where, times, self._watermark(), self._materialized())
-        return f"SELECT * FROM {TABLE} WHERE {wanted.sql} ORDER BY timestamp DESC, _node DESC, _seq DESC", wanted
+        condition = filter_sql(search.where, times, self._watermark(), self._materialized())
+        return f"SELECT * FROM {TABLE} WHERE {condition.sql} ORDER BY timestamp DESC, _node DESC, _seq DESC", condition
 
     async def _bytes(self, sql: str, rows: int) -> int:
         """What so many rows have in the columns that the SQL reads, by the columns' average over the table."""

@@ -69,9 +69,9 @@ class FieldList:
         `of_each_source`: of the newest of each source and service, so that none with many records hides the others.
         """
         materialized = self._materialized()
-        wanted = filter_sql(parser.parse(text).where, times, self._watermark(), materialized)
+        condition = filter_sql(parser.parse(text).where, times, self._watermark(), materialized)
         cost = Cost()
-        answer = cost.add(await self._scheduler.ask("fields", _sql(wanted, rows, of_each_source), wanted.params))
+        answer = cost.add(await self._scheduler.ask("fields", _sql(condition, rows, of_each_source), condition.params))
         found: dict[str, Counter[str]] = defaultdict(Counter)
         for attributes, *there in answer.rows:
             for path, value in _leaves(_decode(str(attributes))):
@@ -86,12 +86,12 @@ class FieldList:
         return Fields(fields[:MAX_FIELDS], sampled, sampled < rows and len(fields) <= MAX_FIELDS, cost)
 
 
-def _sql(wanted: Condition, rows: int, of_each_source: bool) -> str:
+def _sql(condition: Condition, rows: int, of_each_source: bool) -> str:
     """The newest records, as many as fit; of a very large one only the columns."""
     there = ", ".join(f"{name} != '' AS has_{name}" for name in _TEXT_COLUMNS)
     newest = "timestamp DESC, _node DESC, _seq DESC"
     fields = f"if(length(attributes) <= {_RECORD_BYTES}, attributes, '{{}}') AS fields"
-    records = f"{TABLE} WHERE {wanted.sql}"
+    records = f"{TABLE} WHERE {condition.sql}"
     if of_each_source:
         # The newest of each, then the second newest of each, and so on.
         place = f"row_number() OVER (PARTITION BY _source, service ORDER BY {newest})"
@@ -99,7 +99,7 @@ def _sql(wanted: Condition, rows: int, of_each_source: bool) -> str:
         records = f"(SELECT *, {place} AS place FROM ({many})) ORDER BY place, {newest}"
     else:
         records += f" ORDER BY {newest}"
-    sample = f"SELECT timestamp, _node, _seq, {fields}, {there} FROM {records} LIMIT {wanted.bind(rows, 'UInt64')}"
+    sample = f"SELECT timestamp, _node, _seq, {fields}, {there} FROM {records} LIMIT {condition.bind(rows, 'UInt64')}"
     up_to = f"sum(length(fields)) OVER (ORDER BY {newest} ROWS UNBOUNDED PRECEDING) AS up_to"
     names = ", ".join(f"has_{name}" for name in _TEXT_COLUMNS)
     return f"SELECT fields, {names} FROM (SELECT *, {up_to} FROM ({sample})) WHERE up_to <= {_SAMPLE_BYTES}"

@@ -57,7 +57,7 @@ MAX_SECONDS = 1.0
 _LIKENESS = 0.7
 _OF_FEW_VALUES = ("level", "service", "host")
 _MAX_VALUES = 500
-_WITHOUT_BLANKS = "a condition is a field, a colon and a value, without blanks"
+_WITHOUT_SPACES = "a condition is a field, a colon and a value, without spaces"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Hints:
         return int(str(answer.rows[0][0])) if answer.rows else None
 
     async def _guesses(self, given: str, query: Query, times: TimeRange) -> AsyncIterator[_Guess]:
-        """What may be meant, the cheap first: what stands in any field is looked for at last."""
+        """What may be meant, the cheapest first: what stands in any field is looked for at last."""
         terms = _terms(query)
         fields = [(name, term) for term in terms if (name := name_of(term)) is not None]
         texts = [term for term in terms if isinstance(term, Text)]
@@ -136,7 +136,7 @@ class Hints:
             yield guess
         conditions = spaced(given) if times != ANY_TIME else None
         if conditions:
-            yield _Guess(f"{_WITHOUT_BLANKS}; at other times", parser.parse(conditions).where, any_time=True)
+            yield _Guess(f"{_WITHOUT_SPACES}; at other times", parser.parse(conditions).where, any_time=True)
 
     async def _near_names(self, query: Query, fields: list[_Named], times: TimeRange) -> AsyncIterator[_Guess]:
         """The same with names of fields that exist and are written nearly so."""
@@ -175,7 +175,7 @@ def of_what_is_found(given: str) -> Hint | None:
     """
     conditions = spaced_column(given)
     if conditions:
-        return Hint(f"{_WITHOUT_BLANKS}: `{conditions}`", conditions)
+        return Hint(f"{_WITHOUT_SPACES}: `{conditions}`", conditions)
     leaves_out = "-" in given or "NOT" in given
     if not leaves_out or not any(sign in given for sign in "=<>"):
         # Nearly every text: reading it once more would take a fiftieth of a page's time.
@@ -214,7 +214,7 @@ def _other_readings(given: str, query: Query, fields: list[_Named], texts: list[
         yield _Guess(f"pipes are {', '.join(PIPES)}", piped.where, pipes=piped.pipes)
     conditions = spaced(given)
     if conditions:
-        yield _Guess(_WITHOUT_BLANKS, parser.parse(conditions).where)
+        yield _Guess(_WITHOUT_SPACES, parser.parse(conditions).where)
     for word in texts:
         condition = as_field(word.text)
         if condition is not None:
@@ -252,7 +252,7 @@ def _other_conditions(query: Query, name: str, condition: Query) -> Iterator[_Gu
 
 
 def _last_guesses(query: Query, fields: list[_Named], texts: list[Text], times: TimeRange) -> Iterator[_Guess]:
-    """What is dear to look for, or less likely meant."""
+    """What is expensive to look for, or less likely meant."""
     for name, condition in fields:
         if (
             isinstance(condition, Field)

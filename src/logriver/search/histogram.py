@@ -79,16 +79,16 @@ class Histograms:
         """The histogram; an open end is that of all records there are. Raises `BadQuery`, and as `ask` does."""
         cost = Cost()
         query, watermark = parser.parse(request.text).where, self._watermark()
-        wanted = filter_sql(query, request.times, watermark, self._materialized())
-        value = field_sql.value(request.by, wanted)
+        condition = filter_sql(query, request.times, watermark, self._materialized())
+        value = field_sql.value(request.by, condition)
         if value.kind == "time":
             raise BadQuery(f"field {request.by[:60]!r} holds times", hint="take a field with few values for 'by'")
         frequent = None if field_sql.has_few_values(request.by) else await self._frequent(request, cost)
         from_ns, to_ns = await self._ends(request.times, cost)
         made = buckets.buckets(from_ns, to_ns, request.buckets, request.tz)
-        counts = _counts(query, request, made, watermark, wanted)
-        sql = _sum(counts, wanted, made) if counts else _sql(wanted, value, frequent, made, request.tz)
-        rows = cost.add(await self._scheduler.ask("histogram", sql, wanted.params)).rows
+        counts = _counts(query, request, made, watermark, condition)
+        sql = _sum(counts, condition, made) if counts else _sql(condition, value, frequent, made, request.tz)
+        rows = cost.add(await self._scheduler.ask("histogram", sql, condition.params)).rows
         counted = ((_key(key, frequent), made.index(int(str(ns)) // clock.SECOND_NS), count) for ns, key, count in rows)
         return Histogram(made, _series(counted, len(made.starts)), from_ns, to_ns, cost)
 
@@ -112,33 +112,34 @@ class Histograms:
 
 
 def _counts(
-    query: Query, request: HistogramRequest, made: Buckets, watermark: Watermark, wanted: Condition
+    query: Query, request: HistogramRequest, made: Buckets, watermark: Watermark, condition: Condition
 ) -> str | None:
     """The SELECT of counts by minute and level, where the histogram can be made of them."""
     # The clocks of some zones once were not whole minutes apart.
     whole_minutes = made.seconds % _MINUTE_SECONDS == 0 and (made.seconds < DAY or request.tz.key == zone.UTC.key)
     if query != Everything() or ALIASES.get(request.by, request.by) != "level" or not whole_minutes:
         return None
-    return minutes.counts(request.times, watermark, wanted)
+    return minutes.counts(request.times, watermark, condition)
 
 
-def _sum(counts: str, wanted: Condition, made: Buckets) -> str:
+def _sum(counts: str, condition: Condition, made: Buckets) -> str:
     """SELECT of bucket, level and count out of counts by minute."""
-    utc = wanted.bind(zone.UTC.key)
+    utc = condition.bind(zone.UTC.key)
     start = as_time(rounded_down(f"fromUnixTimestamp64Nano(minute, {utc})", made.seconds, utc), utc)
     summed = f"SELECT minute, level, sum(records) AS count FROM ({counts}) GROUP BY minute, level HAVING count > 0"
     return f"SELECT toUnixTimestamp64Nano({start}) AS start, level, sum(count) FROM ({summed}) GROUP BY start, level"
 
 
-def _sql(wanted: Condition, value: Value, frequent: list[str] | None, made: Buckets, tz: ZoneInfo) -> str:
+def _sql(condition: Condition, value: Value, frequent: list[str] | None, made: Buckets, tz: ZoneInfo) -> str:
     """SELECT of bucket, key and count. A key is the value itself, or its place among `frequent`, which costs less."""
-    zone_sql = wanted.bind(tz.key if made.seconds >= DAY else zone.UTC.key)
+    zone_sql = condition.bind(tz.key if made.seconds >= DAY else zone.UTC.key)
     key = value.sql
     if frequent is not None:
-        listed = f"[{', '.join(map(wanted.bind, frequent))}]" if frequent else "emptyArrayString()"
+        listed = f"[{', '.join(map(condition.bind, frequent))}]" if frequent else "emptyArrayString()"
         key = f"if(isNull({value.text}), -1, toInt32(indexOf({listed}, assumeNotNull({value.text}))))"
     start = rounded_down("timestamp", made.seconds, zone_sql)
-    grouped = f"SELECT {start} AS start, {key} AS key, count() AS records FROM {TABLE} WHERE {wanted.sql} GROUP BY ALL"
+    columns = f"{start} AS start, {key} AS key, count() AS records"
+    grouped = f"SELECT {columns} FROM {TABLE} WHERE {condition.sql} GROUP BY ALL"
     return f"SELECT toUnixTimestamp64Nano({as_time('start', zone_sql)}), key, records FROM ({grouped})"
 
 

@@ -1,6 +1,6 @@
 """Counts by minute and level of all records of a time. Each part of the table holds its own: any range costs the same.
 
-What the parts' counts do not tell is counted by itself, and is little: the pieces of minutes at the ends, and the
+What the parts' counts do not show is counted by itself, and is little: the pieces of minutes at the ends, and the
 records above the watermark, which are taken off. It is one query, so all of it sees the same parts.
 """
 

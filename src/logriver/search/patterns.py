@@ -69,16 +69,16 @@ class PatternList:
         search = parser.parse(request.text)
         limit = pattern_limit(search, request.limit)
         cost = Cost()
-        wanted = filter_sql(search.where, request.times, self._watermark(), self._materialized())
+        condition = filter_sql(search.where, request.times, self._watermark(), self._materialized())
         counted = await self._scheduler.ask(
-            "patterns", f"SELECT count() FROM {TABLE} WHERE {wanted.sql}", wanted.params
+            "patterns", f"SELECT count() FROM {TABLE} WHERE {condition.sql}", condition.params
         )
         records = int(str(cost.add(counted).rows[0][0]))
         one_in = 1 if records <= EXACT_ROWS else -(-2 * records // EXACT_ROWS)
         # Numbers follow each other, and so may logs: a hash of them has no rhythm. Runs of them lie together, so that
         # most messages are not even read.
         sample = f"intHash64(intDiv(_seq, {_SAMPLED_RUN})) % {one_in} = 0" if one_in > 1 else ""
-        answer = cost.add(await self._scheduler.ask("patterns", pattern_select(wanted, sample), wanted.params))
+        answer = cost.add(await self._scheduler.ask("patterns", pattern_select(condition, sample), condition.params))
         found = _joined([_pattern(row, one_in) for row in answer.rows])[:limit]
         for pattern in found:
             pattern.query = _query(search.where, pattern.template)

@@ -1,8 +1,8 @@
 """The query scheduler: every query of the store waits its turn here.
 
-The store's calls block, so they run on threads; at most `max_queries` at one time, a few more wait, the rest is told to
-come back. Exports have slots of their own: they take as long as their reader does. Every use case asks through here, so
-this is the place for limits and for cancelling: whoever is cancelled while it asks ends its query.
+The store's calls block, so they run on threads; at most `max_queries` at one time, a few more wait, the rest is asked
+to come back. Exports have slots of their own: they take as long as their reader does. Every use case asks through here,
+so this is the place for limits and for cancelling: whoever is cancelled while it asks ends its query.
 """
 
 import asyncio

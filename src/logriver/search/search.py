@@ -94,7 +94,7 @@ class Search:
 
     async def _next_page(self, query: Query, pipes: RowPipes, place: Cursor, request: SearchRequest) -> Page:
         limit = request.limit if pipes.limit is None else min(request.limit, max(0, pipes.limit - place.shown))
-        # One row more than wanted tells whether there is another page.
+        # One row more than was asked for shows whether there is another page.
         answer = await self._rows(query, pipes, place, request, limit + 1)
         rows = answer.rows[:limit]
         shown = place.shown + len(rows)
@@ -118,11 +118,11 @@ class Search:
         """
         offset = place.shown if pipes.sort else 0
         for watermark in (place.watermark,) if offset else (None, place.watermark):
-            wanted = filter_sql(query, TimeRange(place.from_ns, place.to_ns), watermark, self._materialized())
+            condition = filter_sql(query, TimeRange(place.from_ns, place.to_ns), watermark, self._materialized())
             if request.cursor and not pipes.sort:
-                _only_beyond(wanted, place, place.order)
-            sql = _sql(wanted, order_by(pipes, place.order, wanted), limit, offset)
-            answer = await self._scheduler.ask("search", sql, wanted.params)
+                _only_beyond(condition, place, place.order)
+            sql = _sql(condition, order_by(pipes, place.order, condition), limit, offset)
+            answer = await self._scheduler.ask("search", sql, condition.params)
             if all(place.watermark.covers(*_number(row)) for row in answer.rows):
                 break
         return answer
@@ -133,10 +133,10 @@ class Search:
             raise BadRequest("a sorted or limited answer has no newer page")
         times, watermark = TimeRange(place.from_ns, place.to_ns), place.watermark.higher(self._watermark())
         place = msgspec.structs.replace(place, watermark=place.watermark.of_nodes(watermark))
-        wanted = filter_sql(query, times, watermark, self._materialized())
-        _only_beyond(wanted, place, "asc")
+        condition = filter_sql(query, times, watermark, self._materialized())
+        _only_beyond(condition, place, "asc")
         answer = await self._scheduler.ask(
-            "search", _sql(wanted, order_by(pipes, "asc", wanted), limit, 0), wanted.params
+            "search", _sql(condition, order_by(pipes, "asc", condition), limit, 0), condition.params
         )
         rows = answer.rows if place.order == "asc" else answer.rows[::-1]
         fresh = msgspec.structs.replace(place, watermark=watermark)
@@ -173,16 +173,16 @@ def _number(row: Row) -> tuple[str, int]:
     return str(row[documents.NODE]), int(str(row[documents.SEQ]))
 
 
-def _only_beyond(wanted: Condition, place: Cursor, order: Order) -> None:
+def _only_beyond(condition: Condition, place: Cursor, order: Order) -> None:
     """Narrow to what comes after the place in that order."""
     beyond = "<" if order == "desc" else ">"
-    place_time = time(wanted, place.time_ns)
-    key = f"({place_time}, {wanted.bind(place.node)}, {wanted.bind(place.seq, 'UInt64')})"
+    place_time = time(condition, place.time_ns)
+    key = f"({place_time}, {condition.bind(place.node)}, {condition.bind(place.seq, 'UInt64')})"
     # The first condition alone is what the primary key is read by.
-    wanted.sql += f" AND timestamp {beyond}= {place_time} AND {_KEY} {beyond} {key}"
+    condition.sql += f" AND timestamp {beyond}= {place_time} AND {_KEY} {beyond} {key}"
 
 
-def _sql(wanted: Condition, order: str, limit: int, skip: int) -> str:
+def _sql(condition: Condition, order: str, limit: int, skip: int) -> str:
     columns = ", ".join(documents.COLUMNS)
-    rows = f"LIMIT {wanted.bind(limit, 'UInt64')}" + (f" OFFSET {wanted.bind(skip, 'UInt64')}" if skip else "")
-    return f"SELECT {columns} FROM {TABLE} WHERE {wanted.sql} ORDER BY {order} {rows}"
+    rows = f"LIMIT {condition.bind(limit, 'UInt64')}" + (f" OFFSET {condition.bind(skip, 'UInt64')}" if skip else "")
+    return f"SELECT {columns} FROM {TABLE} WHERE {condition.sql} ORDER BY {order} {rows}"

@@ -66,9 +66,9 @@ class Statistics:
         search = parser.parse(request.text)
         cost = Cost()
         exact = await self._exact(search, request.times, cost)
-        wanted = self._wanted(search, request.times)
-        made = statistic(search, wanted, request.tz.key, exact, MAX_ROWS)
-        answer = cost.add(await self._ask(made, wanted))
+        condition = self._condition(search, request.times)
+        made = statistic(search, condition, request.tz.key, exact, MAX_ROWS)
+        answer = cost.add(await self._ask(made, condition))
         return Table(
             columns=[name for name, _ in made.columns],
             rows=[_row(row, made) for row in answer.rows[:MAX_ROWS]],
@@ -80,10 +80,10 @@ class Statistics:
 
     def sql(self, search: Search, times: TimeRange, tz: ZoneInfo) -> tuple[str, Condition]:
         """The SELECT of a table and what is bound in it, not run. Raises `BadQuery`."""
-        wanted = self._wanted(search, times)
-        return statistic(search, wanted, tz.key, True, MAX_ROWS).sql, wanted
+        condition = self._condition(search, times)
+        return statistic(search, condition, tz.key, True, MAX_ROWS).sql, condition
 
-    def _wanted(self, search: Search, times: TimeRange) -> Condition:
+    def _condition(self, search: Search, times: TimeRange) -> Condition:
         return filter_sql(search.where, times, self._watermark(), self._materialized())
 
     async def _exact(self, search: Search, times: TimeRange, cost: Cost) -> bool:
@@ -91,13 +91,14 @@ class Statistics:
         bytes_each = exact_bytes(search.pipes)
         if not bytes_each:
             return True
-        wanted = self._wanted(search, times)
-        looked_at = await estimate(self._scheduler, "stats", f"SELECT 1 FROM {TABLE} WHERE {wanted.sql}", wanted.params)
+        condition = self._condition(search, times)
+        sql = f"SELECT 1 FROM {TABLE} WHERE {condition.sql}"
+        looked_at = await estimate(self._scheduler, "stats", sql, condition.params)
         return bytes_each * looked_at.rows <= self._scheduler.query_memory_bytes
 
-    async def _ask(self, made: Statistic, wanted: Condition) -> Answer:
+    async def _ask(self, made: Statistic, condition: Condition) -> Answer:
         try:
-            return await self._scheduler.ask("stats", made.sql, wanted.params)
+            return await self._scheduler.ask("stats", made.sql, condition.params)
         except QueryTooExpensive as error:
             if "GROUP BY" not in error.message:
                 raise

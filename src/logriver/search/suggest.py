@@ -86,10 +86,10 @@ class Suggestions:
 
     async def _values(self, field: str) -> list[Item]:
         """Values of `field` in the newest records, the most frequent first."""
-        wanted = filter_sql(Everything(), ANY_TIME, self._watermark(), self._materialized())
-        value = field_sql.value(field, wanted)
+        condition = filter_sql(Everything(), ANY_TIME, self._watermark(), self._materialized())
+        value = field_sql.value(field, condition)
         newest = (
-            f"SELECT {value.text} AS value FROM {TABLE} WHERE {wanted.sql}"
+            f"SELECT {value.text} AS value FROM {TABLE} WHERE {condition.sql}"
             f" ORDER BY timestamp DESC, _node DESC, _seq DESC LIMIT {_VALUE_ROWS}"
         )
         each = field_sql.each_value(field, "value")
@@ -97,7 +97,7 @@ class Suggestions:
             f"SELECT {each} AS one, count() AS records FROM ({newest}) WHERE isNotNull(value)"
             f" GROUP BY one ORDER BY records DESC, one LIMIT {_VALUES}"
         )
-        rows = (await self._scheduler.ask("suggest", sql, wanted.params)).rows
+        rows = (await self._scheduler.ask("suggest", sql, condition.params)).rows
         values = {str(text): f"in {count} of the newest {_VALUE_ROWS} records" for text, count in rows}
         if ALIASES.get(field) == "level":
             values |= {level: "level" for level in LEVELS if level not in values}

@@ -124,14 +124,14 @@ class Tail:
         now = self._watermark()
         at = at.of_nodes(now)
         end = Watermark({node: min(now[node], seq + _WINDOW) for node, seq in at.items()})
-        wanted = filter_sql(search.where, ANY_TIME, end, self._materialized())
+        condition = filter_sql(search.where, ANY_TIME, end, self._materialized())
         sql = (
             f"SELECT {', '.join(documents.COLUMNS)} FROM {TABLE} "
-            f"WHERE {wanted.sql} AND {watermark_sql.above(at, wanted.bind)} "
-            f"AND {watermark_sql.below(end, wanted.bind)} ORDER BY _seq, _node LIMIT {_MOST_ROWS}"
+            f"WHERE {condition.sql} AND {watermark_sql.above(at, condition.bind)} "
+            f"AND {watermark_sql.below(end, condition.bind)} ORDER BY _seq, _node LIMIT {_MOST_ROWS}"
         )
         try:
-            answer = await self._scheduler.ask("tail", sql, wanted.params)
+            answer = await self._scheduler.ask("tail", sql, condition.params)
         except Overloaded:
             return Batch([], TailCursor(at))
         found = []

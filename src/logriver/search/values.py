@@ -56,24 +56,24 @@ class FieldValues:
 
     async def top(self, request: ValuesRequest) -> Values:
         """The most frequent values. Raises `BadQuery` for a field of times, and as `QueryScheduler.ask` does."""
-        wanted = filter_sql(parser.parse(request.text).where, request.times, self._watermark(), self._materialized())
-        value = field_sql.value(request.field, wanted)
+        condition = filter_sql(parser.parse(request.text).where, request.times, self._watermark(), self._materialized())
+        value = field_sql.value(request.field, condition)
         if value.kind == "time":
             raise BadQuery(f"the values of {request.field[:60]!r} are times", hint="a histogram counts times")
         key = field_sql.Value("key", value.kind, value.empty_is_none)
         counted = (
             f"SELECT {key.text} AS key_text, records, sum(records) OVER () AS all_records "
-            f"FROM (SELECT {value.sql} AS key, count() AS records FROM {TABLE} WHERE {wanted.sql} GROUP BY key "
+            f"FROM (SELECT {value.sql} AS key, count() AS records FROM {TABLE} WHERE {condition.sql} GROUP BY key "
             f"SETTINGS max_rows_to_group_by = {MAX_COUNTED}, group_by_overflow_mode = 'any') "
             f"WHERE isNotNull({key.nullable})"
         )
         each = field_sql.each_value(request.field, "key_text")
         sql = (
             f"SELECT {each} AS text, sum(records) AS found, count() OVER (), any(all_records) FROM ({counted}) "
-            f"GROUP BY text ORDER BY found DESC, text LIMIT {wanted.bind(request.limit, 'UInt64')}"
+            f"GROUP BY text ORDER BY found DESC, text LIMIT {condition.bind(request.limit, 'UInt64')}"
         )
         cost = Cost()
-        rows = cost.add(await self._scheduler.ask("values", sql, wanted.params)).rows
+        rows = cost.add(await self._scheduler.ask("values", sql, condition.params)).rows
         distinct, records = (int(str(count)) for count in rows[0][2:]) if rows else (0, 0)
         counts = [(str(text), int(str(count))) for text, count, *_ in rows]
         return Values(counts, distinct, records, distinct < MAX_COUNTED, cost)

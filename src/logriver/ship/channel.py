@@ -11,7 +11,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +68,7 @@ class _ErrorAnswer(msgspec.Struct):
 class Channel:
     """One for an agent. `sources` gives how far each file is followed, cheaply; `answer` answers requests.
 
+    `problems` gives what the agent cannot do now, as cheaply.
     `opened_again` is called when a server has taken it after it was open before: it may be another than then.
 
     Raises `BadRequest` for an address that is none and for a token that cannot be sent.
@@ -81,6 +82,7 @@ class Channel:
         answer: Answer,
         sources: Callable[[], list[AgentSource]],
         opened_again: Callable[[], None],
+        problems: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._server = address(server_url)
         self._headers = bearer(token)
@@ -88,6 +90,7 @@ class Channel:
         self._answer = answer
         self._sources = sources
         self._on_opened_again = opened_again
+        self._problems = problems
         self._was_open = False
         self._last_reason = ""
 
@@ -139,7 +142,7 @@ class Channel:
         try:
             while True:
                 if clock.monotonic() >= beat_at:
-                    await connection.send(frames.beat_of(self._sources()))
+                    await connection.send(frames.beat_of(self._sources(), self._problems()))
                     beat_at = clock.monotonic() + BEAT_SECONDS
                 try:
                     async with asyncio.timeout(beat_at - clock.monotonic()):

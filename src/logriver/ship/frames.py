@@ -1,7 +1,7 @@
 """What an agent and its server say to each other over the agent's channel: binary messages, each one frame in msgpack.
 
     agent to server    Hello             first, once: who it is
-                       Beat              every few seconds: it is alive, and how far it follows each file
+                       Beat              every few seconds: it is alive, how far it follows each file, what it cannot do
                        Piece             a piece of the answer to a request
                        End               the answer is whole, or why there is no more of it
     server to agent    Welcome           the answer to `Hello`; a channel that is closed instead says why
@@ -14,6 +14,7 @@ so a reader that is slow holds up its own answer alone, and never more than `CRE
 answer that ends with a failure before its first piece was refused, one that ends with it later broke off.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -42,6 +43,9 @@ MAX_HELLO_BYTES = 64_000
 MAX_BEAT_BYTES = 400_000
 MAX_SOURCES = 2_000
 """So much of a beat may be sources, and so many; `Beat.left_out` counts what did not fit."""
+MAX_PROBLEMS = 10
+MAX_PROBLEM_LENGTH = 300
+"""So many problems a beat has, cut to so many characters."""
 MAX_PATHS = 20
 MAX_PATH_LENGTH = 200
 """So many roots and followed paths a hello has, cut to so many characters."""
@@ -63,11 +67,12 @@ _Frame = TypeVar("_Frame")
 _Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Time = Annotated[int, Meta(ge=0, le=clock.MAX_TIME_NS)]
 _Name = Annotated[str, Meta(max_length=300)]
+_Problems = Annotated[list[Annotated[str, Meta(max_length=MAX_PROBLEM_LENGTH)]], Meta(max_length=MAX_PROBLEMS)]
 _Paths = Annotated[list[Annotated[str, Meta(max_length=MAX_PATH_LENGTH)]], Meta(max_length=MAX_PATHS)]
 
 
 class Hello(msgspec.Struct, tag="hello", array_like=True, forbid_unknown_fields=True):
-    """Who an agent is. `instance` is made at random when its process starts, `machine` tells equal host names apart."""
+    """Who an agent is. `instance` is made at random when its process starts; `machine` distinguishes equal names."""
 
     version: int
     name: _Name
@@ -101,10 +106,11 @@ class AgentSource(msgspec.Struct, array_like=True):
 
 
 class Beat(msgspec.Struct, tag="beat", array_like=True):
-    """Sent every `BEAT_SECONDS`."""
+    """Sent every `BEAT_SECONDS`. `problems` are what keeps the agent from its work, in words; older ones send none."""
 
     sources: Annotated[list[AgentSource], Meta(max_length=MAX_SOURCES)]
     left_out: _Number
+    problems: _Problems = []
 
 
 class Failure(msgspec.Struct, array_like=True):
@@ -221,13 +227,14 @@ def error_of(failure: Failure) -> LogriverError:
     return error
 
 
-def beat_of(sources: list[AgentSource]) -> bytes:
+def beat_of(sources: list[AgentSource], problems: Iterable[str] = ()) -> bytes:
     """A beat with as many of `sources` as fit, those in trouble first."""
+    said = [problem[:MAX_PROBLEM_LENGTH] for problem in dict.fromkeys(problems)][:MAX_PROBLEMS]
     ordered = sorted(sources, key=lambda source: (not source.error, not source.gaps, -source.lag_bytes, source.path))
-    room, fitting = MAX_BEAT_BYTES, 0
+    space, fitting = MAX_BEAT_BYTES - len(encode(said)), 0
     for source in ordered[:MAX_SOURCES]:
-        room -= len(encode(source))
-        if room < 0:
+        space -= len(encode(source))
+        if space < 0:
             break
         fitting += 1
-    return encode(Beat(ordered[:fitting], len(ordered) - fitting))
+    return encode(Beat(ordered[:fitting], len(ordered) - fitting, said))

@@ -7,7 +7,9 @@ counts by minute and level, a projection: the engine takes them by itself where 
 is fsynced, merges too.
 """
 
-from logriver.columns import COLUMNS, MATERIALIZED_PREFIX, ROW_COLUMNS, TABLE, WORD
+from collections.abc import Sequence
+
+from logriver.columns import COLUMNS, MATERIALIZED_PREFIX, ROW_COLUMNS, TABLE, WORD, Column
 
 # Nearly every query reads numbers and times of every record that it looks at, and unpacking LZ4 takes a sixth of ZSTD's
 # time. Numbers that grow by one have equal differences; of times only the bits are kept in which those of a granule
@@ -123,9 +125,9 @@ def insert_select(source: str, node: str, first_seq: str, partition: int) -> str
     return f"INSERT INTO {TABLE} ({names}) SELECT {carried}, '{node}', {first_seq}, {partition} FROM {source}"
 
 
-def carried_structure() -> str:
-    """The structure of a queued row, for table functions."""
-    return ", ".join(f"{column.name} {column.carried}" for column in ROW_COLUMNS)
+def carried_structure(columns: Sequence[Column] = ROW_COLUMNS) -> str:
+    """The structure of a queued row, or of some columns of it, for table functions."""
+    return ", ".join(f"{column.name} {column.carried}" for column in columns)
 
 
 def _column(name: str, type: str) -> str:

@@ -8,7 +8,7 @@ log/        the write-ahead log (`queue/wal.py`)
 state.db    what the queue remembers (`queue/state.py`)
 promoted.json  fields that were promoted by calls and by use (`materialized_file.py`)
 store/      the engine's files
-reserve     takes room only, given up when a full disk leaves none for removing (`disk.py`)
+reserve     takes space only, given up when a full disk leaves none for removing (`disk.py`)
 engine.xml  the engine's configuration, written at every start
 """
 

@@ -1,10 +1,10 @@
-"""Room on the disk: what Logriver has of it, what it may have, and what must stay free.
+"""Space on the disk: what Logriver has of it, what it may have, and what must stay free.
 
 Logriver's own bytes are the store's (parts that were merged away or dropped and are still on disk included), the log's
 and the state's. It may have `--max-disk` of them. So much must stay free that everything acknowledged can still be
 stored: the largest merge, which writes its result beside its sources; twice the backlog, once as a part and once as the
 merge of it; the state, whose journal can grow to its size; and what may arrive between two looks. Only receiving waits
-for that room: retention makes it, and what the writer needs is what it is kept for.
+for that space: retention makes it, and what the writer needs is what it is kept for.
 """
 
 import os
@@ -81,7 +81,7 @@ class Disk:
         self._free = (0.0, 0)
         self._seen = _Seen(0, 0, 0, 0, 0)
         self.exhausted = False
-        """Whether retention looked, needs room, and finds nothing that it could remove."""
+        """Whether retention looked, needs space, and finds nothing that it could remove."""
 
     def look(self, partitions: list[PartitionSize], dropped: int) -> int:
         """Measure; `dropped` is the last dropped partition. How many bytes retention should free now, at most 0 for
@@ -103,9 +103,9 @@ class Disk:
         return max(too_much, too_little)
 
     def keep_reserve(self) -> None:
-        """Give up a file that only takes room when hardly any is left, and make it again when there is enough.
+        """Give up a file that only takes space when hardly any is left, and make it again when there is enough.
 
-        Removing needs a little room itself: to write the intent, and for the engine to note what is gone. Raises
+        Removing needs a little space itself: to write the intent, and for the engine to note what is gone. Raises
         `OSError`.
         """
         reserve = self._directory / "reserve"
@@ -128,9 +128,9 @@ class Disk:
         return self._seen.leaving
 
     def check(self) -> None:
-        """Whether there is room to receive; costs next to nothing.
+        """Whether there is space to receive; costs next to nothing.
 
-        Raises `Overloaded` while retention makes room, or the writer has to store what is there before it can;
+        Raises `Overloaded` while retention frees space, or the writer has to store what is there before it can;
         `Unavailable` where there is nothing of ours to remove.
         """
         refusal = self._refusal()
@@ -157,7 +157,7 @@ class Disk:
         if free < needed:
             message = f"the disk has {_mb(free)} free, {_mb(needed)} must stay free"
             if self.exhausted:
-                return Unavailable(message, retry_after_seconds=_FULL_SECONDS, hint="make room on the server's disk")
+                return Unavailable(message, retry_after_seconds=_FULL_SECONDS, hint="free space on the server's disk")
             return Overloaded(message, hint="old records are being removed; send again")
         # Without a backlog there is nothing to wait for: the limit is then smaller than what is never removed.
         if seen.own > seen.limit and backlog:

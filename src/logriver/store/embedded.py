@@ -4,7 +4,7 @@ Sessions of one process share one engine, run in parallel and release the interp
 reach the engine through an anonymous file in memory, which costs two thirds of giving them inline.
 
 A write that fails because the disk is full is passed over by the engine: the insert answers OK and the part's files end
-early. Where room is short no merge begins (`set_disk_pressure`), and what such a write did to parts is found
+early. Where space is short no merge begins (`set_disk_pressure`), and what such a write did to parts is found
 (`parts.py`).
 """
 
@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 
 from logriver import clock
-from logriver.columns import ROW_COLUMNS, TABLE
+from logriver.columns import TABLE, Column
 from logriver.errors import DataRefused, QueryTooExpensive, StoreError, Unavailable
 from logriver.store import ddl, materialized_columns
 from logriver.store.base import Answer, Block, Limits, Param, PartitionSize, Pieces
@@ -34,6 +34,7 @@ from logriver.store.engine_errors import NARROW, NO_SPACE, translated
 from logriver.store.part_checks import PartChecks
 from logriver.store.parts import Parts
 from logriver.store.pipe import OutputPipe
+from logriver.store.refused_rows import first_refused, reason
 from logriver.store.sessions import Sessions
 
 # One thread, so that rows keep their order and one block becomes one part.
@@ -163,12 +164,12 @@ class Embedded:
             try:
                 self.query_text(f"{insert} SETTINGS {_INSERT_SETTINGS}")
             except DataRefused as error:
-                row = self._refused_row(block.rows)
+                row = first_refused(block.rows, self._reads)
+                code, detail = error.engine_code, error.detail
                 if row is None:
-                    raise StoreError(
-                        "the store cannot do this now", engine_code=error.engine_code, detail=error.detail
-                    ) from None
-                raise DataRefused(error.message, engine_code=error.engine_code, row=row) from None
+                    raise StoreError("the store cannot do this now", engine_code=code, detail=detail) from None
+                why = reason(block.rows.split(b"\n")[row], self._reads)
+                raise DataRefused(why, engine_code=code, row=row, detail=detail) from None
 
     def _is_calm(self) -> bool:
         return not self._parts.merges_held and not self._is_tight()
@@ -184,8 +185,8 @@ class Embedded:
 
     @property
     def problems(self) -> list[str]:
-        """What is damaged, in words."""
-        return self._parts.damage.problems
+        """What is damaged, or may be, in words."""
+        return [*self._parts.damage.problems, *self._checks.problems]
 
     @property
     def incomplete(self) -> tuple[str, ...]:
@@ -208,31 +209,24 @@ class Embedded:
         self._parts.repair()
 
     def set_disk_pressure(self, short: bool) -> None:
-        """See `WatchedStore.set_disk_pressure`. While room is short no merge begins or goes on."""
+        """See `WatchedStore.set_disk_pressure`. While space is short no merge begins or goes on."""
         self._parts.hold_merges(short)
-
-    def _refused_row(self, rows: bytes) -> int | None:
-        """The first row that the engine cannot read, found by reading halves without storing them; None if it can."""
-        lines = [line + b"\n" for line in rows.split(b"\n")[:-1]]
-        good, bad = 0, len(lines)
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            if self.refusal(b"".join(lines[good:middle])) is None:
-                good = middle
-            else:
-                bad = middle
-        return None if self.refusal(lines[good]) is None else good
 
     def refusal(self, rows: bytes) -> str | None:
         """Why the engine cannot read these carried rows, which are not stored; None if it can."""
-        read = ", ".join(column.read or column.name for column in ROW_COLUMNS)
+        row = first_refused(rows, self._reads)
+        return None if row is None else reason(rows.split(b"\n")[row], self._reads)
+
+    def _reads(self, columns: Sequence[Column], rows: bytes) -> bool:
+        """See `refused_rows.Reads`."""
+        read = ", ".join(column.read or column.name for column in columns)
         with MemoryFile(rows) as path:
-            source = f"file('{path}', 'TabSeparated', '{ddl.carried_structure()}')"
+            source = f"file('{path}', 'TabSeparated', '{ddl.carried_structure(columns)}')"
             try:
                 self.query_text(f"SELECT {read} FROM {source} SETTINGS {_INSERT_SETTINGS}", "Null")
-            except DataRefused as error:
-                return error.message
-        return None
+            except DataRefused:
+                return False
+        return True
 
     def query(self, sql: str, params: Mapping[str, Param] | None = None, limits: Limits = Limits()) -> Answer:
         """See `Store.query`."""

@@ -1,4 +1,4 @@
-"""The engine's errors as those of Logriver: told apart by their numbers, in words that may be shown.
+"""The engine's errors as those of Logriver: distinguished by their numbers, in words that may be shown.
 
 The numbers are those of ClickHouse's ErrorCodes.cpp.
 """
@@ -48,12 +48,12 @@ def translated(error: Exception) -> Exception:
         code = 168
     if code in _LIMITS:
         limit, hint = _LIMITS[code]
-        # Of a text that is too long or too deep the engine tells its own text and settings.
+        # Of a text that is too long or too deep the engine quotes its own text and settings.
         detail = "" if hint == _SIMPLER else f": {_PATH.sub('(path)', message)[:200]}"
         return QueryTooExpensive(f"the query met its limit of {limit}{detail}", hint=hint)
     detail, parts = message[:_MOST_DETAIL], tuple(dict.fromkeys(_PART.findall(text)))
     if code in _DATA_CODES:
-        return DataRefused(message[:500], engine_code=code, detail=detail, parts=parts)
+        return DataRefused("the store cannot read a value of the data", engine_code=code, detail=detail, parts=parts)
     return StoreError(_in_words(code), engine_code=code, detail=detail, parts=parts)
 
 

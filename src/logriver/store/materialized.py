@@ -1,8 +1,8 @@
 """Which fields have columns of their own: those that the setting or a call names, and those that keep being queried.
 
 At most eight. A field that queries read 20 times within an hour, and that records have, is promoted by itself while
-there is room. Where there is none, the least used of those that came by use makes room: for a call at once, for another
-field when that one is read twice as often. What the setting or a call names stays.
+there is space. Where there is none, the least used of those that came by use frees space: for a call at once, for
+another field when that one is read twice as often. What the setting or a call names stays.
 
 A column goes later than its promotion: queries that were compiled with it may still wait for their turn.
 """
@@ -94,7 +94,7 @@ class Materialization:
     def promote(self, name: str) -> By:
         """Promote a field for good. May block.
 
-        Raises `BadRequest` for a name that has a column, `Unprocessable` when there is no room, `Unavailable`.
+        Raises `BadRequest` for a name that has a column, `Unprocessable` when there is no space, `Unavailable`.
         """
         key = _checked(name)
         with self._changing:
@@ -142,7 +142,7 @@ class Materialization:
         log.info("field promoted because it keeps being queried", extra={"fields": fields})
 
     def _to_evict(self, key: str, call: bool) -> str | None:
-        """The field that makes room for `key`; None where there is room, or nobody makes it."""
+        """The field that makes space for `key`; None where there is space, or nobody makes it."""
         if key in self.keys or len(self.keys) < MAX_MATERIALIZED:
             return None
         counts = self.uses.counts()
@@ -213,7 +213,7 @@ def _checked(name: str) -> str:
 
 
 def _fitting(fields: list[Remembered], settings: frozenset[str]) -> dict[str, Remembered]:
-    """What there is room for beside the setting: those by call first, then the last used."""
+    """What there is space for beside the setting: those by call first, then the last used."""
     others = [field for field in fields if field.key not in settings]
     others.sort(key=lambda field: (field.by != "call", -field.last_used_ns))
     return {field.key: field for field in others[: MAX_MATERIALIZED - len(settings)]}

@@ -71,7 +71,7 @@ def is_sent(key: str) -> str:
 
 
 def _definitions(key: str) -> dict[str, str]:
-    # Columns that are there to be read quickly: unpacking LZ4 takes a third of ZSTD's time, for twice the room.
+    # Columns that are there to be read quickly: unpacking LZ4 takes a third of ZSTD's time, for twice the space.
     text, number = materialized_columns(key)
     return {
         text: f"Nullable(String) MATERIALIZED {attribute_text(key, literal)} CODEC(LZ4)",

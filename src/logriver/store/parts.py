@@ -1,14 +1,14 @@
 """Parts that were not written whole, found and done away with.
 
 The engine passes over a write that fails because the disk is full: the files of an insert or a merge end early, and it
-answers OK. Where room is short each inserted part is therefore compared with its checksums; one that is damaged is
+answers OK. Where space is short each inserted part is therefore compared with its checksums; one that is damaged is
 dropped, and its block inserted again. Of parts that came by a merge the files are looked at again and again, and what a
 merge has read is deleted only just after such a look.
 
 A merged part whose files are too short is replaced by what it was made of: when the table is attached again, as at any
-start, the engine puts such a part aside and takes its sources. That needs no room, and a kill in the middle of it harms
-nothing. Who reads a damaged block is lost to the engine for minutes (it tries every bit of it, and hears no KILL): the
-table is attached again when those have ended, and nobody waits for them.
+start, the engine puts such a part aside and takes its sources. That needs no space, and a kill in the middle of it
+harms nothing. Who reads a damaged block is lost to the engine for minutes (it tries every bit of it, and hears no
+KILL): the table is attached again when those have ended, and nobody waits for them.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Retention: the oldest partitions go when their records are too old, or when room is needed.
+"""Retention: the oldest partitions go when their records are too old, or when space is needed.
 
 A partition is dropped as a whole, and only one that is closed, is not the newest, and whose records are all below the
 acknowledgement that is on disk, so that no restart stores any of them again. Age is that of receiving: a record of 1970
@@ -53,7 +53,7 @@ class WatchedStore(Store, Protocol):
         ...
 
     def set_disk_pressure(self, short: bool) -> None:
-        """To be told at each look whether room is short."""
+        """To be told at each look whether space is short."""
         ...
 
 
@@ -73,7 +73,7 @@ class _Content:
 
 
 class Retention:
-    """Keeps `store` within its age (seconds, None is for ever) and its room on `disk`, in a thread of its own.
+    """Keeps `store` within its age (seconds, None is for ever) and its space on `disk`, in a thread of its own.
 
     `removed` counts the records that were removed since the data directory was made, those of a partition from before
     it is dropped: for a moment they may also still be found, but are never neither.
@@ -123,7 +123,7 @@ class Retention:
         return _LOOK_AGAIN_SECONDS if self._disk.leaving or self._disk.exhausted else _LOOK_SECONDS
 
     def sweep(self, writer: Openness) -> None:
-        """Drop what is too old and as much more as there is too little room for."""
+        """Drop what is too old and as much more as there is too little space for."""
         removed = self._memory.number("removing_partition")
         # In this order: a partition that is closed now is closed in the list too, and the newest is known.
         first_open = writer.first_open_partition()

@@ -119,13 +119,13 @@ class StoreLog(logging.Handler):
         content = encode(line | self._origin)
         if known := self._waiting.get(content):
             known.repeated += 1
-        elif self._has_room(len(content)):
+        elif self._has_space(len(content)):
             self._waiting[content] = _Times(time)
             self._waiting_bytes += len(content)
         else:
             self._lose(1)
 
-    def _has_room(self, size: int) -> bool:
+    def _has_space(self, size: int) -> bool:
         second = int(clock.monotonic())
         if second != self._second:
             self._second, self._lines_in_second = second, 0

@@ -158,7 +158,8 @@ class Writer:
         """Make the refused row a dead letter; its number."""
         raw = row_range.rows.split(b"\n")[error.row]
         seq = row_range.first_seq + error.row
-        log.error("record cannot be stored", extra={"fields": {"seq": seq, "reason": error.message}})
+        fields = {"seq": seq, "reason": error.message, "engine_code": error.engine_code, "detail": error.detail}
+        log.error("record cannot be stored", extra={"fields": fields})
         self._queue.dead_letter(
             [DeadLetter(seq, f"the engine refused it: {error.message}", raw, "", clock.now_ns(), ROW_FORMAT)]
         )

@@ -61,41 +61,41 @@ def run(
 ) -> None:
     """Exit codes as grep's: 0 found, 1 nothing found, 2 an error."""
     beside = (context if lines is None else lines for lines in (before, after))
-    wanted = SearchOptions(query, since, until, limit, reverse, format, utc, color, *(lines or 0 for lines in beside))
-    _check(wanted, follow, also)
+    options = SearchOptions(query, since, until, limit, reverse, format, utc, color, *(lines or 0 for lines in beside))
+    _check(options, follow, also)
     with exit_codes(query), connect(server, token=token) as client:
         pipes = pipes_of(query)
         if follow:
-            records.follow(client, wanted)
+            records.follow(client, options)
         elif also:
-            include_files.show(client, wanted, include_files.size_bytes(max_bytes))
+            include_files.show(client, options, include_files.size_bytes(max_bytes))
         elif "patterns" in pipes:
-            counting.patterns(client, wanted)
+            counting.patterns(client, options)
         elif make_table(pipes):
-            counting.statistics(client, wanted)
+            counting.statistics(client, options)
         elif format in export.FILES:
-            records.copy_file(client, wanted)
+            records.copy_file(client, options)
         else:
-            records.show(client, wanted)
+            records.show(client, options)
 
 
-def _check(wanted: SearchOptions, follow: bool, also: bool) -> None:
+def _check(options: SearchOptions, follow: bool, also: bool) -> None:
     """Raises `BadParameter` for options that do not go together."""
-    if wanted.count == 0 and not follow:
+    if options.count == 0 and not follow:
         raise typer.BadParameter("-n is at least 1")
-    if follow and (wanted.until or wanted.reverse or wanted.format not in ("text", "ndjson")):
+    if follow and (options.until or options.reverse or options.format not in ("text", "ndjson")):
         raise typer.BadParameter("--follow has no end: it goes with -o text and -o ndjson, without --until and -r")
     if follow and also:
         raise typer.BadParameter("--follow is about what arrives, --include-files about what is there")
-    if wanted.before or wanted.after:
-        _check_context(wanted, follow or also)
+    if options.before or options.after:
+        _check_context(options, follow or also)
 
 
-def _check_context(wanted: SearchOptions, elsewhere: bool) -> None:
-    if elsewhere or wanted.format != "text" or (wanted.count or 0) > records.PAGE:
+def _check_context(options: SearchOptions, elsewhere: bool) -> None:
+    if elsewhere or options.format != "text" or (options.count or 0) > records.PAGE:
         reason = f"-A, -B and -C go with -o text and at most {records.PAGE} records, without -f and --include-files"
         raise typer.BadParameter(reason)
-    pipes = pipes_of(wanted.query)
+    pipes = pipes_of(options.query)
     without = {*make_table(pipes), *({"patterns", "fields"} & set(pipes))}
     if without:
         raise typer.BadParameter(f"what '| {min(without)}' gives has no lines around it; leave out -A, -B and -C")

@@ -26,6 +26,6 @@ def run(
     token: TokenOption = "",
 ) -> None:
     """Exit codes: 130 ended by Ctrl-C, 2 an error."""
-    wanted = SearchOptions(query, since, "", limit, False, format, utc, color)
+    options = SearchOptions(query, since, "", limit, False, format, utc, color)
     with exit_codes(query), connect(server, token=token) as client:
-        records.follow(client, wanted)
+        records.follow(client, options)

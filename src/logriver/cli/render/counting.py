@@ -35,10 +35,10 @@ class _Patterns(msgspec.Struct):
     sampled: bool
 
 
-def statistics(client: httpx.Client, wanted: SearchOptions) -> None:
+def statistics(client: httpx.Client, options: SearchOptions) -> None:
     """Print the table of a search text with `| stats` or `| top`."""
-    answer = ask(client, "/api/v1/stats", _Statistics, params=wanted.params())
-    _print(Table(answer.columns, answer.rows[: wanted.count or ALL]), wanted)
+    answer = ask(client, "/api/v1/stats", _Statistics, params=options.params())
+    _print(Table(answer.columns, answer.rows[: options.count or ALL]), options)
     if not answer.complete:
         output.note(f"these are the first {len(answer.rows)} rows; '| limit' or fewer groups make it whole")
     if not answer.exact:
@@ -48,23 +48,23 @@ def statistics(client: httpx.Client, wanted: SearchOptions) -> None:
     _end_if_empty(answer.rows)
 
 
-def patterns(client: httpx.Client, wanted: SearchOptions) -> None:
+def patterns(client: httpx.Client, options: SearchOptions) -> None:
     """Print the templates of the messages that are found."""
-    limit = {"limit": str(min(wanted.count, _MOST_PATTERNS))} if wanted.count else {}
-    answer = ask(client, "/api/v1/patterns", _Patterns, params=wanted.params() | limit)
+    limit = {"limit": str(min(options.count, _MOST_PATTERNS))} if options.count else {}
+    answer = ask(client, "/api/v1/patterns", _Patterns, params=options.params() | limit)
     # A screen is too narrow for all.
-    left_out = ("example", "query") if wanted.format == "text" else ()
+    left_out = ("example", "query") if options.format == "text" else ()
     columns = [name for name in _Pattern.__struct_fields__ if name not in left_out]
     rows = [[getattr(pattern, name) for name in columns] for pattern in answer.patterns]
-    _print(Table(columns, rows), wanted)
+    _print(Table(columns, rows), options)
     if answer.sampled:
         output.note("a sample was looked at, and its counts are scaled up")
     _end_if_empty(rows)
 
 
-def _print(found: Table, wanted: SearchOptions) -> None:
-    rows = found.rows[::-1] if wanted.reverse else found.rows
-    table.show(Table(found.columns, rows), wanted.format, wanted.color)
+def _print(found: Table, options: SearchOptions) -> None:
+    rows = found.rows[::-1] if options.reverse else found.rows
+    table.show(Table(found.columns, rows), options.format, options.color)
 
 
 def _end_if_empty(rows: list[list[object]]) -> None:

@@ -63,59 +63,59 @@ class Page(msgspec.Struct):
 # -- found -------------------------------------------------------------------------------------------------------------
 
 
-def show(client: httpx.Client, wanted: SearchOptions) -> None:
+def show(client: httpx.Client, options: SearchOptions) -> None:
     """Print what is found. Ends the command with 1 and the server's hint for nothing."""
-    pipes = pipes_of(wanted.query)
-    beside = wanted.before or wanted.after
-    # A pipe that limits the records says how many are wanted.
-    count = wanted.count or ((PAGE if beside else ALL) if "limit" in pipes else DEFAULT_COUNT)
-    newest_first = wanted.reverse or "sort" in pipes
+    pipes = pipes_of(options.query)
+    beside = options.before or options.after
+    # A pipe that limits the records says how many there are.
+    count = options.count or ((PAGE if beside else ALL) if "limit" in pipes else DEFAULT_COUNT)
+    newest_first = options.reverse or "sort" in pipes
     if count > PAGE:
-        is_found = show_documents(_streamed(client, wanted, count, newest_first), wanted)
+        is_found = show_documents(_streamed(client, options, count, newest_first), options)
         if not is_found:
-            _end_without_records(_page(client, wanted, 1))
+            _end_without_records(_page(client, options, 1))
         return
-    page = _page(client, wanted, count)
+    page = _page(client, options, count)
     documents = [bytes(row) for row in (page.rows if newest_first else page.rows[::-1])]
     if beside:
-        _show_among_lines(client, documents, wanted)
+        _show_among_lines(client, documents, options)
     else:
-        show_documents(documents, wanted)
+        show_documents(documents, options)
     if not page.rows:
         _end_without_records(page)
     if page.hint:
         output.note(f"hint: {page.hint}")
 
 
-def copy_file(client: httpx.Client, wanted: SearchOptions) -> None:
+def copy_file(client: httpx.Client, options: SearchOptions) -> None:
     """Print the server's file, newest first. Ends the command with 1 after a file without records."""
-    export.check_place(wanted.format)
-    first = _page(client, wanted, 1)
-    count = wanted.count or (ALL if "limit" in pipes_of(wanted.query) else DEFAULT_COUNT)
-    export.copy_file(client, wanted.params(count), wanted.format)
+    export.check_place(options.format)
+    first = _page(client, options, 1)
+    count = options.count or (ALL if "limit" in pipes_of(options.query) else DEFAULT_COUNT)
+    export.copy_file(client, options.params(count), options.format)
     if not first.rows:
         _end_without_records(first)
     # A file does not show that something may be missing.
-    if wanted.count is None and count == DEFAULT_COUNT:
+    if options.count is None and count == DEFAULT_COUNT:
         output.note(f"the newest {count} at most; -n all gives everything")
 
 
-def _page(client: httpx.Client, wanted: SearchOptions, count: int) -> Page:
-    return ask(client, "/api/v1/search", Page, params=wanted.params(count))
+def _page(client: httpx.Client, options: SearchOptions, count: int) -> Page:
+    return ask(client, "/api/v1/search", Page, params=options.params(count))
 
 
-def _streamed(client: httpx.Client, wanted: SearchOptions, count: int, newest_first: bool) -> Iterable[bytes]:
+def _streamed(client: httpx.Client, options: SearchOptions, count: int, newest_first: bool) -> Iterable[bytes]:
     if newest_first:
-        return export.documents(client, wanted.params(count))
-    if count == ALL and "limit" not in pipes_of(wanted.query):
-        return export.documents(client, wanted.params(order="asc"))
+        return export.documents(client, options.params(count))
+    if count == ALL and "limit" not in pipes_of(options.query):
+        return export.documents(client, options.params(order="asc"))
     # The server can leave out the oldest only when it begins with the newest.
-    return reversed(list(export.documents(client, wanted.params(count))))
+    return reversed(list(export.documents(client, options.params(count))))
 
 
-def _show_among_lines(client: httpx.Client, documents: list[bytes], wanted: SearchOptions) -> None:
-    lines = _lines(wanted)
-    for shown in among_lines(client, documents, wanted.before, wanted.after, wanted.reverse):
+def _show_among_lines(client: httpx.Client, documents: list[bytes], options: SearchOptions) -> None:
+    lines = _lines(options)
+    for shown in among_lines(client, documents, options.before, options.after, options.reverse):
         if shown.apart:
             write("--\n")
         write(lines.line(shown.document) if shown.found else lines.quiet(shown.document))
@@ -133,18 +133,18 @@ def _end_without_records(page: Page) -> None:
 # -- arriving ----------------------------------------------------------------------------------------------------------
 
 
-def follow(client: httpx.Client, wanted: SearchOptions) -> None:
+def follow(client: httpx.Client, options: SearchOptions) -> None:
     """Print the newest records and then, without an end, each one that arrives."""
-    count = wanted.count
+    count = options.count
     if count is None:
-        count = _MOST_BEFORE_FOLLOWING if wanted.since else _DEFAULT_BEFORE_FOLLOWING
-    show_documents(_followed(client, wanted, min(count, _MOST_BEFORE_FOLLOWING)), wanted, at_once=True)
+        count = _MOST_BEFORE_FOLLOWING if options.since else _DEFAULT_BEFORE_FOLLOWING
+    show_documents(_followed(client, options, min(count, _MOST_BEFORE_FOLLOWING)), options, at_once=True)
 
 
-def _followed(client: httpx.Client, wanted: SearchOptions, count: int) -> Iterator[bytes]:
+def _followed(client: httpx.Client, options: SearchOptions, count: int) -> Iterator[bytes]:
     """The tail begins where the page ends, so nothing falls between them and nothing comes twice."""
-    page = _page(client, wanted, count) if count else Page([])
-    arrivals = iter(Arrivals(client, wanted.query, page.newer or ""))
+    page = _page(client, options, count) if count else Page([])
+    arrivals = iter(Arrivals(client, options.query, page.newer or ""))
     # What cannot be followed is said before anything is printed.
     next(arrivals)
     yield from map(bytes, page.rows[::-1])
@@ -154,25 +154,25 @@ def _followed(client: httpx.Client, wanted: SearchOptions, count: int) -> Iterat
 # -- printed -----------------------------------------------------------------------------------------------------------
 
 
-def show_documents(documents: Iterable[bytes], wanted: SearchOptions, at_once: bool = False) -> bool:
+def show_documents(documents: Iterable[bytes], options: SearchOptions, at_once: bool = False) -> bool:
     """Print them, each `at_once` if so; whether there were any."""
-    lines = _lines(wanted)
+    lines = _lines(options)
     found = False
     for document in documents:
-        if wanted.format == "text":
+        if options.format == "text":
             write(lines.line(document))
-        elif wanted.format == "ndjson":
+        elif options.format == "ndjson":
             write_bytes(document + b"\n")
         else:
             write_bytes((b",\n " if found else b"[") + document)
         found = True
         if at_once:
             sys.stdout.flush()
-    if wanted.format == "json":
+    if options.format == "json":
         write_bytes(b"]\n" if found else b"[]\n")
     return found
 
 
-def _lines(wanted: SearchOptions) -> Lines:
-    colored = use_color(wanted.color, sys.stdout)
-    return Lines(wanted.utc, colored, marks_of(wanted.query), "fields" in pipes_of(wanted.query))
+def _lines(options: SearchOptions) -> Lines:
+    colored = use_color(options.color, sys.stdout)
+    return Lines(options.utc, colored, marks_of(options.query), "fields" in pipes_of(options.query))

@@ -76,7 +76,7 @@ def _draw(table: Table, color: Color) -> None:
 
 
 def _fits(table: Table, width: int) -> bool:
-    """Whether a drawn table of this width has room for all columns as they are but the widest."""
+    """Whether a drawn table of this width has space for all columns as they are but the widest."""
     widths = [max(cell_len(visible(text)) for text in column) for column in zip(*_texts(table), strict=True)]
     borders = 3 * len(widths) + 1
     return sum(widths) - max(widths) + min(max(widths), _MIN_FOLDED) + borders <= width

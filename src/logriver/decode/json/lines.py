@@ -50,7 +50,7 @@ class JsonLines:
         self._patience = 1
 
     def decode(self, data: bytes, now_ns: int, *, offset: int | None = None) -> Decoded:
-        """Rows of `data`. Each bad line is refused alone, with its number; blank lines are none.
+        """Rows of `data`. Each bad line is refused alone, with its number; empty lines are none.
 
         `offset` is where `data` begins in a followed file (None otherwise): rows then carry their own offset, refusals
         their bytes, and a time that cannot be stored does not refuse the record (see `document.row_of`).

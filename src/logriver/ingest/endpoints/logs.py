@@ -11,7 +11,7 @@ from logriver.decode.formats import FORMATS
 from logriver.errors import BadBody, BadRequest, LogriverError
 from logriver.ingest.answer import refusal
 from logriver.ingest.body import BodyLimits
-from logriver.ingest.described import ENCODING, json_call
+from logriver.ingest.described import ENCODING, json_call, parameter
 from logriver.ingest.endpoint import Answer, Outcomes, Request, Route
 from logriver.ingest.idempotency import batch_key, checked
 from logriver.ingest.line_body import decode_lines, line_options
@@ -32,42 +32,18 @@ _encode = msgspec.json.Encoder().encode
 WaitSearchable = Callable[[int, float], Awaitable[bool]]
 """See `SearchedSink.wait_searchable`."""
 
-_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "schema": {"type": "string"},
-    "description": "the same key with the same body is stored once",
-}
-_WAIT = {
-    "name": "wait",
-    "in": "query",
-    "schema": {"type": "string", "enum": ["searchable"]},
-    "description": "answer only when the records can be found, or after 10 s",
-}
-_FORMAT = {
-    "name": "format",
-    "in": "query",
-    "schema": {"type": "string", "enum": ["auto", *FORMATS]},
-    "description": "the body is lines as in a file of this format; `auto`: the format is recognised",
-}
-_ZONE = {
-    "name": "zone",
-    "in": "query",
-    "schema": {"type": "string"},
-    "description": "with `format`: the zone of times that name none, else the server's",
-}
-_SERVICE = {
-    "name": "service",
-    "in": "query",
-    "schema": {"type": "string"},
-    "description": "with `format`: the service of records that name none",
-}
-_MULTILINE = {
-    "name": "multiline",
-    "in": "query",
-    "schema": {"type": "string", "enum": ["indent"]},
-    "description": "with `format`: lines that begin with a blank, or as in a stack trace, belong to the one before",
-}
+_KEY = parameter("Idempotency-Key", "the same key with the same body is stored once", place="header")
+_WAIT = parameter("wait", "answer only when the records can be found, or after 10 s", ("searchable",))
+_FORMAT = parameter(
+    "format", "the body is lines as in a file of this format; `auto`: the format is recognised", ("auto", *FORMATS)
+)
+_ZONE = parameter("zone", "with `format`: the zone of times that name none, else the server's")
+_SERVICE = parameter("service", "with `format`: the service of records that name none")
+_MULTILINE = parameter(
+    "multiline",
+    "with `format`: lines that begin with a space, or as in a stack trace, belong to the one before",
+    ("indent",),
+)
 _POST = json_call(
     "Send logs: an object, an array, NDJSON, objects one after the other, or lines of text",
     {

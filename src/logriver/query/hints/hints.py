@@ -1,4 +1,4 @@
-"""What a search text that finds nothing may have been meant to be, as far as the text alone tells."""
+"""What a search text that finds nothing may have been meant to be, as far as the text alone shows."""
 
 import contextlib
 import difflib
@@ -29,7 +29,7 @@ from logriver.query.sql.field_conditions import kind_of
 _OPERATORS = {"and": "AND", "or": "OR", "not": "NOT", "&&": "AND", "||": "OR"}
 _BEFORE_A_VALUE = ("FIELD", "ANY", "MATCHES", "COMPARE", "RANGE_OPEN", "_TO")
 _COMPARISON = re.compile(rf"({PLAIN_NAME.pattern})(==?|!=|>=?|<=?)([^=<>].*)")
-# The same with blanks around the sign, as KQL has it; there a colon is one of them.
+# The same with spaces around the operator, as KQL has it; there a colon is one of them.
 _VALUE = r"\"[^\"]*\"|[^\s=<>:~|()\"][^\s|()]*"
 _SPACED = re.compile(rf"(?<![\w.@`\"])({PLAIN_NAME.pattern})\s*(:|==?|!=|>=?|<=?)\s*({_VALUE})")
 _NEVER_WORDS = "|".join(name for name, column in ALIASES.items() if column in ("level", "service", "host"))
@@ -138,7 +138,7 @@ def spaced(text: str) -> str | None:
 
 
 def _without_blanks(found: re.Match[str]) -> str:
-    # A colon without blanks is this language's.
+    # A colon without spaces is this language's.
     return _condition(*found.groups()) if found[2] != ":" or re.search(r"\s", found[0]) else found[0]
 
 

@@ -46,7 +46,7 @@ class Place:
     """`text[start:end]` is what a suggestion replaces, `prefix` the part of it before the cursor.
 
     A `value` belongs to `field`. `column` is a field or, behind `| stats`, one of `columns`. `keywords` are the words
-    and signs of the language that can stand here too.
+    and punctuation of the language that can stand here too.
     """
 
     kind: Kind

@@ -280,7 +280,7 @@ class ConditionLexer:
                 yield reader.token("STAR" if found[0] == "*" else "TEXT", _clear(found[0], start), start)
 
     def _bare(self) -> str:
-        """Up to a blank, a pipe or the bracket that closes the group; brackets that open inside of it belong to it."""
+        """Up to a space, a pipe or the bracket that closes the group; brackets that open inside of it belong to it."""
         reader, start, inside = self._reader, self._reader.at, 0
         text = reader.text
         while not reader.at_end and not reader.sign.isspace():

@@ -15,7 +15,7 @@ from logriver.query.language.words import KEYWORDS
 from logriver.query.pipes.registry import PIPES, token_type
 
 MAX_OPERATORS = 50
-"""Signs like `+` and words like `and` in one pipe, because the engine reads expressions recursively."""
+"""Operators like `+` and `and` in one pipe, because the engine reads expressions recursively."""
 MAX_PIPES = 20
 """Each is a SELECT around those before it."""
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -33,7 +33,7 @@ _KINDS = (
     | dict.fromkeys(("!=", "<", "<=", ">", ">="), "COMPARISON")
 )
 _OPERATORS = frozenset({"PLUS", "MINUS", "TIMES", "ALSO", "ELSE"})
-_NAME_HINT = "names with other signs than letters, digits, '_', '@' and '.' need backticks around them"
+_NAME_HINT = "names with other characters than letters, digits, '_', '@' and '.' need backticks around them"
 _NUMBER_HINT = (
     "spans are like 30s, 5m, 1h, 1d and 1w; a time stands in quotes, a name that begins with a digit in backticks"
 )

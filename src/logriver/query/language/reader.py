@@ -36,7 +36,7 @@ class Reader:
         return self.text[self.at : self.at + 1]
 
     def skip_blanks(self) -> None:
-        """To the next character that is not a blank."""
+        """To the next character that is not a space."""
         self.take(_BLANKS)
 
     def sees(self, pattern: re.Pattern[str]) -> re.Match[str] | None:

@@ -177,7 +177,7 @@ def expression_text(expression: Expression) -> str:
             return column_name(name)
         case Calculation(operator, left, right):
             binding = _binding(expression)
-            # Signs of one kind are read from the left; comparisons do not follow each other.
+            # Operators of one kind are read from the left; comparisons do not follow each other.
             return f"{_operand(left, binding)} {operator} {_operand(right, binding + 1)}"
 
 

@@ -48,16 +48,16 @@ def pattern_limit(search: Search, limit: int) -> int:
         raise BadQuery("beside 'patterns' only 'limit' has a place here", hint="such as: error | patterns | limit 10")
 
 
-def pattern_select(wanted: Condition, sample: str) -> str:
+def pattern_select(condition: Condition, sample: str) -> str:
     """The SELECT of templates, counts, the times of the first and the last record (ns), and a line, by how frequent.
 
     `sample` is a condition more on the records that are looked at, or empty.
     """
     narrowed = f" AND {sample}" if sample else ""
     sql = (
-        f"SELECT {templates.template(wanted.bind)} AS template, count() AS records, "
+        f"SELECT {templates.template(condition.bind)} AS template, count() AS records, "
         f"toUnixTimestamp64Nano(min(timestamp)), toUnixTimestamp64Nano(max(timestamp)), "
-        f"any({templates.first_line()}) FROM {TABLE} WHERE {wanted.sql}{narrowed} AND message != '' "
+        f"any({templates.first_line()}) FROM {TABLE} WHERE {condition.sql}{narrowed} AND message != '' "
         f"GROUP BY template ORDER BY records DESC, template LIMIT {_MAX_TEMPLATES} "
         f"SETTINGS max_rows_to_group_by = {_MAX_GROUPS}, group_by_overflow_mode = 'any'"
     )

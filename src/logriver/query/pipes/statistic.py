@@ -24,8 +24,8 @@ def exact_bytes(pipes: Sequence[Pipe]) -> int:
     return sum(pipe.exact_bytes() for pipe in pipes)
 
 
-def statistic(search: Search, wanted: Condition, zone: str, exact: bool, max_rows: int) -> Statistic:
-    """The SELECT that the pipes of `search` are over the records of `wanted`, whose values are bound there.
+def statistic(search: Search, condition: Condition, zone: str, exact: bool, max_rows: int) -> Statistic:
+    """The SELECT that the pipes of `search` are over the records of `condition`, whose values are bound there.
 
     One row over `max_rows` is given where there are more. `zone` is a name of the zone database, for `bin`. Raises
     `BadQuery`.
@@ -33,11 +33,11 @@ def statistic(search: Search, wanted: Condition, zone: str, exact: bool, max_row
     if not search.pipes or not search.pipes[0].makes_table:
         with search.at_pipe(0):
             raise BadQuery("statistics begin with the pipe 'stats' or 'top'", hint=STATISTIC_HINT)
-    table = Table.of_records(wanted, zone, exact)
+    table = Table.of_records(condition, zone, exact)
     for number, pipe in enumerate(search.pipes):
         with search.at_pipe(number):
             table = pipe.on_table(table)
     return Statistic(
-        f"SELECT {table.given()} FROM {table.sql}{table.ordered()} LIMIT {wanted.bind(max_rows + 1, 'UInt64')}",
+        f"SELECT {table.given()} FROM {table.sql}{table.ordered()} LIMIT {condition.bind(max_rows + 1, 'UInt64')}",
         tuple((name, value.kind) for name, value in table.columns.items()),
     )

@@ -24,7 +24,7 @@ _ESCAPES = "position(attributes, '\\\\') > 0"
 _POINTED = r'\s*"?-?[0-9]+[.eE]'
 # What stands between a key and its value, or an element of it; a text that is a list counts as one.
 _TO_VALUE = r'\s*:(?:\s*"?\[(?:(?s:.*)[\[,])?)?'
-# What the engine's text has only where the sent text has it too: numbers and blanks it writes in its own way.
+# What the engine's text has only where the sent text has it too: numbers and spaces it writes in its own way.
 _KEPT = re.compile(r"(?=.*[A-DF-Za-df-z_])[\w-]+", re.ASCII)
 
 

@@ -1,9 +1,9 @@
-"""SQL for the text and the number of a field of `attributes`: out of the bytes where these tell it, else parsed.
+"""SQL for the text and the number of a field of `attributes`: out of the bytes where these show it, else parsed.
 
 Parsing a document costs more than all that is done here. In a JSON text without a backslash each `"key":` is a key,
 since no string holds a quote and the key begins with no sign of JSON's. It is one of the document itself if it stands
 before the second brace, or if no brace closes after it but the last; it is one of an object if no brace stands between.
-What the bytes do not tell (a blank before the colon, a float as text, an object with others before and after it) is
+What the bytes do not show (a space before the colon, a float as text, an object with others before and after it) is
 parsed, so the answer is that of `attribute_text` for every document whose objects have each key once.
 
 The engine's planning takes 3 us a character, and on the right of an AND each mention of an expression is worked out for
@@ -29,7 +29,7 @@ def text(key: str, put: Callable[[str], str]) -> str:
         return attribute_text(key, put)
     found, raw = _found(key, put), _raw(key, put)
     content = f"trim(BOTH '\"' FROM {raw})"
-    # Of an empty text with blanks around it both quotes stand at one end.
+    # Of an empty text with spaces around it both quotes stand at one end.
     is_string = f"(length({raw}) = length({content}) + 2) * startsWith({raw}, '\"') * endsWith({raw}, '\"')"
     is_same = f"{raw} IN ('true', 'false') OR toString(toInt64OrZero({raw})) = {raw}"
     read = f"{found} * ({is_string}) = 1, {content}, {found} * ({is_same}) = 1, {raw}"
@@ -67,7 +67,7 @@ def once(check: str, name: str, value: str) -> str:
 
 
 def _found(key: str, put: Callable[[str], str]) -> str:
-    """1 where the bytes tell where the value is, else 0."""
+    """1 where the bytes show where the value is, else 0."""
     begin = _begin(key, put)
     at_top = f"({begin} < {_or_end(_SECOND_BRACE)} OR position(attributes, '}}', {begin}) = length(attributes))"
     found = f"({begin} > 0) * {at_top}"

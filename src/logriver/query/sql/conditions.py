@@ -116,7 +116,7 @@ def words(text: str, made: Condition) -> str:
     """The words of `text` in order; a text without one, or with letters beyond ASCII, as a part of the message.
 
     The index takes a run of letters beyond ASCII for one word, whatever stands between them in a language without
-    blanks, so only a part finds them all.
+    spaces, so only a part finds them all.
     """
     if not text.isascii():
         pattern = made.bind(f"%{escaping.like(text)}%")
@@ -132,7 +132,7 @@ def words(text: str, made: Condition) -> str:
 def _part_of_word(pieces: tuple[str, ...], made: Condition) -> str:
     """A word of the message that is `pieces` with more of the word between them.
 
-    With other signs than letters and digits in the pieces, what is between them is anything but blanks. Where the
+    With punctuation in the pieces, what is between them is anything but spaces. Where the
     text begins or ends with a letter or digit of ASCII, a word does.
     """
     if not any(pieces):

@@ -36,9 +36,9 @@ class Table:
     _aliases: Iterator[str] = field(default_factory=_aliases)
 
     @classmethod
-    def of_records(cls, wanted: Condition, zone: str, exact: bool) -> Self:
-        """The records that fulfil `wanted`."""
-        return cls(f"{TABLE} WHERE {wanted.sql}", wanted, zone, exact, is_of_records=True)
+    def of_records(cls, condition: Condition, zone: str, exact: bool) -> Self:
+        """The records that fulfil `condition`."""
+        return cls(f"{TABLE} WHERE {condition.sql}", condition, zone, exact, is_of_records=True)
 
     def value(self, name: str) -> Value:
         """The value of the field or column `name`. Raises `BadQuery`."""

@@ -1,10 +1,10 @@
 """The functions that a user's SQL may call: each computes from its arguments alone.
 
 An allow-list: what is not here is refused, also what a newer engine brings. Left out on purpose is whatever reads
-files, tables, dictionaries, models or settings, tells about the server or the session, waits, fails on demand, formats
-by a schema file, talks to others, takes memory before it is counted (`printf`), compares every letter of a text with
-every one of another and cannot be ended meanwhile (distances of edits), or takes states of aggregates apart (made-up
-bytes are no state).
+files, tables, dictionaries, models or settings, reports about the server or the session, waits, fails on demand,
+formats by a schema file, talks to others, takes memory before it is counted (`printf`), compares every letter of a text
+with every one of another and cannot be ended meanwhile (distances of edits), or takes states of aggregates apart
+(made-up bytes are no state).
 """
 
 from pathlib import Path

@@ -87,7 +87,7 @@ def _tokens(text: str) -> list[Token]:
 
 def _check_size(tokens: list[Token]) -> None:
     if len(tokens) > MAX_TOKENS:
-        raise BadQuery(f"a statement has at most {MAX_TOKENS} words and signs")
+        raise BadQuery(f"a statement has at most {MAX_TOKENS} words and operators")
     if sum(token.token_type == TokenType.JOIN for token in tokens) > MAX_JOINS:
         raise BadQuery(f"a statement has at most {MAX_JOINS} joins")
     depth = 0

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useMemo, useState } from "../helpers/html.js";
 import { bytes, count, duration } from "../helpers/format.js";
-import { limitOf, shape, split, withPipe, withTerm } from "../helpers/language.js";
+import { answerKind, limitOf, split, withPipe, withTerm } from "../helpers/language.js";
 import { toMs } from "../helpers/times.js";
 import { useCall, useLate } from "../models/answer.js";
 import * as memory from "../models/memory.js";
@@ -35,7 +35,7 @@ export function Explore({ place, go, zone, theme }) {
   const [hovered, setHovered] = useState(null);
   const [marked, setMarked] = useState(null);
   const isLate = useLate(told.loading);
-  const kind = shape(place.q);
+  const kind = answerKind(place.q);
   const params = { q: place.q, from: place.from, to: place.to };
   const conditions = { ...params, q: split(place.q)[0] };
   const histogram = useCall("/api/v1/histogram", { ...conditions, buckets: BUCKETS, by: place.by, tz: tz(zone), round });

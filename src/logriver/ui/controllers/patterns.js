@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from "../helpers/html.js";
 import { count } from "../helpers/format.js";
-import { shape, split } from "../helpers/language.js";
+import { answerKind, split } from "../helpers/language.js";
 import { dayAndClock } from "../helpers/times.js";
 import { useCall, useLate } from "../models/answer.js";
 import { Failure } from "./failure.js";
@@ -12,7 +12,7 @@ import { visible } from "../helpers/record.js";
 
 export function Patterns({ params, tell, go, zone }) {
   // Pipes of rows and tables have no meaning here; a limit beside `| patterns` has.
-  const q = shape(params.q) === "patterns" ? params.q : split(params.q)[0];
+  const q = answerKind(params.q) === "patterns" ? params.q : split(params.q)[0];
   const answer = useCall("/api/v1/patterns", { ...params, q });
   useEffect(() => {
     tell?.({ answer: answer.data, loading: answer.loading, error: answer.error, cancel: answer.cancel });

@@ -58,7 +58,7 @@ export function limitOf(text) {
 export const hasChosen = (text) => /\|\s*fields\b/.test(split(text)[1]);
 
 // Which way an answer to this text is shown.
-export function shape(text) {
+export function answerKind(text) {
   const pipes = split(text)[1];
   if (/\|\s*patterns\b/.test(pipes)) return "patterns";
   return /\|\s*(stats|top)\b/.test(pipes) ? "stats" : "rows";
