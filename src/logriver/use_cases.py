@@ -24,7 +24,7 @@ from logriver.search.context import Context
 from logriver.search.explain import Explain
 from logriver.search.export import Export
 from logriver.search.fields import FieldList
-from logriver.search.held_lines import HeldLines
+from logriver.search.source_lines import SourceLines
 from logriver.search.hints import Hints
 from logriver.search.histogram import Histograms
 from logriver.search.patterns import PatternList
@@ -114,7 +114,7 @@ def use_cases(parts: Parts) -> UseCases:
         unknown_fields=UnknownFields(*asked),
         status=Status(scheduler, watermark),
         sources=SourceList(parts.queue.sources, parts.followed),
-        held_lines=HeldLines(scheduler, watermark),
+        source_lines=SourceLines(scheduler, watermark),
         hosts=_hosts(parts),
         agents=parts.agents,
         damage=parts.queue.damage,

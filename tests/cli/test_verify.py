@@ -52,14 +52,14 @@ class Followed:
 
     def wait_until_held(self, path: Path, but_for: int = 0) -> None:
         deadline = time.monotonic() + SECONDS
-        while self.held(path)["held_bytes"] != path.stat().st_size - but_for:
+        while self.held(path)["committed_bytes"] != path.stat().st_size - but_for:
             assert time.monotonic() < deadline, self.held(path)
             time.sleep(0.1)
 
     def held(self, path: Path) -> dict[str, object]:
         """The source of that path."""
         found = self.server.client.get("/api/v1/sources", params={"source": str(path)}).json()["sources"]
-        return found[0] if found else {"held_bytes": None}
+        return found[0] if found else {"committed_bytes": None}
 
     def verify(self, source: object, file: Path, *options: str) -> tuple[int, dict[str, object]]:
         """The exit code and the verdict."""
@@ -92,8 +92,8 @@ def test_a_file_that_is_held_is_proven(followed: Followed, content: bytes) -> No
     path = followed.file(f"held-{len(content)}.log", content)
     # The command runs in another time zone than the server did.
     code, verdict = followed.verify(f"@UTC={path}", path)
-    assert (code, verdict["proven"], verdict["not_yet_held_bytes"]) == (0, True, 0)
-    assert counts(verdict) == {"held": sum(line.strip() != b"" for line in content.split(b"\n"))}
+    assert (code, verdict["proven"], verdict["not_yet_committed_bytes"]) == (0, True, 0)
+    assert counts(verdict) == {"stored": sum(line.strip() != b"" for line in content.split(b"\n"))}
 
 
 def test_a_file_that_is_where_it_was_is_named_once(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_the_mark_at_the_beginning_of_a_text_is_none_of_it(
     file = followed.file(f"mark-{name}.log", codecs.BOM_UTF8 + line.replace(b"NAME", words.encode()) * 2)
     # It waits until what it looks for is stored.
     code, verdict = followed.verify(f"@UTC={file}", file)
-    assert (code, verdict["proven"], counts(verdict)) == (0, True, {"held": 2})
+    assert (code, verdict["proven"], counts(verdict)) == (0, True, {"stored": 2})
     rows = followed.server.search(q=f"level:{level} {words}")
     assert len(rows) == 2
     assert "\ufeff" not in str(rows)
@@ -137,7 +137,7 @@ def test_fields_in_another_order_than_before_are_no_difference(followed: Followe
             end.writelines(goes_on[at : at + 1000])
         followed.wait_until_held(file)
     code, verdict = followed.verify(f"@UTC={file}", file)
-    assert (code, counts(verdict)) == (0, {"held": 5100})
+    assert (code, counts(verdict)) == (0, {"stored": 5100})
 
 
 def test_it_may_be_compressed_or_have_another_name_by_now(followed: Followed, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_it_may_be_compressed_or_have_another_name_by_now(followed: Followed, tm
     other.write_bytes(zstandard.compress(moved + b"not held, but in the file\n"))
     assert followed.verify(f"@UTC={path}", compressed)[0] == 0
     code, verdict = followed.verify(f"@UTC={path}", other)
-    assert (code, verdict["not_yet_held_bytes"]) == (0, len(b"not held, but in the file\n"))
+    assert (code, verdict["not_yet_committed_bytes"]) == (0, len(b"not held, but in the file\n"))
 
 
 def test_a_last_line_that_was_taken_before_it_ended_is_held_in_pieces(followed: Followed) -> None:
@@ -157,7 +157,7 @@ def test_a_last_line_that_was_taken_before_it_ended_is_held_in_pieces(followed: 
         file.write(b" and end\nthree\n")
     followed.wait_until_held(path)
     code, verdict = followed.verify(path, path)
-    assert (code, counts(verdict)) == (0, {"held": 3})
+    assert (code, counts(verdict)) == (0, {"stored": 3})
     messages = {row["message"] for row in followed.server.search(q=f'_source:"{path}"')}
     assert messages == {"one", "begin", " and end", "three"}
 
@@ -165,7 +165,7 @@ def test_a_last_line_that_was_taken_before_it_ended_is_held_in_pieces(followed: 
 def test_refused_lines_are_dead_letters_until_they_are_replayed(followed: Followed) -> None:
     path = followed.file("letters.log", b'{"message":"good"}\n' * 5 + b'{"bad\n\xff{\n')
     code, verdict = followed.verify(path, path)
-    assert (code, counts(verdict)) == (0, {"held": 5, "refused": 2})
+    assert (code, counts(verdict)) == (0, {"stored": 5, "refused": 2})
     letters = followed.server.client.get("/api/v1/dead-letters").json()["dead_letters"]
     (letter,) = [one for one in letters if one["source"] == str(path) and one["raw"] == '{"bad']
     replayed = followed.server.client.post(
@@ -173,7 +173,7 @@ def test_refused_lines_are_dead_letters_until_they_are_replayed(followed: Follow
     )
     assert replayed.status_code == 200
     code, verdict = followed.verify(path, path)
-    assert (code, counts(verdict)) == (1, {"held": 5, "refused": 1, "refused_gone": 1, "others": 1})
+    assert (code, counts(verdict)) == (1, {"stored": 5, "refused": 1, "refused_gone": 1, "others": 1})
 
 
 def test_lives_of_one_path_are_told_apart(followed: Followed, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_lives_of_one_path_are_told_apart(followed: Followed, tmp_path: Path) ->
     followed.wait_until_held(path)
     for file, lines in ((first, 1000), (path, 600)):
         code, verdict = followed.verify(path, file)
-        assert (code, counts(verdict)["held"]) == (0, lines), verdict
+        assert (code, counts(verdict)["committed"]) == (0, lines), verdict
 
 
 def test_a_file_with_other_content_is_of_no_generation(followed: Followed, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_what_an_agent_left_out_doubled_or_changed_is_found_out(followed: Follow
     asyncio.run(send(followed.server, str(path), TEXT, lie))
     code, verdict = followed.verify(f"text@UTC={path}", path, "--follower", "liar")
     assert (code, verdict["proven"], verdict["missing"]) == (1, False, 1)
-    assert counts(verdict) == {"held": 2998, "missing": 1, "doubled": 1, "different": 1}
+    assert counts(verdict) == {"stored": 2998, "missing": 1, "doubled": 1, "different": 1}
     examples = verdict["tally"]["examples"]  # type: ignore[index]
     assert [example.split(": ")[1] for example in examples] == ["missing", "doubled", "different"]
     # Its times have no zone: in another one the lines are others.
@@ -231,8 +231,8 @@ def test_what_an_agent_left_out_doubled_or_changed_is_found_out(followed: Follow
 
 async def send(server: RunningServer, path: str, content: bytes, rows: list[bytes]) -> None:
     """All of a file as one range, with these rows."""
-    generation = FileIdentity("liar", 1, 2, 1024, head_hash(content[:1024]))
-    covers = FileRange(generation, path, 0, len(content), google_crc32c.value(content), content[-TAIL_BYTES:])
+    identity = FileIdentity("liar", 1, 2, 1024, head_hash(content[:1024]))
+    covers = FileRange(identity, path, 0, len(content), google_crc32c.value(content), content[-TAIL_BYTES:])
     sink = ServerSink(server.url)
     await sink.put(Batch(Decoded(b"".join(rows), len(rows)), path, range=covers))
     await sink.close()
@@ -250,7 +250,7 @@ def test_records_of_several_lines_are_read_as_the_follower_reads_them(new_server
     for source in (path, f"text={path}", f"@UTC={path}"):
         code, verdict = followed.verify(source, path, "--config", str(config))
         assert code == 0
-        assert counts(verdict) == {"held": 900}
+        assert counts(verdict) == {"stored": 900}
     # Without the follower's settings the lines are others.
     assert followed.verify(path, path)[0] == 1
 
@@ -287,5 +287,5 @@ def test_a_million_lines_within_a_minute(followed: Followed) -> None:
     followed.wait_until_held(path)
     started = time.monotonic()
     code, verdict = followed.verify(path, path)
-    assert (code, counts(verdict)) == (0, {"held": 1_000_000})
+    assert (code, counts(verdict)) == (0, {"stored": 1_000_000})
     assert time.monotonic() - started < 60

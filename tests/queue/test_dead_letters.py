@@ -90,7 +90,7 @@ def test_an_agents_letter_is_read_in_the_format_of_its_file(server: RunningServe
         return found[0] if found else {}
 
     try:
-        until(lambda: source().get("held_bytes") == path.stat().st_size and source()["format"] == "json")
+        until(lambda: source().get("committed_bytes") == path.stat().st_size and source()["format"] == "json")
         until(lambda: server.status()["waiting"] == 0)
         (letter,) = (letter for letter in letters_of(server)["dead_letters"] if letter["source"] == str(path))
         again = replay(server, letter["id"])

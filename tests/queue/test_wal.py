@@ -208,7 +208,7 @@ def test_a_range_is_taken_only_where_the_ledger_ends(tmp_path: Path) -> None:
             assert rows_of(poll(wal)) == {1: "a", 2: "b"}
         async with opened(tmp_path) as wal:
             [held] = (await wal.known("me")).files
-            assert (held.generation, held.end) == (GENERATION, 30)
+            assert (held.identity, held.end) == (GENERATION, 30)
             assert (await wal.known("you")).files == []
 
     asyncio.run(run())

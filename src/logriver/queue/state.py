@@ -270,7 +270,7 @@ class State:
         self._db.executemany("DELETE FROM files WHERE id = ?", ((key,) for key in snapshot.forgotten))
         self._db.executemany(
             "REPLACE INTO files VALUES (?, ?)",
-            ((held.generation.id, encode(of_committed(held))) for held in snapshot.held),
+            ((held.identity.id, encode(of_committed(held))) for held in snapshot.held),
         )
         self._db.executemany(
             "DELETE FROM streams WHERE follower = ? AND name = ? AND epoch = ?",

@@ -83,7 +83,7 @@ async def test_lives_of_one_inode_that_begin_alike_are_told_apart(tmp_path: Path
                 append(path, b"number %d of life %d\n" % (number, life))
                 expected.append(f"number {number} of life {life}")
             await until(lambda: sink.messages() == expected)  # noqa: B023
-    assert [held.generation.life for held in sink.ledger.values()] == [0, 1, 2, 3]
+    assert [held.identity.incarnation for held in sink.ledger.values()] == [0, 1, 2, 3]
     assert {held.gaps for held in sink.ledger.values()} == {()}
 
 
@@ -301,7 +301,7 @@ async def test_bytes_that_were_seen_and_destroyed_are_a_gap_of_their_size(tmp_pa
         await until(lambda: sink.messages() == ["one", "new"])
         (gap,) = follower.sources()[0].gaps
         assert (gap.offset, gap.bytes) == (4, 24)
-        assert [life.state for life in follower.sources()[0].generations] == ["truncated", "followed"]
+        assert [one.state for one in follower.sources()[0].incarnations] == ["truncated", "followed"]
     assert metrics.REGISTRY.get_sample_value("logriver_followed_lost_bytes_total") == before + 24
 
 
@@ -389,7 +389,7 @@ async def test_an_archive_of_any_size_is_read_on_from_what_is_held_and_let_go(tm
     content = "".join(f"{line}\n" for line in lines).encode()
     append(path, content[:1_000_001])
     async with following(sink, path):
-        await until(lambda: sink.held_bytes() > 999_000)
+        await until(lambda: sink.committed_bytes() > 999_000)
     path.unlink()
     (tmp_path / "app.log.1.zst").write_bytes(zstandard.compress(content))
     async with following(sink, path):
