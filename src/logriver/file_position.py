@@ -12,7 +12,8 @@ class FileIdentity:
     bytes.
 
     `head_length` (at most 1 kB) is how many first bytes `head_hash` covers; both are fixed when the file is first seen.
-    `incarnation` counts the incarnations on that inode from 0, because a file that was truncated may begin as it did before.
+    `incarnation` counts the incarnations on that inode from 0, because a file that was truncated may begin as it did
+    before.
     """
 
     follower: str
@@ -67,7 +68,7 @@ class FileRange:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What the ledger knows of an incarnation: every byte before `end` is on disk, but for gaps. Rest as in `FileRange`.
+    """What the ledger knows of an incarnation: every byte before `end` is on disk, but for gaps. See `FileRange`.
 
     `last_event_ns` is when bytes of it last reached the disk, 0 where that is not known.
     """

@@ -66,7 +66,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServ
     assert server.stop() == 0
 
 
-def test_a_source_says_what_is_held_of_each_generation(many: tuple[RunningServer, Path]) -> None:
+def test_a_source_says_what_is_committed_of_each_incarnation(many: tuple[RunningServer, Path]) -> None:
     server, logs = many
     path = logs / NAMES[3]
     size = path.stat().st_size

@@ -42,7 +42,9 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running
     assert server.stop() == 0
 
 
-def test_generations_say_what_is_held_and_what_is_lost(followed: tuple[RunningServer, Path], open_page: Open) -> None:
+def test_incarnations_say_what_is_committed_and_what_is_lost(
+    followed: tuple[RunningServer, Path], open_page: Open
+) -> None:
     server, logs = followed
     page = open_page(f"{server.url}/?view=sources")
     row = page.locator(".figures tbody tr", has_text="app.log")

@@ -302,7 +302,7 @@ async def test_long_line_within_the_limit_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", [b"", b"short\n", b"entirely other\nand longer than before\n"])
-async def test_changed_file_is_a_new_generation(tmp_path: Path, changed: bytes) -> None:
+async def test_changed_file_is_a_new_incarnation(tmp_path: Path, changed: bytes) -> None:
     path, sink = tmp_path / "app.log", Ledger()
     append(path, b"first line\nsecond\n")
     async with following(sink, path):
@@ -316,7 +316,7 @@ async def test_changed_file_is_a_new_generation(tmp_path: Path, changed: bytes) 
     assert (first.over, first.gaps, second.over, second.identity.incarnation) == (True, (), False, 1)
 
 
-async def test_file_written_anew_while_away_is_a_new_generation(tmp_path: Path) -> None:
+async def test_file_written_anew_while_away_is_a_new_incarnation(tmp_path: Path) -> None:
     path, sink = tmp_path / "app.log", Ledger()
     append(path, b"first life\n")
     async with following(sink, path):

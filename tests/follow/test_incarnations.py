@@ -87,7 +87,7 @@ async def test_lives_of_one_inode_that_begin_alike_are_told_apart(tmp_path: Path
     assert {held.gaps for held in sink.ledger.values()} == {()}
 
 
-async def test_an_inode_that_is_used_again_while_away_is_a_new_generation_without_a_gap_of_known_size(
+async def test_an_inode_that_is_used_again_while_away_is_a_new_incarnation_without_a_gap_of_known_size(
     tmp_path: Path,
 ) -> None:
     path, sink = tmp_path / "app.log", Ledger()
@@ -469,7 +469,7 @@ async def test_a_file_that_was_moved_away_is_let_go_and_read_on_when_it_comes_ba
     assert (held.gone_ns, held.gaps) == (0, ())
 
 
-async def test_a_generation_is_forgotten_30_days_after_its_file_is_gone(tmp_path: Path) -> None:
+async def test_an_incarnation_is_forgotten_30_days_after_its_file_is_gone(tmp_path: Path) -> None:
     path, sink = tmp_path / "app.log", Ledger()
     append(path, b"one\n")
     async with following(sink, path):

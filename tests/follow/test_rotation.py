@@ -252,7 +252,7 @@ def test_what_a_tool_destroyed_while_the_server_was_down_is_no_gap_as_nobody_saw
     assert [identity["state"] for identity in source["incarnations"]] == ["truncated", "followed"]  # type: ignore[attr-defined]
 
 
-def test_a_generation_is_forgotten_30_days_after_its_file_is_gone(new_server: NewServer, tmp_path: Path) -> None:
+def test_an_incarnation_is_forgotten_30_days_after_its_file_is_gone(new_server: NewServer, tmp_path: Path) -> None:
     path, away = tmp_path / "app.log", tmp_path / "elsewhere" / "app.log"
     away.parent.mkdir()
     server = new_server("--follow", f"text={path}")

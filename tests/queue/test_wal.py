@@ -232,7 +232,7 @@ def test_refused_lines_of_a_file_take_numbers_behind_the_good_ones(tmp_path: Pat
             assert (await wal.put(mixed)).last_seq == 3
             found = poll(wal)
             assert rows_of(found) == {1: "a", 2: "b"}
-            assert [(m.seq, m.reason, m.raw, m.source) for m in found.letters] == [(3, "bad", b"raw", "test")]
+            assert [(m.seq, m.reason, m.raw, m.source) for m in found.dead_letters] == [(3, "bad", b"raw", "test")]
 
     asyncio.run(run())
 

@@ -46,7 +46,8 @@ class FollowedSource:
         own = next(reversed(at_path or statuses), None)
         committed_bytes = own.committed_bytes if own else self.committed[-1].end
         last_event_ns = max(
-            [committed.last_event_ns for committed in self.committed] + [status.last_event_ns for status in statuses], default=0
+            [committed.last_event_ns for committed in self.committed] + [status.last_event_ns for status in statuses],
+            default=0,
         )
         gaps = [gap for committed in self.committed for gap in committed.gaps]
         return {

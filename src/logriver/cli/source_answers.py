@@ -27,7 +27,7 @@ class Gap(msgspec.Struct):
 
 
 class Incarnation(msgspec.Struct):
-    """One incarnation of a file: of what begins with `head_hash` the bytes up to `committed_bytes`, which have that CRC32C."""
+    """One incarnation of a file: what begins with `head_hash`, up to `committed_bytes`, with the CRC32C."""
 
     id: str
     state: str

@@ -1,8 +1,10 @@
-"""Where the content of an unknown file comes from: it may be a copy of a known one, of which the first part is committed.
+"""Where the content of an unknown file comes from: it may be a copy of a known one, of which the first part is
+committed.
 
-A file that equals a known one up to what is committed of that may be a copy of it, made by a tool that will truncate the
-other next, or a file of its own that began with the same lines. As long as the known one lives unchanged it is committed
-back, because nobody can tell yet. So it is where nothing is committed yet of the other, whose first lines are on their way.
+A file that equals a known one up to what is committed of that may be a copy of it, made by a tool that will truncate
+the other next, or a file of its own that began with the same lines. As long as the known one lives unchanged it is
+committed back, because nobody can tell yet. So it is where nothing is committed yet of the other, whose first lines are
+on their way.
 """
 
 from dataclasses import dataclass
@@ -77,7 +79,9 @@ class CopyDetection:
                 return Origin(held_back=committed.path)
             if not same:
                 return None
-            return Origin(takes_over=committed) if self._incarnations.free(committed) else Origin(held_back=committed.path)
+            return (
+                Origin(takes_over=committed) if self._incarnations.free(committed) else Origin(held_back=committed.path)
+            )
         return await self._compare_shorter(file, committed, size)
 
     async def _compare_shorter(self, file: GrowingFile, committed: Committed, size: int) -> Origin | None:
@@ -100,7 +104,9 @@ class CopyDetection:
         unchanged = self._incarnations.get(key) is committed and await self._run(
             claim.place[0], partial(_has, claim.path, committed)
         )
-        return None if unchanged and self._incarnations.claimed(committed) is claim else Origin(held_back=committed.path)
+        return (
+            None if unchanged and self._incarnations.claimed(committed) is claim else Origin(held_back=committed.path)
+        )
 
 
 def _begins(path: Path, head: bytes) -> bool:

@@ -321,7 +321,9 @@ class Follower:
             for committed in self._unchanged(filter(self._is_ours, self._incarnations.unsettled())):
                 await self._tried(self._rotations.truncated(committed))
             beside = await self._beside(found)
-            for committed in self._unchanged([committed for committed in self._incarnations.all() if self._is_missing(committed, found)]):
+            for committed in self._unchanged(
+                [committed for committed in self._incarnations.all() if self._is_missing(committed, found)]
+            ):
                 files = beside.get(Path(path_of(committed.path)).parent)
                 if files is not None:
                     seen_bytes = self._seen_bytes.get(committed.identity.id, 0)

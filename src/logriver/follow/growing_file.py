@@ -115,7 +115,7 @@ class GrowingFile:
         return self._read(committed.end - len(committed.tail), len(committed.tail)) == committed.tail
 
     def same_up_to(self, committed: Committed) -> bool:
-        """Whether all bytes that are committed of another file are the same here; what was compared is not read again."""
+        """Whether all committed bytes of another file are the same here; what was compared is not read again."""
         if not self._begins_as(committed):
             return False
         try:

@@ -23,7 +23,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who has an incarnation: the file's path now, its place, and its first bytes. `number` grows from claim to claim."""
+    """Who has an incarnation: the file's path now, its place and first bytes. `number` grows from claim to claim."""
 
     path: Path
     place: Place
@@ -175,7 +175,9 @@ class Incarnations:
     def free(self, committed: Committed) -> bool:
         """Whether a copy may take it over."""
         return not self.claimed(committed) and (
-            self.displaced(committed) or committed.place not in self.present or self.newest_at(committed.place) is not committed
+            self.displaced(committed)
+            or committed.place not in self.present
+            or self.newest_at(committed.place) is not committed
         )
 
     def alike(self, head: bytes) -> list[Committed]:

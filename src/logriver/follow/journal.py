@@ -97,7 +97,9 @@ class Journal:
         """Put entries into the sink until `journalctl` ends, which is an error."""
         known = await self._sink.known(self._incarnation.follower)
         nothing = Committed(self._incarnation, self._path, 0, 0, b"")
-        self._committed = next((committed for committed in known.files if committed.identity.id == self._incarnation.id), nothing)
+        self._committed = next(
+            (committed for committed in known.files if committed.identity.id == self._incarnation.id), nothing
+        )
         process = await asyncio.create_subprocess_exec(
             *_COMMAND, *self._where_to_begin(), stdin=DEVNULL, stdout=PIPE, stderr=PIPE, limit=CHUNK_BYTES
         )

@@ -1,7 +1,7 @@
 """For how long the oldest byte of a file that is not committed yet has been there.
 
-Each look at the file's size is remembered until everything that was seen then is committed: a file that always grows and is
-always read a moment later is not behind, one that is read a minute later is.
+Each look at the file's size is remembered until everything that was seen then is committed: a file that always grows
+and is always read a moment later is not behind, one that is read a minute later is.
 """
 
 from logriver import clock

@@ -316,7 +316,9 @@ class FileReader:
         with self._incarnations.claiming(identity, self.where, self.place, head):
             if self._old_bytes or origin.copied_bytes:
                 old = await self._run(partial(file.old_lines, self._old_bytes or origin.copied_bytes))
-                reason = "a copy of what is committed elsewhere" if origin.copied_bytes else "there before it was followed"
+                reason = (
+                    "a copy of what is committed elsewhere" if origin.copied_bytes else "there before it was followed"
+                )
                 left_out = Gap(0, old.after.end, True, reason, clock.now_ns(), lost=False)
                 await self._hand_over(
                     file, identity, (old, Decoded(), self._state), left_out if old.after.end else None

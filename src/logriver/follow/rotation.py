@@ -70,7 +70,9 @@ class Rotations:
             await self._lost(committed, seen_bytes, "truncated before it was read", over=True)
             return
         if seen_bytes > copied_bytes:
-            gap = self._gap(committed, copied_bytes, seen_bytes, "written after its copy was made, before it was truncated")
+            gap = self._gap(
+                committed, copied_bytes, seen_bytes, "written after its copy was made, before it was truncated"
+            )
             await self._incarnations.put_state(committed, gap=gap)
             self._reported.pop(committed.identity.id)
         if copy:

@@ -26,8 +26,8 @@ class SourceStatus:
     """How far a file is followed. `last_event_ns` is when lines of it last reached the disk, 0 for never.
 
     `path` is what its lines have as source, `identity` the one that `file` is read as, empty while that is not known.
-    `lag_seconds` is for how long the oldest byte that is not committed has been seen. `incarnations` and `gaps` are those of
-    all files under that source.
+    `lag_seconds` is for how long the oldest byte that is not committed has been seen. `incarnations` and `gaps` are
+    those of all files under that source.
     """
 
     path: str

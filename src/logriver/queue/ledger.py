@@ -48,7 +48,8 @@ class Ledger:
         return cls(known.files, known.streams)
 
     def begin(self, range: Position) -> None:
-        """A range is about to be written. Raises `RangeConflict` unless it continues what is committed or being written.
+        """A range is about to be written. Raises `RangeConflict` unless it continues what is committed or being
+        written.
 
         An incarnation cannot begin where another is the same one: two followers of one name that saw it with
         more and with less of its first bytes.

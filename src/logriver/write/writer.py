@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class _Work:
     """What one thread has claimed and not acknowledged yet; `dead` are its dead letters.
 
-    They are kept here too, because the letters on disk are bounded and the oldest go.
+    They are kept here too, because the dead letters on disk are bounded and the oldest go.
     """
 
     claimed: ClaimedBatch | None = None
@@ -125,8 +125,8 @@ class Writer:
         return 0.0
 
     def _store_claimed(self, claimed: ClaimedBatch, work: _Work) -> None:
-        if claimed.letters:
-            self._queue.dead_letter(claimed.letters)
+        if claimed.dead_letters:
+            self._queue.dead_letter(claimed.dead_letters)
         if work.in_doubt:
             work.dead |= self._queue.dead_lettered(claimed.first_seq, claimed.last_seq)
         for row_range in claimed.row_ranges:

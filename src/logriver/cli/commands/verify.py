@@ -20,7 +20,7 @@ from logriver.cli.render import output
 from logriver.cli.render.progress import Progress
 from logriver.cli.source_answers import SourceRecords, all_sources
 from logriver.cli.verify.file import chunks, incarnation_of, open_file
-from logriver.cli.verify.lines import Judge, SourceLetters, Tally
+from logriver.cli.verify.lines import Judge, SourceDeadLetters, Tally
 from logriver.columns import DECODED_COLUMNS, ROW_COLUMNS
 from logriver.decode.decoder import Options, State
 from logriver.decode.formats import FORMATS, SourceText, split_source
@@ -49,14 +49,14 @@ class _Status(msgspec.Struct):
     removed_by_retention: int
 
 
-class _Letter(msgspec.Struct):
+class _DeadLetter(msgspec.Struct):
     source: str
     raw: str
     raw_base64: str = ""
 
 
-class _Letters(msgspec.Struct):
-    dead_letters: list[_Letter]
+class _DeadLetters(msgspec.Struct):
+    dead_letters: list[_DeadLetter]
     cursor: str | None
 
 
@@ -184,27 +184,29 @@ class _Once:
     def __init__(self, client: httpx.Client, source: str) -> None:
         self._client = client
         self._source = source
-        self._letters: SourceLetters | None = None
+        self._dead_letters: SourceDeadLetters | None = None
 
-    def __call__(self) -> SourceLetters:
-        if self._letters is None:
-            self._letters = SourceLetters()
-            self._gather(self._letters)
-        return self._letters
+    def __call__(self) -> SourceDeadLetters:
+        if self._dead_letters is None:
+            self._dead_letters = SourceDeadLetters()
+            self._gather(self._dead_letters)
+        return self._dead_letters
 
-    def _gather(self, letters: SourceLetters) -> None:
+    def _gather(self, dead_letters: SourceDeadLetters) -> None:
         params = {"limit": _LETTERS}
         while True:
-            page = ask(self._client, "/api/v1/dead-letters", _Letters, params=params)
-            for letter in page.dead_letters:
-                raw = base64.b64decode(letter.raw_base64) if letter.raw_base64 else letter.raw.encode()
+            page = ask(self._client, "/api/v1/dead-letters", _DeadLetters, params=params)
+            for dead_letter in page.dead_letters:
+                raw = base64.b64decode(dead_letter.raw_base64) if dead_letter.raw_base64 else dead_letter.raw.encode()
                 columns = raw.split(b"\t")
-                if letter.source == self._source:
-                    letters.add_line(raw)
+                if dead_letter.source == self._source:
+                    dead_letters.add_line(raw)
                 elif (
-                    not letter.source and len(columns) == len(ROW_COLUMNS) and columns[_SOURCE] == self._source.encode()
+                    not dead_letter.source
+                    and len(columns) == len(ROW_COLUMNS)
+                    and columns[_SOURCE] == self._source.encode()
                 ):
-                    letters.add_row(int(columns[_OFFSET]))
+                    dead_letters.add_row(int(columns[_OFFSET]))
             if page.cursor is None:
                 return
             params["cursor"] = page.cursor
@@ -219,7 +221,10 @@ def _show(verdict: _Verdict, format: str) -> None:
     lines = [
         f"{verdict.source}, followed by {verdict.follower}, identity {verdict.identity}",
         f"bytes 0 to {verdict.committed_bytes} are committed: the file has the same, by CRC32C",
-        *([f"bytes from there on, {verdict.not_yet_committed_bytes}, are not committed yet"] * bool(verdict.not_yet_committed_bytes)),
+        *(
+            [f"bytes from there on, {verdict.not_yet_committed_bytes}, are not committed yet"]
+            * bool(verdict.not_yet_committed_bytes)
+        ),
     ]
     counts = {
         "stored, once and as they are": tally.stored,

@@ -16,12 +16,16 @@ def open_file(path: Path, max_record_bytes: int) -> GrowingFile:
 
 
 def incarnation_of(file: GrowingFile, sources: list[SourceAnswer]) -> tuple[SourceAnswer, Incarnation]:
-    """The one of which everything that is committed is in the file, byte for byte by its CRC32C; the longest of several.
+    """The one of which everything that is committed is in the file, byte for byte by its CRC32C; the longest of
+    several.
 
     Raises `NotFound` with the reason why it is none, and `OSError`.
     """
     incarnations = [
-        (source, incarnation) for source in sources for incarnation in source.incarnations if incarnation.committed_bytes
+        (source, incarnation)
+        for source in sources
+        for incarnation in source.incarnations
+        if incarnation.committed_bytes
     ]
     if not incarnations:
         raise NotFound("nothing is committed of that source", hint="logriver sources shows what is")

@@ -32,11 +32,11 @@ Line = tuple[int, int, int]
 """Of a line: its offset, the timestamp that it gets, the hash of all else that it becomes."""
 
 
-class Letters(Protocol):
+class KnownDeadLetters(Protocol):
     """The dead letters of a source."""
 
     def has(self, raw: bytes) -> bool:
-        """Whether a line that was refused is one; each letter stands for one line."""
+        """Whether a line that was refused is one; each dead letter stands for one line."""
         ...
 
     def has_row_at(self, offset: int) -> bool:
@@ -74,16 +74,16 @@ class Judge:
     def __init__(
         self,
         decodes: list[Decode],
-        letters: Callable[[], Letters],
+        dead_letters: Callable[[], KnownDeadLetters],
         *,
         now_ns: int,
         left_out_end: int,
         other_ends: list[int],
     ) -> None:
-        """`letters` is asked for only where a line was refused or is missing; before `left_out_end` nothing is stored."""
+        """`dead_letters` is called where a line was refused or is missing; nothing before `left_out_end` is stored."""
         self.tally = Tally()
         self._decodes = decodes
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._now_ns = now_ns
         self._left_out_end = left_out_end
         self._other_ends = other_ends
@@ -112,7 +112,7 @@ class Judge:
         """A line that its format refuses."""
         if refused.offset < self._left_out_end:
             self.tally.left_out += 1
-        elif self._letters().has(refused.raw):
+        elif self._dead_letters().has(refused.raw):
             self.tally.refused += 1
         else:
             self.tally.refused_gone += 1
@@ -184,7 +184,7 @@ class Judge:
     def _not_stored(self, offset: int, piece: bytes, others: int) -> None:
         """No record equals a line; so many others are at its offset."""
         self.tally.others += others
-        if self._letters().has_row_at(offset):
+        if self._dead_letters().has_row_at(offset):
             self.tally.refused += 1
         elif others and not any(end > offset for end in self._other_ends):
             self.tally.different += 1
@@ -202,7 +202,7 @@ class Judge:
             self.tally.examples.append(f"byte {offset}: {what}: {text}")
 
 
-class SourceLetters:
+class SourceDeadLetters:
     """Dead letters, gathered one by one."""
 
     def __init__(self) -> None:
@@ -218,13 +218,13 @@ class SourceLetters:
         self._offsets.add(offset)
 
     def has(self, raw: bytes) -> bool:
-        """See `Letters`."""
+        """See `KnownDeadLetters`."""
         key = hashlib.blake2b(raw, digest_size=16).digest()
         self._raws[key] -= 1
         return self._raws[key] >= 0
 
     def has_row_at(self, offset: int) -> bool:
-        """See `Letters`."""
+        """See `KnownDeadLetters`."""
         return offset in self._offsets
 
 
