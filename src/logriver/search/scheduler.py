@@ -18,7 +18,7 @@ from prometheus_client import Counter
 
 from logriver import clock, metrics
 from logriver.errors import Overloaded, QueryTooExpensive
-from logriver.store.base import Answer, Limits, Param, Pieces, Store
+from logriver.store.base import Limits, Param, Pieces, QueryResult, Store
 from logriver.store.stop import Stop
 from logriver.threads import Owner
 
@@ -70,7 +70,7 @@ class QueryScheduler:
 
     async def ask(
         self, call: str, sql: str, params: Mapping[str, Param], result_rows: int = 0, is_statement: bool = False
-    ) -> Answer:
+    ) -> QueryResult:
         """Run a SELECT; `call` names the asking use case in the metrics; more than `result_rows` rows are too many.
 
         `is_statement`: a user wrote it. Raises `Overloaded` when too many wait, and what `Store.query` raises. A caller

@@ -38,7 +38,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """Rows of a query and what it cost."""
 
     columns: tuple[str, ...]
@@ -76,7 +76,7 @@ class Store(Protocol):
         """
         ...
 
-    def query(self, sql: str, params: Mapping[str, Param] | None = None, limits: Limits = Limits()) -> Answer:
+    def query(self, sql: str, params: Mapping[str, Param] | None = None, limits: Limits = Limits()) -> QueryResult:
         """Run a SELECT with `{name:Type}` parameters.
 
         Raises `QueryTooExpensive` when a limit is met, `StoreError` otherwise.
