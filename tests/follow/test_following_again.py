@@ -18,7 +18,7 @@ from logriver.follow.file_calls import FileCalls
 from logriver.follow.follower import Follower
 from logriver.follow.growing_file import GrowingFile
 from logriver.follow.incarnations import Incarnations
-from logriver.follow.paths import FoundFile, Source, siblings
+from logriver.follow.paths import FoundFile, PathPattern, siblings
 from logriver.follow.rotation import Rotations
 from logriver.record import Batch, Receipt
 from logriver.settings import FollowSettings
@@ -61,7 +61,7 @@ async def test_after_an_internal_error_all_files_are_followed_on(
     supervised.start(follower.run)
     await until(lambda: sink.held_bytes() == 4)
     with monkeypatch.context() as while_broken:
-        while_broken.setattr(Source, "files", broken)
+        while_broken.setattr(PathPattern, "files", broken)
         before = failures()
         # It is tried again and again, and fails each time.
         await until(lambda: failures() >= before + 3)

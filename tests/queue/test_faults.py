@@ -25,7 +25,7 @@ from logriver.queue.segment_header import SegmentHeader
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.record import Batch, BatchKey, Decoded, Receipt, Refused
-from logriver.store.base import Answer, Block, Limits, Param, PartitionSize, Pieces
+from logriver.store.base import Block, Chunks, Limits, Param, PartitionSize, QueryResult
 from logriver.write.partitions import Partitions
 from logriver.write.writer import Writer
 
@@ -49,14 +49,14 @@ class MemoryStore:
                 self.doubled.append(seq)
             self.rows[seq] = row.split(b"\t")[0]
 
-    def query(self, sql: str, params: Mapping[str, Param] | None = None, limits: Limits = Limits()) -> Answer:
+    def query(self, sql: str, params: Mapping[str, Param] | None = None, limits: Limits = Limits()) -> QueryResult:
         found = BETWEEN.search(sql)
         assert found is not None, sql
         held = [seq for seq in self.rows if int(found[1]) <= seq <= int(found[2])]
         rows: list[list[object]] = [[len(held)]] if "count()" in sql else [[seq] for seq in held]
-        return Answer((), rows, 0, 0, 0.0)
+        return QueryResult((), rows, 0, 0, 0.0)
 
-    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Pieces:
+    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Chunks:
         raise NotImplementedError
 
     def partitions(self) -> list[PartitionSize]:

@@ -14,7 +14,7 @@ from logriver.errors import QueryTooExpensive, StoreError
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.record import Batch, Decoded, Refused
-from logriver.store.base import Answer, Block, Limits, Param
+from logriver.store.base import Block, Limits, Param, QueryResult
 from logriver.store.embedded import Embedded
 from logriver.write import writer as writer_module
 from logriver.write.writer import Writer
@@ -37,7 +37,7 @@ class Flaky(Embedded):
         self.inserted.append((block.first_seq, block.count))
         self._fail("after")
 
-    def query(self, sql: str, params: Mapping[str, Param] | None = None, limits: Limits = Limits()) -> Answer:
+    def query(self, sql: str, params: Mapping[str, Param] | None = None, limits: Limits = Limits()) -> QueryResult:
         if sql.startswith("SELECT count()"):
             self._fail("ask")
         return super().query(sql, params, limits)

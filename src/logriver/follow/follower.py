@@ -23,7 +23,7 @@ from logriver.follow.incarnations import Incarnations, Place
 from logriver.follow.journal import Journal, journals_of
 from logriver.follow.missed_rotations import compressed_since, known_archives, rotated_from, unseen
 from logriver.follow.open_files import MAX_OPEN, OpenFiles
-from logriver.follow.paths import ARCHIVES, FoundFile, siblings, sources_of
+from logriver.follow.paths import ARCHIVES, FoundFile, path_patterns, siblings
 from logriver.follow.reader import AT_ONCE, FileReader, ReaderSettings
 from logriver.follow.rotation import Rotations
 from logriver.follow.sources import SourceStatus, statuses
@@ -70,7 +70,7 @@ class Follower:
         that cannot be read.
         """
         self.name = settings.follower_name
-        self._sources = sources_of(settings, zone)
+        self._sources = path_patterns(settings, zone)
         self._from_end = settings.from_end
         self._calls = calls or FileCalls()
         self._found = FoundFiles(self._sources, self._calls)

@@ -45,7 +45,7 @@ class FoundFile:
         return self.path.suffix in ARCHIVES
 
 
-class Source:
+class PathPattern:
     """A file that may not exist yet, a glob (`**` recurses), or a directory.
 
     Of a directory and a glob, hidden and compressed files are left out.
@@ -123,7 +123,7 @@ class Source:
             return []
 
 
-def sources_of(settings: FollowSettings, zone: str = "") -> list[Source]:
+def path_patterns(settings: FollowSettings, zone: str = "") -> list[PathPattern]:
     """What the settings say is followed, but for journals; `zone` is that of sources that name none.
 
     Raises `SettingsError`.
@@ -135,9 +135,9 @@ def sources_of(settings: FollowSettings, zone: str = "") -> list[Source]:
         if not text.path.startswith(JOURNAL):
             pattern = patterns.get(text.format, "")
             options = replace(of_all, format=text.format, pattern=pattern, zone=text.zone or zone)
-            found.append(Source(text.path, options))
+            found.append(PathPattern(text.path, options))
     found += [
-        Source(table.path, options_of(table, patterns, of_all), table.include, table.exclude)
+        PathPattern(table.path, options_of(table, patterns, of_all), table.include, table.exclude)
         for table in settings.sources
         if not table.path.startswith(JOURNAL)
     ]

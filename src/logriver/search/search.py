@@ -20,7 +20,7 @@ from logriver.search.cursor import Cursor, Order
 from logriver.search.filter_sql import filter_sql, time
 from logriver.search.scheduler import QueryScheduler
 from logriver.search.time_range import ANY_TIME, TimeRange
-from logriver.store.base import Answer
+from logriver.store.base import QueryResult
 from logriver.watermark import Watermark
 
 MAX_LIMIT = 10_000
@@ -47,7 +47,7 @@ class Page:
     """Documents (JSON), the cursors of the next page (None after the last) and of newer records, and the cost.
 
     `newer` is None where rows are sorted or limited by pipes. `late` of a page that it led to is how many records came
-    since that sort inside of what was shown, and are not in it. `incomplete` as in `Answer`.
+    since that sort inside of what was shown, and are not in it. `incomplete` as in `QueryResult`.
     """
 
     documents: list[bytes]
@@ -110,7 +110,9 @@ class Search:
             incomplete=answer.incomplete,
         )
 
-    async def _rows(self, query: Query, pipes: RowPipes, place: Cursor, request: SearchRequest, limit: int) -> Answer:
+    async def _rows(
+        self, query: Query, pipes: RowPipes, place: Cursor, request: SearchRequest, limit: int
+    ) -> QueryResult:
         """The rows behind the place, up to its watermark.
 
         Hardly ever is one above it, and to look at the number of each record takes a quarter of a page's time. So the

@@ -15,7 +15,7 @@ from logriver.errors import BadQuery, QueryTooExpensive, StoreError
 from logriver.query.sql import escaping
 from logriver.search.scheduler import QueryScheduler
 from logriver.search.unknown_fields import UnknownFields
-from logriver.store.base import Answer, Param
+from logriver.store.base import Param, QueryResult
 from logriver.watermark import Watermark
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Sql:
         self._materialized = materialized
         self._unknown = UnknownFields(scheduler, watermark, materialized)
 
-    async def answer(self, text: str) -> tuple[Answer, str | None]:
+    async def answer(self, text: str) -> tuple[QueryResult, str | None]:
         """The rows that the statement gives, and a hint where it seems to name a field that there is not.
 
         Raises `BadQuery` for what is not allowed and for what the engine does not accept in it, `QueryTooExpensive`,
@@ -94,7 +94,7 @@ class Sql:
         parsed = await self._ask("sql_check", engine_tree.PARSE, {"sql": escaping.parameter(statement.sql)})
         engine_tree.check(str(parsed.rows[0][0]))
 
-    async def _ask(self, call: str, sql: str, params: Mapping[str, Param], is_statement: bool = False) -> Answer:
+    async def _ask(self, call: str, sql: str, params: Mapping[str, Param], is_statement: bool = False) -> QueryResult:
         """Ask the store; what it says of a mistake or a failure is not passed on in its words."""
         from logriver.query.usersql import engine_errors  # noqa: PLC0415
 

@@ -19,7 +19,7 @@ from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
 from logriver.search.time_range import ANY_TIME, TimeRange
 from logriver.search.unknown_fields import fields_of
-from logriver.store.base import Answer
+from logriver.store.base import QueryResult
 from logriver.watermark import Watermark
 
 MAX_ROWS = 10_000
@@ -96,7 +96,7 @@ class Statistics:
         looked_at = await estimate(self._scheduler, "stats", sql, condition.params)
         return bytes_each * looked_at.rows <= self._scheduler.query_memory_bytes
 
-    async def _ask(self, made: Statistic, condition: Condition) -> Answer:
+    async def _ask(self, made: Statistic, condition: Condition) -> QueryResult:
         try:
             return await self._scheduler.ask("stats", made.sql, condition.params)
         except QueryTooExpensive as error:

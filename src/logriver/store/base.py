@@ -10,7 +10,7 @@ from typing import Protocol
 from logriver.store.stop import Stop
 
 Param = str | int | float | list[str]
-Pieces = Generator[bytes, None, None]
+Chunks = Generator[bytes, None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """Rows of a query and what it cost."""
 
     columns: tuple[str, ...]
@@ -76,14 +76,14 @@ class Store(Protocol):
         """
         ...
 
-    def query(self, sql: str, params: Mapping[str, Param] | None = None, limits: Limits = Limits()) -> Answer:
+    def query(self, sql: str, params: Mapping[str, Param] | None = None, limits: Limits = Limits()) -> QueryResult:
         """Run a SELECT with `{name:Type}` parameters.
 
         Raises `QueryTooExpensive` when a limit is met, `StoreError` otherwise.
         """
         ...
 
-    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Pieces:
+    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Chunks:
         """Run a SELECT and give its output, one file in `format`, piece by piece and in constant memory.
 
         What `query` raises is raised where the output ends too early. Closing the iterator ends the query.
