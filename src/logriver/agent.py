@@ -122,13 +122,13 @@ class _Agent:
             AgentSource(
                 status.path,
                 status.format,
-                status.held_bytes,
+                status.committed_bytes,
                 status.size_bytes,
                 status.last_event_ns,
                 status.error,
                 len(status.gaps),
                 status.file,
-                status.generation,
+                status.identity,
                 status.lag_seconds,
             )
             for status in self._follower.sources()

@@ -9,7 +9,7 @@
     +-- NotFound                                                                   404
     +-- RequestTimeout             a head that came too slowly                     408
     +-- BodyTimeout                a body that came too slowly                     408
-    +-- RangeConflict              a file range that does not continue what is held 409
+    +-- RangeConflict              a file range that does not continue the ledger 409
     +-- NameTaken                  an agent's name that another agent has          409
     +-- TooLarge                                                                   413
     +-- TargetTooLong              a request line over its limit                   414

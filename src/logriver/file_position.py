@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 
 MAX_GAPS = 100
-"""So many gaps of one generation are kept, the newest."""
+"""So many gaps of one incarnation are kept, the newest."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """One life of one file, as a follower knows it: name of the follower, device, inode, hash of the first bytes.
+    """One incarnation of one file, as a follower knows it: name of the follower, device, inode, hash of the first
+    bytes.
 
     `head_length` (at most 1 kB) is how many first bytes `head_hash` covers; both are fixed when the file is first seen.
-    `life` counts the generations on that inode from 0, because a file that was truncated may begin as it did before.
+    `incarnation` counts the incarnations on that inode from 0, because a file that was truncated may begin as it did
+    before.
     """
 
     follower: str
@@ -19,18 +21,18 @@ class FileIdentity:
     inode: int
     head_length: int
     head_hash: str
-    life: int = 0
+    incarnation: int = 0
 
     @property
     def id(self) -> str:
-        """The generation as one string, the ledger's key."""
+        """The incarnation as one string, the ledger's key."""
         first = f"{self.follower}:{self.device}:{self.inode}:{self.head_length}:{self.head_hash}"
-        return f"{first}:{self.life}" if self.life else first
+        return f"{first}:{self.incarnation}" if self.incarnation else first
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Bytes of a generation from `offset` on that are not held: destroyed before anybody read them, or left out.
+    """Bytes of an incarnation from `offset` on that are not committed: destroyed before anybody read them, or left out.
 
     `bytes` is how many at least, and `exact` whether that is all of them. What was left out on purpose is not `lost`.
     """
@@ -45,14 +47,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class FileRange:
-    """The bytes `start` to `end` (exclusive) of a generation that a batch covers, refused lines included.
+    """The bytes `start` to `end` (exclusive) of an incarnation that a batch covers, refused lines included.
 
     `crc` is the CRC32C of the bytes 0 to `end`, `tail` the last bytes (at most 256) before `end`. An empty range says
     only what became of the file: `gone_ns`, since when it is not there (0 while it is), `over`, its place has other
     content now, and a `gap`. `place` is device and inode where it is now, None where it began.
     """
 
-    generation: FileIdentity
+    identity: FileIdentity
     path: str
     start: int
     end: int
@@ -66,12 +68,12 @@ class FileRange:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What the ledger knows of a generation: every byte before `end` is on disk, but for gaps. Rest as in `FileRange`.
+    """What the ledger knows of an incarnation: every byte before `end` is on disk, but for gaps. See `FileRange`.
 
     `last_event_ns` is when bytes of it last reached the disk, 0 where that is not known.
     """
 
-    generation: FileIdentity
+    identity: FileIdentity
     path: str
     end: int
     crc: int
@@ -85,10 +87,10 @@ class Committed:
     @property
     def place(self) -> tuple[int, int]:
         """Device and inode of the file that has it now."""
-        return self.moved_to or (self.generation.device, self.generation.inode)
+        return self.moved_to or (self.identity.device, self.identity.inode)
 
     def ranges(self) -> list[tuple[int, int]]:
-        """The bytes that are held, as ranges: from 0 to `end` without the gaps in between."""
+        """The bytes that are committed, as ranges: from 0 to `end` without the gaps in between."""
         found, start = [], 0
         for gap in sorted(self.gaps, key=lambda gap: gap.offset):
             if start < min(gap.offset, self.end):
@@ -103,7 +105,7 @@ class Committed:
             gaps = (*gaps, range.gap)[-MAX_GAPS:]
         last_event_ns = now_ns if range.start < range.end else self.last_event_ns
         return Committed(
-            self.generation,
+            self.identity,
             self.path,
             range.end,
             range.crc,

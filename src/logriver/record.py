@@ -160,7 +160,7 @@ class Sink(Protocol):
         ...
 
     async def known(self, follower: str) -> Known:
-        """What is on disk of each generation and each stream that a follower has seen."""
+        """What is on disk of each incarnation and each stream that a follower has seen."""
         ...
 
 

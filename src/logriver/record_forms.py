@@ -12,7 +12,7 @@ from logriver.record import CommittedStream, Stream, StreamRange
 
 
 class FileForm(msgspec.Struct, array_like=True, frozen=True):
-    """One life of a file."""
+    """One incarnation of a file."""
 
     follower: str
     device: int
@@ -87,7 +87,7 @@ def of_range(range: FileRange) -> FileRangeForm:
     """The form of a range of a file."""
     gap = None if range.gap is None else _of_gap(range.gap)
     return FileRangeForm(
-        _of_file(range.generation),
+        _of_file(range.identity),
         range.path,
         range.start,
         range.end,
@@ -117,20 +117,20 @@ def to_range(form: FileRangeForm) -> FileRange:
     )
 
 
-def of_committed(held: Committed) -> CommittedFileForm:
+def of_committed(committed: Committed) -> CommittedFileForm:
     """The form of what is known of a file."""
-    gaps = tuple(_of_gap(gap) for gap in held.gaps)
+    gaps = tuple(_of_gap(gap) for gap in committed.gaps)
     return CommittedFileForm(
-        _of_file(held.generation),
-        held.path,
-        held.end,
-        held.crc,
-        held.tail,
-        held.moved_to,
-        held.over,
-        held.gone_ns,
+        _of_file(committed.identity),
+        committed.path,
+        committed.end,
+        committed.crc,
+        committed.tail,
+        committed.moved_to,
+        committed.over,
+        committed.gone_ns,
         gaps,
-        held.last_event_ns,
+        committed.last_event_ns,
     )
 
 
@@ -174,7 +174,7 @@ def to_stream(form: CommittedStreamForm) -> CommittedStream:
 
 
 def _of_file(file: FileIdentity) -> FileForm:
-    return FileForm(file.follower, file.device, file.inode, file.head_length, file.head_hash, file.life)
+    return FileForm(file.follower, file.device, file.inode, file.head_length, file.head_hash, file.incarnation)
 
 
 def _to_file(form: FileForm) -> FileIdentity:

@@ -333,7 +333,7 @@ class _Server:
         return {
             "waiting": self._queue.waiting,
             "oldest_waiting_seconds": round(self._queue.backlog.oldest_seconds(), 3),
-            "dead_letters": self._state.dead_letters,
+            "dead_letters": self._state.dead_letter_count,
             "removed_by_retention": self._retention.removed,
             "accepted_per_second": self._accepting.per_second(),
             "stored_per_second": self._storing.per_second(),

@@ -24,12 +24,12 @@ from logriver.search.context import Context
 from logriver.search.explain import Explain
 from logriver.search.export import Export
 from logriver.search.fields import FieldList
-from logriver.search.held_lines import HeldLines
 from logriver.search.hints import Hints
 from logriver.search.histogram import Histograms
 from logriver.search.patterns import PatternList
 from logriver.search.scheduler import Bounds, QueryScheduler
 from logriver.search.search import Search
+from logriver.search.source_lines import SourceLines
 from logriver.search.sql import Sql
 from logriver.search.stats import Statistics
 from logriver.search.status import Status
@@ -114,13 +114,13 @@ def use_cases(parts: Parts) -> UseCases:
         unknown_fields=UnknownFields(*asked),
         status=Status(scheduler, watermark),
         sources=SourceList(parts.queue.sources, parts.followed),
-        held_lines=HeldLines(scheduler, watermark),
+        source_lines=SourceLines(scheduler, watermark),
         hosts=_hosts(parts),
         agents=parts.agents,
         damage=parts.queue.damage,
-        dead_letters=parts.queue.letters,
+        dead_letters=parts.queue.dead_letters,
         replay=Replay(
-            parts.queue.letters,
+            parts.queue.dead_letters,
             parts.queue,
             parts.format_of,
             parts.store.refusal,

@@ -47,7 +47,7 @@ def wait_until_held(server: RunningServer, *paths: Path) -> None:
     sizes = {str(path): path.stat().st_size for path in paths}
 
     def held() -> dict[str, int]:
-        return {one["path"]: one["held_bytes"] for one in sources(server)["sources"] if one["path"] in sizes}
+        return {one["path"]: one["committed_bytes"] for one in sources(server)["sources"] if one["path"] in sizes}
 
     until(lambda: held() == sizes, held)
 
@@ -66,23 +66,23 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServ
     assert server.stop() == 0
 
 
-def test_a_source_says_what_is_held_of_each_generation(many: tuple[RunningServer, Path]) -> None:
+def test_a_source_says_what_is_committed_of_each_incarnation(many: tuple[RunningServer, Path]) -> None:
     server, logs = many
     path = logs / NAMES[3]
     size = path.stat().st_size
     answer = sources(server, source=path)
     (source,) = answer["sources"]
     assert (source["follower"], source["connected"], source["format"], source["error"]) == ("web1", True, "text", "")
-    assert (source["held_bytes"], source["size_bytes"], source["lag_bytes"], source["lag_seconds"]) == (
+    assert (source["committed_bytes"], source["size_bytes"], source["lag_bytes"], source["lag_seconds"]) == (
         size,
         size,
         0,
         0,
     )
-    (generation,) = source["generations"]
-    assert (generation["state"], generation["held"], generation["gaps"]) == ("followed", [[0, size]], [])
-    assert generation["crc32c"] == f"{google_crc32c.value(path.read_bytes()):08x}"
-    assert source["last_event"] >= generation["last_event"] > "2024"
+    (identity,) = source["incarnations"]
+    assert (identity["state"], identity["committed"], identity["gaps"]) == ("followed", [[0, size]], [])
+    assert identity["crc32c"] == f"{google_crc32c.value(path.read_bytes()):08x}"
+    assert source["last_event"] >= identity["last_event"] > "2024"
     until(lambda: sources(server, source=path)["searchable"]["records"] == 3, lambda: sources(server, source=path))
     assert sources(server, source=path)["searchable"]["oldest_offset"] == 0
 
@@ -167,12 +167,14 @@ def test_of_an_agents_file_is_shown_what_it_says_and_what_is_held_when_it_is_gon
     try:
         until(lambda: source().get("connected") is True and source()["file"] == str(path), source)
         assert (source()["follower"], source()["format"], source()["lag_bytes"]) == ("far", "text", 0)
-        assert [(life["state"], life["held"]) for life in source()["generations"]] == [("followed", [[0, 21]])]
+        assert [(incarnation["state"], incarnation["committed"]) for incarnation in source()["incarnations"]] == [
+            ("followed", [[0, 21]])
+        ]
         assert r'{follower="far"}' in metric(server, "logriver_followed_lag_seconds")
     finally:
         agent.kill()
     until(lambda: source()["connected"] is False, source)
-    assert (source()["lag_bytes"], source()["held_bytes"], source()["error"]) == (
+    assert (source()["lag_bytes"], source()["committed_bytes"], source()["error"]) == (
         None,
         21,
         "its follower 'far' is not connected",
@@ -197,11 +199,11 @@ def test_an_agent_may_have_the_name_of_its_server(new_server: NewServer, tmp_pat
     # Longer than a look: the lines are the agent's to send, in the format of the agent's file.
     time.sleep(2)
     (source,) = sources(server)["sources"]
-    assert (source["connected"], source["held_bytes"]) == (False, 4)
+    assert (source["connected"], source["committed_bytes"]) == (False, 4)
     agent = RunningAgent(tmp_path / "agent.log", "--server", server.url, "--name", "web1", f"{path}*")
     try:
         until(
-            lambda: [(one["held_bytes"], one["file"]) for one in sources(server)["sources"]] == [(8, f"{path}.1")],
+            lambda: [(one["committed_bytes"], one["file"]) for one in sources(server)["sources"]] == [(8, f"{path}.1")],
             lambda: sources(server),
         )
         (source,) = sources(server)["sources"]
@@ -226,15 +228,15 @@ def test_gaps_and_last_events_outlive_a_crash(new_server: NewServer, tmp_path: P
     server.start()
     wait_until_held(server, path)
     (source,) = sources(server, source=path)["sources"]
-    first, second = source["generations"]
-    assert (first["state"], first["held"], first["last_event"]) == (
+    first, second = source["incarnations"]
+    assert (first["state"], first["committed"], first["last_event"]) == (
         "truncated",
         [[0, 4]],
-        before["generations"][0]["last_event"],
+        before["incarnations"][0]["last_event"],
     )
     (gap,) = first["gaps"]
     assert (gap["offset"], gap["exact"], gap["lost"]) == (4, False, True)
-    assert (second["state"], second["held"], second["gaps"]) == ("followed", [[0, 10]], [])
+    assert (second["state"], second["committed"], second["gaps"]) == ("followed", [[0, 10]], [])
     done = logriver("sources", "app.log", LOGRIVER_SERVER=server.url)
     assert (done.returncode, done.stdout.splitlines()[1].split("\t")[6]) == (1, "1")
     # Another name is another follower: what this one holds is shown, how far it is behind nobody knows.
@@ -244,7 +246,7 @@ def test_gaps_and_last_events_outlive_a_crash(new_server: NewServer, tmp_path: P
     (source,) = sources(server, source=path)["sources"]
     assert (source["follower"], source["connected"], source["lag_bytes"]) == ("here", False, None)
     assert "not connected" in source["error"]
-    assert [life["state"] for life in source["generations"]] == ["truncated", "away"]
+    assert [incarnation["state"] for incarnation in source["incarnations"]] == ["truncated", "away"]
 
 
 @pytest.fixture(scope="module")
@@ -264,9 +266,9 @@ def test_what_was_left_out_on_purpose_is_not_lost(late: tuple[RunningServer, Pat
     with path.open("a") as file:
         file.write("new\n")
     wait_until_held(server, path)
-    (generation,) = sources(server, source=path)["sources"][0]["generations"]
-    assert generation["held"] == [[400, 404]]
-    assert [(gap["offset"], gap["bytes"], gap["exact"], gap["lost"]) for gap in generation["gaps"]] == [
+    (identity,) = sources(server, source=path)["sources"][0]["incarnations"]
+    assert identity["committed"] == [[400, 404]]
+    assert [(gap["offset"], gap["bytes"], gap["exact"], gap["lost"]) for gap in identity["gaps"]] == [
         (0, 400, True, False)
     ]
     done = logriver("sources", "app.log", "-o", "ndjson", LOGRIVER_SERVER=server.url)
@@ -304,7 +306,7 @@ def test_lag_grows_in_bytes_and_seconds_and_is_a_metric(late: tuple[RunningServe
     with growing_without_an_end(path):
         until(lambda: source()["lag_seconds"] > 3, source)
         now = source()
-        assert now["held_bytes"] + now["lag_bytes"] == now["size_bytes"]
+        assert now["committed_bytes"] + now["lag_bytes"] == now["size_bytes"]
         measured = metric(server, "logriver_followed_lag_seconds")
         assert 3 < measured[r'{follower="we\"b\n1"}'] < SECONDS
         assert metric(server, "logriver_followed_lag_bytes")[r'{follower="we\"b\n1"}'] > 5
@@ -369,7 +371,7 @@ def test_held_ranges_are_what_is_left_between_the_gaps() -> None:
     def gap(offset: int, size: int) -> Gap:
         return Gap(offset, size, True, "", 0)
 
-    generation = FileIdentity("me", 1, 2, 3, "head")
+    identity = FileIdentity("me", 1, 2, 3, "head")
     cases: list[tuple[int, tuple[Gap, ...], list[tuple[int, int]]]] = [
         (0, (), []),
         (100, (), [(0, 100)]),
@@ -380,4 +382,4 @@ def test_held_ranges_are_what_is_left_between_the_gaps() -> None:
         (100, (gap(90, 50), gap(200, 5)), [(0, 90)]),
     ]
     for end, gaps, expected in cases:
-        assert Committed(generation, "/x", end, 0, b"", gaps=gaps).ranges() == expected
+        assert Committed(identity, "/x", end, 0, b"", gaps=gaps).ranges() == expected

@@ -1,4 +1,4 @@
-"""The view of followed files: generations with what is held of them, what is lost, and how far behind they are."""
+"""The view of followed files: incarnations with what is held of them, what is lost, and how far behind they are."""
 
 import gzip
 import json
@@ -42,24 +42,26 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running
     assert server.stop() == 0
 
 
-def test_generations_say_what_is_held_and_what_is_lost(followed: tuple[RunningServer, Path], open_page: Open) -> None:
+def test_incarnations_say_what_is_committed_and_what_is_lost(
+    followed: tuple[RunningServer, Path], open_page: Open
+) -> None:
     server, logs = followed
     page = open_page(f"{server.url}/?view=sources")
     row = page.locator(".figures tbody tr", has_text="app.log")
     expect(row).to_contain_text("web1")
     expect(row).to_contain_text("not known how many")
-    row.get_by_text("2 generations").click()
-    lives = row.locator(".lives li")
-    expect(lives).to_have_count(2)
-    expect(lives.nth(0)).to_contain_text("followed")
-    expect(lives.nth(1)).to_contain_text("truncated")
-    expect(lives.nth(1)).to_contain_text("from byte 100 on lost")
-    expect(lives.nth(0).get_by_role("img")).to_have_attribute("aria-label", "held: 0 B to 120 B, of 120 B")
+    row.get_by_text("2 incarnations").click()
+    incarnations = row.locator(".incarnations li")
+    expect(incarnations).to_have_count(2)
+    expect(incarnations.nth(0)).to_contain_text("followed")
+    expect(incarnations.nth(1)).to_contain_text("truncated")
+    expect(incarnations.nth(1)).to_contain_text("from byte 100 on lost")
+    expect(incarnations.nth(0).get_by_role("img")).to_have_attribute("aria-label", "committed: 0 B to 120 B, of 120 B")
     expect(row).to_contain_text("55 records can be found")
     # It stays open when the figures come anew.
     with (logs / "app.log").open("a") as file:
         file.write("more\n")
-    expect(lives.nth(0)).to_contain_text("125 B held", timeout=30_000)
+    expect(incarnations.nth(0)).to_contain_text("125 B committed", timeout=30_000)
     row.get_by_title("its lines").click()
     expect(page).to_have_url(re.compile("_source"))
 
@@ -83,8 +85,8 @@ def test_it_is_for_everybody_and_for_small_screens(
     followed: tuple[RunningServer, Path], open_page: Open, scheme: str
 ) -> None:
     page = open_page(f"{followed[0].url}/?view=sources", width=360, height=700, color_scheme=scheme, bypass_csp=True)
-    page.get_by_text("2 generations").click()
-    expect(page.locator(".lives li")).to_have_count(2)
+    page.get_by_text("2 incarnations").click()
+    expect(page.locator(".incarnations li")).to_have_count(2)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     found = Axe().run(page).response["violations"]
     serious = [violation["id"] for violation in found if violation["impact"] in ("serious", "critical")]

@@ -213,7 +213,7 @@ def test_status_and_dead_letters(new_server: Callable[..., RunningServer], open_
     server = new_server("--follow", f"api_requests={path}")
     open_page.allowed = "status of 4"  # type: ignore[attr-defined]
     page = open_page(f"{server.url}/?view=status")
-    letter = page.locator(".letters li")
+    letter = page.locator(".dead-letters li")
     expect(letter).to_contain_text("<b>bold</b>", timeout=15_000)
     tiles = page.locator(".tiles")
     tiles.get_by_role("link", name="1", exact=True).nth(1).click()

@@ -47,19 +47,19 @@ class Followed:
         path = self.directory / name
         if not path.exists():
             path.write_bytes(content)
-        self.wait_until_held(path)
+        self.wait_until_committed(path)
         return path
 
-    def wait_until_held(self, path: Path, but_for: int = 0) -> None:
+    def wait_until_committed(self, path: Path, but_for: int = 0) -> None:
         deadline = time.monotonic() + SECONDS
-        while self.held(path)["held_bytes"] != path.stat().st_size - but_for:
-            assert time.monotonic() < deadline, self.held(path)
+        while self.source(path)["committed_bytes"] != path.stat().st_size - but_for:
+            assert time.monotonic() < deadline, self.source(path)
             time.sleep(0.1)
 
-    def held(self, path: Path) -> dict[str, object]:
+    def source(self, path: Path) -> dict[str, object]:
         """The source of that path."""
         found = self.server.client.get("/api/v1/sources", params={"source": str(path)}).json()["sources"]
-        return found[0] if found else {"held_bytes": None}
+        return found[0] if found else {"committed_bytes": None}
 
     def verify(self, source: object, file: Path, *options: str) -> tuple[int, dict[str, object]]:
         """The exit code and the verdict."""
@@ -88,12 +88,12 @@ def counts(verdict: dict[str, object]) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("content", [JSON, TEXT, ODD], ids=["json", "text", "odd"])
-def test_a_file_that_is_held_is_proven(followed: Followed, content: bytes) -> None:
+def test_a_file_that_is_committed_is_proven(followed: Followed, content: bytes) -> None:
     path = followed.file(f"held-{len(content)}.log", content)
     # The command runs in another time zone than the server did.
     code, verdict = followed.verify(f"@UTC={path}", path)
-    assert (code, verdict["proven"], verdict["not_yet_held_bytes"]) == (0, True, 0)
-    assert counts(verdict) == {"held": sum(line.strip() != b"" for line in content.split(b"\n"))}
+    assert (code, verdict["proven"], verdict["not_yet_committed_bytes"]) == (0, True, 0)
+    assert counts(verdict) == {"stored": sum(line.strip() != b"" for line in content.split(b"\n"))}
 
 
 def test_a_file_that_is_where_it_was_is_named_once(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_the_mark_at_the_beginning_of_a_text_is_none_of_it(
     file = followed.file(f"mark-{name}.log", codecs.BOM_UTF8 + line.replace(b"NAME", words.encode()) * 2)
     # It waits until what it looks for is stored.
     code, verdict = followed.verify(f"@UTC={file}", file)
-    assert (code, verdict["proven"], counts(verdict)) == (0, True, {"held": 2})
+    assert (code, verdict["proven"], counts(verdict)) == (0, True, {"stored": 2})
     rows = followed.server.search(q=f"level:{level} {words}")
     assert len(rows) == 2
     assert "\ufeff" not in str(rows)
@@ -135,9 +135,9 @@ def test_fields_in_another_order_than_before_are_no_difference(followed: Followe
     for at in range(0, 5000, 1000):
         with file.open("ab") as end:
             end.writelines(goes_on[at : at + 1000])
-        followed.wait_until_held(file)
+        followed.wait_until_committed(file)
     code, verdict = followed.verify(f"@UTC={file}", file)
-    assert (code, counts(verdict)) == (0, {"held": 5100})
+    assert (code, counts(verdict)) == (0, {"stored": 5100})
 
 
 def test_it_may_be_compressed_or_have_another_name_by_now(followed: Followed, tmp_path: Path) -> None:
@@ -148,16 +148,16 @@ def test_it_may_be_compressed_or_have_another_name_by_now(followed: Followed, tm
     other.write_bytes(zstandard.compress(moved + b"not held, but in the file\n"))
     assert followed.verify(f"@UTC={path}", compressed)[0] == 0
     code, verdict = followed.verify(f"@UTC={path}", other)
-    assert (code, verdict["not_yet_held_bytes"]) == (0, len(b"not held, but in the file\n"))
+    assert (code, verdict["not_yet_committed_bytes"]) == (0, len(b"not held, but in the file\n"))
 
 
-def test_a_last_line_that_was_taken_before_it_ended_is_held_in_pieces(followed: Followed) -> None:
+def test_a_last_line_that_was_taken_before_it_ended_is_stored_in_pieces(followed: Followed) -> None:
     path = followed.file("pieces.log", b"one\nbegin")
     with path.open("ab") as file:
         file.write(b" and end\nthree\n")
-    followed.wait_until_held(path)
+    followed.wait_until_committed(path)
     code, verdict = followed.verify(path, path)
-    assert (code, counts(verdict)) == (0, {"held": 3})
+    assert (code, counts(verdict)) == (0, {"stored": 3})
     messages = {row["message"] for row in followed.server.search(q=f'_source:"{path}"')}
     assert messages == {"one", "begin", " and end", "three"}
 
@@ -165,34 +165,34 @@ def test_a_last_line_that_was_taken_before_it_ended_is_held_in_pieces(followed: 
 def test_refused_lines_are_dead_letters_until_they_are_replayed(followed: Followed) -> None:
     path = followed.file("letters.log", b'{"message":"good"}\n' * 5 + b'{"bad\n\xff{\n')
     code, verdict = followed.verify(path, path)
-    assert (code, counts(verdict)) == (0, {"held": 5, "refused": 2})
-    letters = followed.server.client.get("/api/v1/dead-letters").json()["dead_letters"]
-    (letter,) = [one for one in letters if one["source"] == str(path) and one["raw"] == '{"bad']
+    assert (code, counts(verdict)) == (0, {"stored": 5, "refused": 2})
+    dead_letters = followed.server.client.get("/api/v1/dead-letters").json()["dead_letters"]
+    (dead_letter,) = [one for one in dead_letters if one["source"] == str(path) and one["raw"] == '{"bad']
     replayed = followed.server.client.post(
-        f"/api/v1/dead-letters/{letter['id']}/replay", content=b'{"message":"fixed"}'
+        f"/api/v1/dead-letters/{dead_letter['id']}/replay", content=b'{"message":"fixed"}'
     )
     assert replayed.status_code == 200
     code, verdict = followed.verify(path, path)
-    assert (code, counts(verdict)) == (1, {"held": 5, "refused": 1, "refused_gone": 1, "others": 1})
+    assert (code, counts(verdict)) == (1, {"stored": 5, "refused": 1, "refused_gone": 1, "others": 1})
 
 
-def test_lives_of_one_path_are_told_apart(followed: Followed, tmp_path: Path) -> None:
+def test_incarnations_of_one_path_are_distinguished(followed: Followed, tmp_path: Path) -> None:
     path = followed.file("lives.log", b"".join(b"equal\nfirst life, line %d\n" % n for n in range(500)))
     first = tmp_path / "copy-of-the-first"
     first.write_bytes(path.read_bytes())
     os.truncate(path, 0)
     path.write_bytes(b"".join(b"equal\nsecond life, line %d\n" % n for n in range(300)))
-    followed.wait_until_held(path)
+    followed.wait_until_committed(path)
     for file, lines in ((first, 1000), (path, 600)):
         code, verdict = followed.verify(path, file)
-        assert (code, counts(verdict)["held"]) == (0, lines), verdict
+        assert (code, counts(verdict)["stored"]) == (0, lines), verdict
 
 
-def test_a_file_with_other_content_is_of_no_generation(followed: Followed, tmp_path: Path) -> None:
+def test_a_file_with_other_content_is_of_no_incarnation(followed: Followed, tmp_path: Path) -> None:
     held = b"changed\n" + TEXT
     path, other = followed.file("changed.log", held), tmp_path / "changed"
     cases = {
-        "not there": "nothing is held of that source",
+        "not there": "nothing is committed of that source",
         "otherwise": "begins otherwise",
         "late": "of none that begins so",
     }
@@ -222,7 +222,7 @@ def test_what_an_agent_left_out_doubled_or_changed_is_found_out(followed: Follow
     asyncio.run(send(followed.server, str(path), TEXT, lie))
     code, verdict = followed.verify(f"text@UTC={path}", path, "--follower", "liar")
     assert (code, verdict["proven"], verdict["missing"]) == (1, False, 1)
-    assert counts(verdict) == {"held": 2998, "missing": 1, "doubled": 1, "different": 1}
+    assert counts(verdict) == {"stored": 2998, "missing": 1, "doubled": 1, "different": 1}
     examples = verdict["tally"]["examples"]  # type: ignore[index]
     assert [example.split(": ")[1] for example in examples] == ["missing", "doubled", "different"]
     # Its times have no zone: in another one the lines are others.
@@ -231,8 +231,8 @@ def test_what_an_agent_left_out_doubled_or_changed_is_found_out(followed: Follow
 
 async def send(server: RunningServer, path: str, content: bytes, rows: list[bytes]) -> None:
     """All of a file as one range, with these rows."""
-    generation = FileIdentity("liar", 1, 2, 1024, head_hash(content[:1024]))
-    covers = FileRange(generation, path, 0, len(content), google_crc32c.value(content), content[-TAIL_BYTES:])
+    identity = FileIdentity("liar", 1, 2, 1024, head_hash(content[:1024]))
+    covers = FileRange(identity, path, 0, len(content), google_crc32c.value(content), content[-TAIL_BYTES:])
     sink = ServerSink(server.url)
     await sink.put(Batch(Decoded(b"".join(rows), len(rows)), path, range=covers))
     await sink.close()
@@ -245,12 +245,12 @@ def test_records_of_several_lines_are_read_as_the_follower_reads_them(new_server
     )
     config.write_text(f'[[sources]]\npath = "{path}"\nmultiline = "indent"\nlabels = {{env = "test"}}\n')
     followed = Followed(new_server("--config", str(config)), tmp_path)
-    followed.wait_until_held(path)
+    followed.wait_until_committed(path)
     # To name the format or the zone takes nothing away from the settings.
     for source in (path, f"text={path}", f"@UTC={path}"):
         code, verdict = followed.verify(source, path, "--config", str(config))
         assert code == 0
-        assert counts(verdict) == {"held": 900}
+        assert counts(verdict) == {"stored": 900}
     # Without the follower's settings the lines are others.
     assert followed.verify(path, path)[0] == 1
 
@@ -266,7 +266,7 @@ def test_what_retention_removed_is_no_loss(new_server: NewServer, tmp_path: Path
             file.write(f"line {number}\n")
         number += 1
         time.sleep(0.2)
-    followed.wait_until_held(path)
+    followed.wait_until_committed(path)
     # The newest partition is never removed: once it is the only one, nothing is.
     searchable: dict[str, int] = {}
     while searchable.get("records") != 1:
@@ -284,8 +284,8 @@ def test_a_million_lines_within_a_minute(followed: Followed) -> None:
     path = followed.directory / "million.log"
     with path.open("wb") as file:
         subprocess.run(["seq", "-f", '{"message":"line %010.0f of a million"}', "1000000"], stdout=file, check=True)
-    followed.wait_until_held(path)
+    followed.wait_until_committed(path)
     started = time.monotonic()
     code, verdict = followed.verify(path, path)
-    assert (code, counts(verdict)) == (0, {"held": 1_000_000})
+    assert (code, counts(verdict)) == (0, {"stored": 1_000_000})
     assert time.monotonic() - started < 60

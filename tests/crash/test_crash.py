@@ -113,7 +113,7 @@ def crash_many_times(new_server: NewServer, tmp_path: Path, times: int, seed: in
 def wait_until_followed(server: RunningServer, path: Path) -> None:
     """Every byte of the file is held and stored."""
     deadline = time.monotonic() + 60
-    while server.client.get("/api/v1/sources").json()["sources"][0]["held_bytes"] < path.stat().st_size:
+    while server.client.get("/api/v1/sources").json()["sources"][0]["committed_bytes"] < path.stat().st_size:
         assert time.monotonic() < deadline, server.client.get("/api/v1/sources").text
         time.sleep(0.05)
     wait_until_stored(server)

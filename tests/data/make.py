@@ -128,7 +128,7 @@ def _wait_followed(server: RunningServer, *, stored: bool = True) -> None:
     while True:
         [source] = server.client.get("/api/v1/sources").json()["sources"]
         waits = stored and server.status()["waiting"]
-        if source["held_bytes"] == FOLLOWED.stat().st_size and not waits:
+        if source["committed_bytes"] == FOLLOWED.stat().st_size and not waits:
             return
         assert time.monotonic() < deadline, source
         time.sleep(0.05)

@@ -56,7 +56,7 @@ class Ledger:
 
     @property
     def ledger(self) -> dict[str, Committed]:
-        return {held.generation.id: held for held in self.kept.entries()}
+        return {held.identity.id: held for held in self.kept.entries()}
 
     async def wait_searchable(self, seq: int, timeout_seconds: float) -> bool:
         return True
@@ -68,7 +68,7 @@ class Ledger:
     def messages(self) -> list[str]:
         return [row[MESSAGE] for row in self.rows()]
 
-    def held_bytes(self) -> int:
+    def committed_bytes(self) -> int:
         return sum(held.end for held in self.ledger.values())
 
     def ranges(self) -> list[FileRange]:
@@ -164,10 +164,10 @@ async def test_range_carries_checksum_and_tail(tmp_path: Path) -> None:
     async with following(sink, path):
         await until(lambda: len(sink.taken) == 1)
         append(path, data[350:])
-        await until(lambda: sink.held_bytes() == len(data))
+        await until(lambda: sink.committed_bytes() == len(data))
     first, *_, last = sink.ranges()
-    assert first.generation == last.generation
-    assert first.generation.head_length == 350
+    assert first.identity == last.identity
+    assert first.identity.head_length == 350
     assert last.crc == google_crc32c.value(data)
     assert last.tail == data[-256:]
 
@@ -180,7 +180,7 @@ async def test_partial_line_waits_for_its_end(tmp_path: Path) -> None:
         await asyncio.sleep(1.2)
         assert sink.messages() == ["whole"]
         (status,) = follower.sources()
-        assert (status.held_bytes, status.size_bytes, status.lag_bytes) == (6, 10, 4)
+        assert (status.committed_bytes, status.size_bytes, status.lag_bytes) == (6, 10, 4)
         assert status.path == str(path)
         assert status.last_event_ns > 0
 
@@ -195,7 +195,7 @@ async def test_file_that_appears_later_and_empty_file(tmp_path: Path) -> None:
         append(path, b"half")
         append(path, b" and half\n")
         await until(lambda: sink.messages() == ["half and half"])
-    assert sink.ranges()[0].generation.head_length == len(b"half and half\n")
+    assert sink.ranges()[0].identity.head_length == len(b"half and half\n")
 
 
 async def test_restart_goes_on_where_the_ledger_ends(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ async def test_stopped_at_any_moment_nothing_is_lost_or_doubled(tmp_path: Path) 
         async with following(sink, path):
             await asyncio.sleep(delay)
     async with following(sink, path):
-        await until(lambda: sink.held_bytes() == path.stat().st_size)
+        await until(lambda: sink.committed_bytes() == path.stat().st_size)
     assert sink.messages() == [f"number {number}" for number in range(written)]
 
 
@@ -235,11 +235,11 @@ async def test_conflict_goes_on_where_the_sink_says(tmp_path: Path) -> None:
         await until(lambda: sink.messages() == ["one"])
         # Another follower of the same name was quicker.
         (held,) = sink.ledger.values()
-        more = FileRange(held.generation, held.path, 4, 8, google_crc32c.value(b"one\ntwo\n"), b"one\ntwo\n")
+        more = FileRange(held.identity, held.path, 4, 8, google_crc32c.value(b"one\ntwo\n"), b"one\ntwo\n")
         sink.kept.begin(more)
         sink.kept.apply(more)
         append(path, b"two\nthree\n")
-        await until(lambda: sink.held_bytes() == 14)
+        await until(lambda: sink.committed_bytes() == 14)
     assert sink.messages() == ["one", "three"]
     assert sink.ranges()[-1].crc == google_crc32c.value(path.read_bytes())
 
@@ -271,7 +271,7 @@ async def test_refused_lines_travel_with_the_good_ones(tmp_path: Path) -> None:
     path, sink = tmp_path / "api.log", Ledger()
     append(path, b"2024-09-14 16:15:35 cust_5 /a 200 0.772\nrubbish\n2024-09-14 16:15:36 cust_5 /b 200 0.1\n")
     async with following(sink, f"api_requests={path}"):
-        await until(lambda: sink.held_bytes() == path.stat().st_size)
+        await until(lambda: sink.committed_bytes() == path.stat().st_size)
     (batch,) = sink.taken
     assert batch.decoded.count == 2
     assert [(dead.raw, dead.offset, dead.reason) for dead in batch.dead] == [
@@ -302,7 +302,7 @@ async def test_long_line_within_the_limit_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", [b"", b"short\n", b"entirely other\nand longer than before\n"])
-async def test_changed_file_is_a_new_generation(tmp_path: Path, changed: bytes) -> None:
+async def test_changed_file_is_a_new_incarnation(tmp_path: Path, changed: bytes) -> None:
     path, sink = tmp_path / "app.log", Ledger()
     append(path, b"first line\nsecond\n")
     async with following(sink, path):
@@ -313,10 +313,10 @@ async def test_changed_file_is_a_new_generation(tmp_path: Path, changed: bytes) 
         await until(lambda: sink.messages()[-1] == "last")
     assert sink.messages() == ["first line", "second", *changed.decode().splitlines(), "last"]
     first, second = sink.ledger.values()
-    assert (first.over, first.gaps, second.over, second.generation.life) == (True, (), False, 1)
+    assert (first.over, first.gaps, second.over, second.identity.incarnation) == (True, (), False, 1)
 
 
-async def test_file_written_anew_while_away_is_a_new_generation(tmp_path: Path) -> None:
+async def test_file_written_anew_while_away_is_a_new_incarnation(tmp_path: Path) -> None:
     path, sink = tmp_path / "app.log", Ledger()
     append(path, b"first life\n")
     async with following(sink, path):
@@ -324,7 +324,7 @@ async def test_file_written_anew_while_away_is_a_new_generation(tmp_path: Path) 
     path.write_bytes(b"second life, longer\n")
     for _ in range(2):
         async with following(sink, path):
-            await until(lambda: sink.held_bytes() == 31)
+            await until(lambda: sink.committed_bytes() == 31)
     assert sink.messages() == ["first life", "second life, longer"]
     assert len(sink.ledger) == 2
 
@@ -333,7 +333,7 @@ async def test_from_end_takes_only_what_is_added(tmp_path: Path) -> None:
     path, later, sink = tmp_path / "app.log", tmp_path / "later.log", Ledger()
     append(path, b"old\nhalf")
     async with following(sink, tmp_path / "*.log", from_end=True):
-        await until(lambda: sink.held_bytes() == 4)
+        await until(lambda: sink.committed_bytes() == 4)
         append(path, b" new\n")
         append(later, b"all of it\n")
         await until(lambda: len(sink.messages()) == 2)
@@ -431,7 +431,7 @@ def test_any_split_into_writes_gives_the_same_rows(
                 for write in writes[index : index + stops + 1]:
                     append(path, write)
                     whole = path.read_bytes().rfind(b"\n") + 1
-                    await until(lambda whole=whole: sink.held_bytes() >= whole)  # type: ignore[misc]
+                    await until(lambda whole=whole: sink.committed_bytes() >= whole)  # type: ignore[misc]
 
     asyncio.run(write_and_follow())
     expected, offset = [], 0

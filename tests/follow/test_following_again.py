@@ -59,7 +59,7 @@ async def test_after_an_internal_error_all_files_are_followed_on(
     follower = Follower(sink, settings, ReferenceDecoder, zone="UTC")
     supervised = SupervisedTask("follower", "files are not followed", last_backoff_seconds=0.2)
     supervised.start(follower.run)
-    await until(lambda: sink.held_bytes() == 4)
+    await until(lambda: sink.committed_bytes() == 4)
     with monkeypatch.context() as while_broken:
         while_broken.setattr(PathPattern, "files", broken)
         before = failures()
@@ -113,7 +113,7 @@ async def test_what_a_copy_takes_over_is_no_gap_of_the_truncated_file(
     path = tmp_path / "app.log"
     append(path, b"one\ntwo\n")
     async with following(moving, path):
-        await until(lambda: moving.held_bytes() == 8)
+        await until(lambda: moving.committed_bytes() == 8)
         (tmp_path / "app.log.1").write_bytes(path.read_bytes() + more)
         os.truncate(path, 0)
         await moving.moving.wait()
@@ -132,7 +132,7 @@ async def test_what_a_copy_takes_over_is_no_gap_where_the_inode_is_used_again(
     moving.go.set()
     append(path, b"one\ntwo\n")
     async with following(moving, path):
-        await until(lambda: moving.held_bytes() == 8)
+        await until(lambda: moving.committed_bytes() == 8)
     moving.go.clear()
     (tmp_path / "app.log.1").write_bytes(path.read_bytes())
     path.rename(unseen)
@@ -199,7 +199,7 @@ async def test_two_of_one_name_that_saw_different_first_bytes_hold_each_line_onc
         early.failing = lambda: None
         append(path, b"three\n")
         await until(lambda: early.messages() == ["three"])
-    assert (late.messages(), early.held_bytes()) == (["one", "two"], path.stat().st_size)
+    assert (late.messages(), early.committed_bytes()) == (["one", "two"], path.stat().st_size)
 
 
 async def test_what_rotated_between_known_files_is_read_and_what_was_before_them_is_not(tmp_path: Path) -> None:
@@ -241,15 +241,13 @@ async def test_what_cannot_be_judged_just_now_is_not_taken_for_other_content(
     else:
         rotated.rename(tmp_path / "app.log.2")
         append(rotated, b"other content\n")
-    generations = Incarnations("test", sink)
-    await generations.load()
+    incarnations = Incarnations("test", sink)
+    await incarnations.load()
     started: list[tuple[FoundFile, str]] = []
-    settling = Rotations(
-        generations, FileCalls(), no_files, lambda file, generation: started.append((file, generation))
-    )
-    (held,) = generations.all()
+    settling = Rotations(incarnations, FileCalls(), no_files, lambda file, identity: started.append((file, identity)))
+    (held,) = incarnations.all()
     await settling.missing(held, {seen.place: seen})
-    assert started == [(seen, held.generation.id)]
+    assert started == [(seen, held.identity.id)]
     assert list(sink.ledger.values()) == [held]
 
 

@@ -124,7 +124,7 @@ async def test_entries_go_on_behind_the_cursor(journal_file: Path) -> None:
         append(journal_file, entry(4))
         await until(lambda: len(sink.messages()) == 4, 30)
         (status,) = follower.sources()
-        assert (status.path, status.format, status.held_bytes, status.error) == ("journal:", "journal", 4, "")
+        assert (status.path, status.format, status.committed_bytes, status.error) == ("journal:", "journal", 4, "")
     append(journal_file, entry(5), entry(6))
     async with following(sink, "journal:"):
         await until(lambda: len(sink.messages()) == 6, 30)

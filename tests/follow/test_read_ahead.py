@@ -47,7 +47,7 @@ async def test_the_next_chunk_is_read_while_the_sink_works(tmp_path: Path, monke
         # One chunk more than the sink works on, and no further.
         assert (len(read), sink.taken) == (1, [])
         sink.go.set()
-        await until(lambda: sink.held_bytes() == path.stat().st_size)
+        await until(lambda: sink.committed_bytes() == path.stat().st_size)
     assert sink.messages() == lines()
     assert [covers.start for covers in sink.ranges()] == sorted({0, *read})
 
@@ -56,7 +56,7 @@ async def test_refusals_and_conflicts_between_chunks_lose_and_double_nothing(tmp
     choice = random.Random(7)
 
     def failing() -> Exception | None:
-        held = sink.held_bytes()
+        held = sink.committed_bytes()
         match choice.randrange(4):
             case 0:
                 return Overloaded("later", retry_after_seconds=0)
@@ -67,7 +67,7 @@ async def test_refusals_and_conflicts_between_chunks_lose_and_double_nothing(tmp
     path, sink = tmp_path / "app.log", Ledger(failing=failing)
     write(path, lines())
     async with following(sink, f"text={path}"):
-        await until(lambda: sink.held_bytes() == path.stat().st_size, 60)
+        await until(lambda: sink.committed_bytes() == path.stat().st_size, 60)
     assert sink.messages() == lines()
 
 

@@ -40,18 +40,18 @@ def sources(server: RunningServer) -> list[Source]:
 def wait_until_held(server: RunningServer, path: Path) -> None:
     """Every byte of the file is held, under whatever source."""
     deadline = time.monotonic() + _HELD_SECONDS
-    while not any(s["file"] == str(path) and s["held_bytes"] == path.stat().st_size for s in sources(server)):
+    while not any(s["file"] == str(path) and s["committed_bytes"] == path.stat().st_size for s in sources(server)):
         assert time.monotonic() < deadline, sources(server)
         time.sleep(0.05)
 
 
 def gaps(server: RunningServer) -> list[tuple[object, object]]:
-    """Offset and size of each gap, once for each generation."""
+    """Offset and size of each gap, once for each incarnation."""
     found = {}
     for source in sources(server):
-        for generation in source["generations"]:  # type: ignore[attr-defined]
-            for gap in generation["gaps"]:
-                found[generation["inode"], generation["life"], gap["offset"]] = (gap["offset"], gap["bytes"])
+        for identity in source["incarnations"]:  # type: ignore[attr-defined]
+            for gap in identity["gaps"]:
+                found[identity["inode"], identity["incarnation"], gap["offset"]] = (gap["offset"], gap["bytes"])
     return sorted(found.values())
 
 
@@ -249,10 +249,10 @@ def test_what_a_tool_destroyed_while_the_server_was_down_is_no_gap_as_nobody_saw
         server.kill()
     server.start()
     (source,) = sources(server)
-    assert [generation["state"] for generation in source["generations"]] == ["truncated", "followed"]  # type: ignore[attr-defined]
+    assert [identity["state"] for identity in source["incarnations"]] == ["truncated", "followed"]  # type: ignore[attr-defined]
 
 
-def test_a_generation_is_forgotten_30_days_after_its_file_is_gone(new_server: NewServer, tmp_path: Path) -> None:
+def test_an_incarnation_is_forgotten_30_days_after_its_file_is_gone(new_server: NewServer, tmp_path: Path) -> None:
     path, away = tmp_path / "app.log", tmp_path / "elsewhere" / "app.log"
     away.parent.mkdir()
     server = new_server("--follow", f"text={path}")
@@ -277,7 +277,7 @@ def test_a_generation_is_forgotten_30_days_after_its_file_is_gone(new_server: Ne
 
 def wait_for_state(server: RunningServer, state: str) -> None:
     deadline = time.monotonic() + 20
-    while [life["state"] for source in sources(server) for life in source["generations"]] != [state]:  # type: ignore[attr-defined]
+    while [one["state"] for source in sources(server) for one in source["incarnations"]] != [state]:  # type: ignore[attr-defined]
         assert time.monotonic() < deadline, sources(server)
         time.sleep(0.05)
 

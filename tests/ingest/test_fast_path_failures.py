@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from logriver.ingest.fast_path import FastPathProtocol, OutcomeCallback
+from logriver.ingest.fast_path import FastPathProtocol, OnTaken
 from tests.ingest.test_fast_path_protocol import Serving, request, wait_until
 
 WRONG = b'"code":"internal"'
@@ -40,9 +40,9 @@ def test_what_may_be_kept_is_not_tried_again(serving: Serving) -> None:
 
 
 def test_a_body_that_cannot_be_taken_is_answered_once(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    late: list[OutcomeCallback] = []
+    late: list[OnTaken] = []
 
-    def take(body: bytes, answer: OutcomeCallback) -> None:
+    def take(body: bytes, answer: OnTaken) -> None:
         late.append(answer)
         raise MemoryError
 

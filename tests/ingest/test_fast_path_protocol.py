@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 
 from logriver.identity import LOCAL
-from logriver.ingest.fast_path import ONE_ACCEPTED, FastPathProtocol, OutcomeCallback, Remembered
+from logriver.ingest.fast_path import ONE_ACCEPTED, FastPathProtocol, OnTaken, Remembered
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
 KEEP_ALIVE_SECONDS = 1
@@ -25,7 +25,7 @@ class Application:
     def __init__(self) -> None:
         self.requests: list[bytes] = []
         self.taken: list[bytes] = []
-        self.held: list[OutcomeCallback] = []
+        self.held: list[OnTaken] = []
         self.generation = 1
 
     async def __call__(self, scope: Any, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
@@ -42,7 +42,7 @@ class Application:
     def fast_path(self, scope: Any) -> Remembered | None:
         return Remembered(self._take, LOCAL, self.generation) if scope["method"] == "POST" else None
 
-    def _take(self, body: bytes, answer: OutcomeCallback) -> None:
+    def _take(self, body: bytes, answer: OnTaken) -> None:
         self.taken.append(body)
         if body == b"hold":
             self.held.append(answer)

@@ -35,7 +35,7 @@ class Quiet(Upload):
 class Application:
     """The pipeline behind an access control that lets in all but strangers."""
 
-    generation = 1
+    identity = 1
 
     def __init__(self) -> None:
         self.kept = Kept()

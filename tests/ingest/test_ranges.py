@@ -34,8 +34,8 @@ Change = Callable[[list[Any]], object]
 
 
 def batch(rows: bytes = GOOD, count: int = 1, *, start: int = 0, end: int = 100, follower: str = "") -> Batch:
-    generation = FileIdentity(follower or uuid4().hex, 1, 2, 3, "ab" * 16)
-    covers = FileRange(generation, "/var/log/x.log", start, end, 7, b"tail")
+    identity = FileIdentity(follower or uuid4().hex, 1, 2, 3, "ab" * 16)
+    covers = FileRange(identity, "/var/log/x.log", start, end, 7, b"tail")
     return Batch(Decoded(rows, count), "/var/log/x.log", range=covers)
 
 
@@ -60,7 +60,7 @@ def test_a_range_is_taken_only_where_the_ledger_ends(server: RunningServer) -> N
     assert [answer.status_code for answer in again] == [200, 409]
     assert again[0].json()["accepted"] == 1
     assert again[1].json()["error"]["held_end"] == 100
-    held = ledger(server, first.range.generation.follower).files
+    held = ledger(server, first.range.identity.follower).files
     assert [(entry.path, entry.end, entry.crc, entry.tail) for entry in held] == [("/var/log/x.log", 100, 7, b"tail")]
 
 
@@ -103,8 +103,8 @@ WRONG: dict[str, Change] = {
     "the range from byte 0 to 100 has a number": at(3, 4, to=2**32),
     "the path or the tail": at(3, 5, to=b"x" * 257),
     "the path or the tail of": at(3, 1, to=""),
-    "the generation has a number": at(3, 0, 2, to=-1),
-    "the generation has a number that": at(3, 0, 3, to=1025),
+    "the incarnation has a number": at(3, 0, 2, to=-1),
+    "the incarnation has a number that": at(3, 0, 3, to=1025),
     "the follower's name": at(3, 0, 0, to="x" * 256),
     "the follower's name or": at(3, 0, 4, to="x" * 256),
     "the gap has a number": at(3, 9, to=[0, -1, True, "", 0]),
@@ -215,8 +215,8 @@ def test_a_slice_is_good_if_each_of_its_rows_is(columns: list[list[bytes]], good
 
 
 def test_a_ledger_comes_back_as_it_was() -> None:
-    generation = FileIdentity("me", 2**64 - 1, 2**63, 1024, "ab" * 16, 3)
-    held = [Committed(generation, "/x", 5, 2**32 - 1, b"\xff", (1, 2), True, 7, (Gap(1, 2, False, "why", 3),))]
+    identity = FileIdentity("me", 2**64 - 1, 2**63, 1024, "ab" * 16, 3)
+    held = [Committed(identity, "/x", 5, 2**32 - 1, b"\xff", (1, 2), True, 7, (Gap(1, 2, False, "why", 3),))]
     streams = [CommittedStream(Stream("me", "topic/0", "a1"), 7, 9)]
     assert ranges.decode_known(ranges.encode_known(Known(held, streams))) == Known(held, streams)
     assert ranges.decode_known(ranges.encode_known(Known(held, streams), 1)) == Known(held)

@@ -49,11 +49,13 @@ def replay(server: RunningServer, id: str, record: str = "") -> httpx.Response:
     return server.client.post(f"/api/v1/dead-letters/{id}/replay", content=record.encode())
 
 
-def following(new_server: Callable[..., RunningServer], path: Path, lines: list[bytes], letters: int) -> RunningServer:
+def following(
+    new_server: Callable[..., RunningServer], path: Path, lines: list[bytes], dead_letters: int
+) -> RunningServer:
     """A server that has read these lines, so many of which are dead letters."""
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     server = new_server("--follow", f"{'json' if path.suffix == '.json' else 'api_requests'}={path}")
-    until(lambda: server.status()["dead_letters"] == letters and server.status()["waiting"] == 0)
+    until(lambda: server.status()["dead_letters"] == dead_letters and server.status()["waiting"] == 0)
     return server
 
 
@@ -73,11 +75,11 @@ def test_letters_are_shown_newest_first_and_page_by_page(server_with_letters: Ru
         paged += page["dead_letters"]
         page = letters_of(server, limit=2, cursor=page["cursor"])
 
-    assert [letter["raw"] for letter in everything] == [f"bad line {number}" for number in reversed(range(5))]
+    assert [dead_letter["raw"] for dead_letter in everything] == [f"bad line {number}" for number in reversed(range(5))]
     assert paged == everything
-    assert {letter["reason"] for letter in everything} == {"expected 6 tokens, got 3"}
-    assert {Path(letter["source"]).name for letter in everything} == {"requests.log"}
-    assert all(letter["received"].endswith("Z") and "raw_base64" not in letter for letter in everything)
+    assert {dead_letter["reason"] for dead_letter in everything} == {"expected 6 tokens, got 3"}
+    assert {Path(dead_letter["source"]).name for dead_letter in everything} == {"requests.log"}
+    assert all(dead_letter["received"].endswith("Z") and "raw_base64" not in dead_letter for dead_letter in everything)
 
 
 def test_an_agents_letter_is_read_in_the_format_of_its_file(server: RunningServer, tmp_path: Path) -> None:
@@ -90,12 +92,14 @@ def test_an_agents_letter_is_read_in_the_format_of_its_file(server: RunningServe
         return found[0] if found else {}
 
     try:
-        until(lambda: source().get("held_bytes") == path.stat().st_size and source()["format"] == "json")
+        until(lambda: source().get("committed_bytes") == path.stat().st_size and source()["format"] == "json")
         until(lambda: server.status()["waiting"] == 0)
-        (letter,) = (letter for letter in letters_of(server)["dead_letters"] if letter["source"] == str(path))
-        again = replay(server, letter["id"])
+        (dead_letter,) = (
+            dead_letter for dead_letter in letters_of(server)["dead_letters"] if dead_letter["source"] == str(path)
+        )
+        again = replay(server, dead_letter["id"])
         assert (again.status_code, again.json()["error"]["message"][:14]) == (422, "it fails again")
-        assert replay(server, letter["id"], '{"message": "mended"}').status_code == 200
+        assert replay(server, dead_letter["id"], '{"message": "mended"}').status_code == 200
     finally:
         agent.stop()
 
@@ -113,7 +117,7 @@ def test_a_corrected_letter_is_stored_and_gone(server_with_letters: RunningServe
     assert (row["latency_seconds"], row["_source"]) == (0.772, newest["source"])
     assert [row["level"] for row in server.search(q="corrected level:warn")] == ["warn"]
     assert server.status()["dead_letters"] == 3
-    assert newest["id"] not in {letter["id"] for letter in letters_of(server)["dead_letters"]}
+    assert newest["id"] not in {dead_letter["id"] for dead_letter in letters_of(server)["dead_letters"]}
     assert replay(server, newest["id"], GOOD.format("cust_corrected")).status_code == 404
 
 
@@ -155,20 +159,20 @@ def test_bytes_that_are_no_text_are_given_back_exactly(
 ) -> None:
     broken = b'{"message":"caf\xe9"}'
     server = following(new_server, tmp_path / "app.json", [b'{"message":"fine"}', broken], 1)
-    (letter,) = letters_of(server)["dead_letters"]
+    (dead_letter,) = letters_of(server)["dead_letters"]
 
-    assert letter["raw"] == '{"message":"caf\ufffd"}'
-    assert base64.b64decode(letter["raw_base64"]) == broken
-    assert replay(server, letter["id"]).status_code == 422
-    assert replay(server, letter["id"], broken.decode("latin-1")).status_code == 200
+    assert dead_letter["raw"] == '{"message":"caf\ufffd"}'
+    assert base64.b64decode(dead_letter["raw_base64"]) == broken
+    assert replay(server, dead_letter["id"]).status_code == 422
+    assert replay(server, dead_letter["id"], broken.decode("latin-1")).status_code == 200
 
 
 def test_a_letter_of_which_only_the_beginning_was_kept_needs_the_whole(
     new_server: Callable[..., RunningServer], tmp_path: Path
 ) -> None:
     server = following(new_server, tmp_path / "requests.log", [b"x" * 3_000_000], 1)
-    (letter,) = letters_of(server)["dead_letters"]
-    answer = replay(server, letter["id"])
+    (dead_letter,) = letters_of(server)["dead_letters"]
+    answer = replay(server, dead_letter["id"])
 
     assert answer.status_code == 422
     assert "were kept" in answer.json()["error"]["message"]
@@ -193,7 +197,7 @@ def test_a_letter_that_the_engine_refuses_again_stays_the_one_letter(new_server:
     assert replay(server, "2").status_code == 200
     until(lambda: server.status()["waiting"] == 0)
 
-    assert [letter["id"] for letter in letters_of(server)["dead_letters"]] == ["1"]
+    assert [dead_letter["id"] for dead_letter in letters_of(server)["dead_letters"]] == ["1"]
     assert [row["_source"] for row in server.search(q="its message")] == ["app.log"]
     assert replay(server, "1", '{"message": "corrected"}').status_code == 200
     assert letters_of(server)["dead_letters"] == []
@@ -217,22 +221,22 @@ def test_killed_while_replaying_each_letter_is_stored_once(
     lines = [f"bad {number}".encode() for number in range(number_of_letters)]
     server = following(new_server, tmp_path / "requests.log", lines, number_of_letters)
 
-    def correct(letter: dict[str, str]) -> None:
+    def correct(dead_letter: dict[str, str]) -> None:
         # Gone after a kill: the next round sees whether it is stored.
         with suppress(httpx.TransportError, RuntimeError):
-            replay(server, letter["id"], GOOD.format(letter["raw"].replace(" ", "_")))
+            replay(server, dead_letter["id"], GOOD.format(dead_letter["raw"].replace(" ", "_")))
 
     for milliseconds in (15, 60):
         left = letters_of(server, limit=1000)["dead_letters"]
         with ThreadPoolExecutor(4) as pool:
-            futures = [pool.submit(correct, letter) for letter in left]
+            futures = [pool.submit(correct, dead_letter) for dead_letter in left]
             time.sleep(milliseconds / 1000)
             server.kill()
             for future in futures:
                 future.result()
         server.start()
-    for letter in letters_of(server, limit=1000)["dead_letters"]:
-        assert replay(server, letter["id"], GOOD.format(letter["raw"].replace(" ", "_"))).status_code == 200
+    for dead_letter in letters_of(server, limit=1000)["dead_letters"]:
+        assert replay(server, dead_letter["id"], GOOD.format(dead_letter["raw"].replace(" ", "_"))).status_code == 200
     until(lambda: server.status()["waiting"] == 0)
     stored = sorted(str(row["customer"]) for row in server.search(limit=1000))
 
@@ -291,20 +295,20 @@ async def test_a_replay_that_is_durable_counts_whatever_else_was_lost(tmp_path: 
     async with queue(tmp_path) as (wal, _):
         await wal.put(Batch(row("good"), "file", dead=[Refused(2, "bad", b"raw")]))
         run = taken(wal)
-        wal.dead_letter(run.letters)
-        (letter,) = wal.letters.page(None, 10)
-        await wal.put(Batch(row("corrected"), "file", replays=letter.seq))
+        wal.dead_letter(run.dead_letters)
+        (dead_letter,) = wal.dead_letters.page(None, 10)
+        await wal.put(Batch(row("corrected"), "file", replays=dead_letter.seq))
 
     async with queue(tmp_path) as (wal, state):
-        assert state.letter(letter.seq) is not None, "the letter was not removed before the kill"
-        assert wal.letters.get(letter.seq) is None
-        assert wal.letters.page(None, 10) == []
+        assert state.find_dead_letter(dead_letter.seq) is not None, "the letter was not removed before the kill"
+        assert wal.dead_letters.get(dead_letter.seq) is None
+        assert wal.dead_letters.page(None, 10) == []
         again = taken(wal)
-        assert [m.seq for m in again.letters] == [letter.seq], "the run with the letter comes again"
-        state.remove_letters([letter.seq])
-        wal.dead_letter(again.letters)
-        assert state.letter(letter.seq) is None, "a replayed letter is not dead_lettered a second time"
-        assert wal.dead_lettered(1, 10) == {letter.seq}
+        assert [m.seq for m in again.dead_letters] == [dead_letter.seq], "the run with the letter comes again"
+        state.remove_dead_letters([dead_letter.seq])
+        wal.dead_letter(again.dead_letters)
+        assert state.find_dead_letter(dead_letter.seq) is None, "a replayed letter is not dead_lettered a second time"
+        assert wal.dead_lettered(1, 10) == {dead_letter.seq}
 
 
 @pytest.mark.anyio
@@ -312,19 +316,19 @@ async def test_a_snapshot_removes_what_was_replayed_and_then_forgets_it(tmp_path
     async with queue(tmp_path) as (wal, state):
         await wal.put(Batch(Decoded(), "file", dead=[Refused(1, "bad", b"raw")]))
         run = taken(wal)
-        wal.dead_letter(run.letters)
+        wal.dead_letter(run.dead_letters)
         await wal.put(Batch(row("corrected"), "file", replays=run.first_seq))
         assert Wal._snapshot(wal)
-        assert (state.dead_letters, wal.letters.replays()) == (0, [run.first_seq])
+        assert (state.dead_letter_count, wal.dead_letters.replays()) == (0, [run.first_seq])
         wal.ack(run)
         assert Wal._snapshot(wal)
-        assert wal.letters.replays() == []
+        assert wal.dead_letters.replays() == []
 
 
 def test_a_page_is_bounded_in_bytes(tmp_path: Path) -> None:
     state = State(tmp_path / "state.db", LARGE)
     state.dead_letter([DeadLetter(seq, "bad", b"x" * 1000, "file", 0) for seq in range(1, 11)])
 
-    assert [letter.seq for letter in state.letters(None, 10, 2500)] == [10, 9, 8]
-    assert [letter.seq for letter in state.letters(3, 10, 2500)] == [2, 1]
+    assert [dead_letter.seq for dead_letter in state.dead_letters_before(None, 10, 2500)] == [10, 9, 8]
+    assert [dead_letter.seq for dead_letter in state.dead_letters_before(3, 10, 2500)] == [2, 1]
     state.close()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logriver.queue.record_header import Letter, RecordHeader
+from logriver.queue.record_header import RecordHeader, RefusedLine
 from logriver.queue.segment_header import FILE_HEADER_BYTES, NO_END, SegmentHeader
 from logriver.queue.wal_segment import (
     Extent,
@@ -26,19 +26,19 @@ class Record:
 
     header: RecordHeader
     rows: bytes
-    letters: list[Letter]
+    dead_letters: list[RefusedLine]
     start: int = 0
     end: int = 0
 
     @property
-    def as_read(self) -> tuple[RecordHeader, bytes, list[Letter]]:
-        return self.header, self.rows, self.letters
+    def as_read(self) -> tuple[RecordHeader, bytes, list[RefusedLine]]:
+        return self.header, self.rows, self.dead_letters
 
 
 record_shapes = st.lists(
     st.tuples(
         st.lists(st.binary(max_size=20).map(lambda row: row.replace(b"\n", b"") + b"\n"), max_size=4),
-        st.lists(st.builds(Letter, st.text(max_size=5), st.binary(max_size=10)), max_size=2),
+        st.lists(st.builds(RefusedLine, st.text(max_size=5), st.binary(max_size=10)), max_size=2),
         st.integers(0, 3),
         st.booleans(),
     ),
@@ -47,7 +47,9 @@ record_shapes = st.lists(
 )
 
 
-def write(path: Path, shapes: list[tuple[list[bytes], list[Letter], int, bool]], *, group: int = 3) -> list[Record]:
+def write(
+    path: Path, shapes: list[tuple[list[bytes], list[RefusedLine], int, bool]], *, group: int = 3
+) -> list[Record]:
     """Write a segment, a few records to one sync; a shape's third is what is skipped before it, the last a key."""
     writer = SegmentWriter(path, SegmentHeader("node", 1, FIRST_SEQ, NO_END))
     written: list[Record] = []
@@ -57,12 +59,12 @@ def write(path: Path, shapes: list[tuple[list[bytes], list[Letter], int, bool]],
         extents: list[Extent] = []
         at = writer.size
         batch = []
-        for rows, letters, skipped_range, has_key in shapes[start : start + group]:
+        for rows, dead_letters, skipped_range, has_key in shapes[start : start + group]:
             body = b"".join(rows)
             key = bytes([len(written)]) * 16 if has_key else b""
-            header = RecordHeader(next_seq + skipped_range, len(rows), len(letters), len(body), 5, "src", key, key)
-            pieces = encode_record(header, body, letters)
-            record = Record(header, body, letters, at, at + sum(map(len, pieces)))
+            header = RecordHeader(next_seq + skipped_range, len(rows), len(dead_letters), len(body), 5, "src", key, key)
+            pieces = encode_record(header, body, dead_letters)
+            record = Record(header, body, dead_letters, at, at + sum(map(len, pieces)))
             if header.last_seq >= header.first_seq:
                 extents.append(Extent(path, record.start, record.end, header.first_seq, header.last_seq))
             at, next_seq = record.end, header.last_seq + 1
@@ -78,7 +80,7 @@ writer_of: dict[Path, SegmentWriter] = {}
 """The writer of each file that `write` made, to be sealed or abandoned."""
 
 
-def read(path: Path, valid_end: int = NO_END) -> list[tuple[RecordHeader, bytes, list[Letter]]]:
+def read(path: Path, valid_end: int = NO_END) -> list[tuple[RecordHeader, bytes, list[RefusedLine]]]:
     contents = read_segment(path, valid_end)
     assert contents is not None
     data = path.read_bytes()
@@ -94,7 +96,7 @@ def fresh(directory: Path) -> Path:
 @given(record_shapes, st.integers(1, 4), st.booleans())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_read(
-    tmp_path: Path, shapes: list[tuple[list[bytes], list[Letter], int, bool]], group: int, sealed: bool
+    tmp_path: Path, shapes: list[tuple[list[bytes], list[RefusedLine], int, bool]], group: int, sealed: bool
 ) -> None:
     path = fresh(tmp_path)
     written = write(path, shapes, group=group)
@@ -109,7 +111,7 @@ def test_what_is_written_is_read(
     assert contents.lost == []
     assert (contents.number, contents.first_seq, contents.previous_end) == (1, FIRST_SEQ, NO_END)
     assert contents.headers == [record.header for record in written if record.header.remembered]
-    with_numbers = [record.as_read for record in written if record.rows or record.letters]
+    with_numbers = [record.as_read for record in written if record.rows or record.dead_letters]
     found = [record for record in read(path) if record[0].rows + record[0].dead]
     assert found == with_numbers
 
@@ -117,7 +119,7 @@ def test_what_is_written_is_read(
 @given(record_shapes, st.booleans())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_numbers_grow_without_overlap_and_a_gap_is_a_hole(
-    tmp_path: Path, shapes: list[tuple[list[bytes], list[Letter], int, bool]], sealed: bool
+    tmp_path: Path, shapes: list[tuple[list[bytes], list[RefusedLine], int, bool]], sealed: bool
 ) -> None:
     path = fresh(tmp_path)
     written = write(path, shapes)
@@ -133,7 +135,7 @@ def test_numbers_grow_without_overlap_and_a_gap_is_a_hole(
 @given(record_shapes, st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_torn_tail_is_reported_and_all_before_it_is_read(
-    tmp_path: Path, shapes: list[tuple[list[bytes], list[Letter], int, bool]], data: st.DataObject
+    tmp_path: Path, shapes: list[tuple[list[bytes], list[RefusedLine], int, bool]], data: st.DataObject
 ) -> None:
     path = fresh(tmp_path)
     written = write(path, shapes)
@@ -149,7 +151,7 @@ def test_a_torn_tail_is_reported_and_all_before_it_is_read(
     valid_end = whole[-1].end if whole else FILE_HEADER_BYTES
     assert contents.lost == ([(valid_end, cut)] if cut > valid_end else [])
     assert [found for found in read(path) if found[0].rows + found[0].dead] == [
-        record.as_read for record in whole if record.rows or record.letters
+        record.as_read for record in whole if record.rows or record.dead_letters
     ]
 
 
@@ -157,7 +159,7 @@ def test_a_torn_tail_is_reported_and_all_before_it_is_read(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 def test_a_flipped_bit_costs_its_record_and_is_reported(
     tmp_path: Path,
-    shapes: list[tuple[list[bytes], list[Letter], int, bool]],
+    shapes: list[tuple[list[bytes], list[RefusedLine], int, bool]],
     sealed: bool,
     data: st.DataObject,
 ) -> None:
@@ -170,7 +172,7 @@ def test_a_flipped_bit_costs_its_record_and_is_reported(
     path.write_bytes(content)
 
     hit = [record for record in written if record.start <= at < record.end]
-    others = [record.as_read for record in written if record not in hit and (record.rows or record.letters)]
+    others = [record.as_read for record in written if record not in hit and (record.rows or record.dead_letters)]
     assert [found for found in read(path) if found[0].rows + found[0].dead] == others
     contents = read_segment(path)
     assert contents is not None

@@ -33,7 +33,7 @@ def snapshot(watermark: int, **keys: KnownKey) -> Snapshot:
     return Snapshot(watermark, watermark + 5, scopes, [HELD], [SkippedRange(watermark, watermark, "lost")])
 
 
-def letter(seq: int, size: int = 10) -> DeadLetter:
+def dead_letter(seq: int, size: int = 10) -> DeadLetter:
     return DeadLetter(seq, "bad", b"x" * size, "source", NOW_NS)
 
 
@@ -102,9 +102,9 @@ def test_the_oldest_keys_go_beyond_their_number_and_are_counted(state: State, mo
 
 
 def test_dead_letters_are_kept_once_under_their_number(state: State) -> None:
-    state.dead_letter([letter(1), letter(2)])
-    state.dead_letter([letter(2, size=500), letter(3)])
-    assert state.dead_letters == 3
+    state.dead_letter([dead_letter(1), dead_letter(2)])
+    state.dead_letter([dead_letter(2, size=500), dead_letter(3)])
+    assert state.dead_letter_count == 3
     assert state.dead_lettered(2, 10) == {2, 3}
     assert state.dead_lettered(4, 10) == set()
 
@@ -112,27 +112,27 @@ def test_dead_letters_are_kept_once_under_their_number(state: State) -> None:
 def test_dead_letters_are_bounded_and_what_goes_is_counted(state: State) -> None:
     before = counted("dead_letters_removed")
     for seq in range(1, 101):
-        state.dead_letter([letter(seq, size=100)])
+        state.dead_letter([dead_letter(seq, size=100)])
     kept = state.dead_lettered(1, 100)
     assert kept == set(range(101 - len(kept), 101)), "the newest are kept"
     assert 5 <= len(kept) <= 10
-    assert state.dead_letters == len(kept)
+    assert state.dead_letter_count == len(kept)
     assert counted("dead_letters_removed") - before == 100 - len(kept)
 
 
 def test_one_letter_is_kept_however_large(state: State) -> None:
-    state.dead_letter([letter(1, size=5_000)])
+    state.dead_letter([dead_letter(1, size=5_000)])
     assert state.dead_lettered(1, 1) == {1}
-    state.dead_letter([letter(2, size=5_000)])
+    state.dead_letter([dead_letter(2, size=5_000)])
     assert state.dead_lettered(1, 2) == {2}
 
 
 def test_dead_letters_are_there_after_a_restart(tmp_path: Path) -> None:
     first = State(tmp_path / "state.db", 1_000)
-    first.dead_letter([letter(7)])
+    first.dead_letter([dead_letter(7)])
     first.close()
     again = State(tmp_path / "state.db", 1_000)
-    assert again.dead_letters == 1
+    assert again.dead_letter_count == 1
     assert again.dead_lettered(7, 7) == {7}
     again.close()
 

@@ -208,7 +208,7 @@ def test_a_range_is_taken_only_where_the_ledger_ends(tmp_path: Path) -> None:
             assert rows_of(poll(wal)) == {1: "a", 2: "b"}
         async with opened(tmp_path) as wal:
             [held] = (await wal.known("me")).files
-            assert (held.generation, held.end) == (GENERATION, 30)
+            assert (held.identity, held.end) == (GENERATION, 30)
             assert (await wal.known("you")).files == []
 
     asyncio.run(run())
@@ -232,7 +232,7 @@ def test_refused_lines_of_a_file_take_numbers_behind_the_good_ones(tmp_path: Pat
             assert (await wal.put(mixed)).last_seq == 3
             found = poll(wal)
             assert rows_of(found) == {1: "a", 2: "b"}
-            assert [(m.seq, m.reason, m.raw, m.source) for m in found.letters] == [(3, "bad", b"raw", "test")]
+            assert [(m.seq, m.reason, m.raw, m.source) for m in found.dead_letters] == [(3, "bad", b"raw", "test")]
 
     asyncio.run(run())
 

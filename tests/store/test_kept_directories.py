@@ -81,6 +81,6 @@ def check_what_the_queue_remembers(server: RunningServer, expected: dict[str, An
     }.items() <= shown.items()
     [source] = server.client.get("/api/v1/sources").json()["sources"]
     assert (source["path"], source["follower"]) == (expected["source"], expected["follower"])
-    assert (source["held_bytes"], source["gaps"]) == (expected["ledger_end"], [])
+    assert (source["committed_bytes"], source["gaps"]) == (expected["ledger_end"], [])
     fields = server.client.get("/api/v1/fields").json()["fields"]
     assert [field["name"] for field in fields if field.get("promoted")] == expected["promoted"]

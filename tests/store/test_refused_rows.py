@@ -70,7 +70,7 @@ def test_a_dead_letter_says_which_value(tmp_path: Path, store: Flaky) -> None:
         async with writing(tmp_path, store) as (wal, state, _):
             await wal.put(Batch(Decoded(decoded, 1), "/var/log/app.log"))
             assert await wal.wait_searchable(1, 20)
-            (letter,) = state.letters(None, 10, 10**6)
+            (letter,) = state.dead_letters_before(None, 10, 10**6)
             assert letter.reason == "the engine refused it: cannot parse timestamp 'no time'"
             assert letter.row_format == ROW_FORMAT
 

@@ -61,9 +61,15 @@ def _quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def writing(
-    directory: Path, store: Flaky, *, stored_seq: int = 0, writers: int = 1, records: int = 1_000, letters: int = LARGE
+    directory: Path,
+    store: Flaky,
+    *,
+    stored_seq: int = 0,
+    writers: int = 1,
+    records: int = 1_000,
+    dead_letters: int = LARGE,
 ) -> AsyncIterator[tuple[Wal, State, Writer]]:
-    state = State(directory / "state.db", letters)
+    state = State(directory / "state.db", dead_letters)
     wal = Wal(directory / "log", NODE, state, stored_seq, LARGE, LARGE)
     writer = Writer(wal, store, NODE, 16_000_000, block_records=records, block_bytes=LARGE, block_seconds=0.02)
     wal.start(asyncio.get_running_loop())
@@ -141,7 +147,7 @@ def test_a_store_that_fails_is_tried_again_and_stores_once(
             await wal.put(batch(*texts(1, 10)))
             assert await wal.wait_searchable(10, 20)
             assert held(store) == numbered(1, 10)
-            assert state.dead_letters == 0
+            assert state.dead_letter_count == 0
             assert writer.problems == []
 
     asyncio.run(run())
@@ -197,20 +203,20 @@ def test_a_poison_row_becomes_a_dead_letter_and_the_others_are_stored(tmp_path: 
             await asyncio.gather(wal.put(batch("m1")), wal.put(poison()), wal.put(poison()), wal.put(batch("m8")))
             assert await wal.wait_searchable(8, 20)
             assert state.dead_lettered(1, 8) == {3, 6}
-            assert state.dead_letters == 2
+            assert state.dead_letter_count == 2
 
     asyncio.run(run())
     assert held(store) == [(1, "m1"), (2, "good"), (4, "good"), (5, "good"), (7, "good"), (8, "m8")]
 
 
 def test_dead_letters_over_their_limit_are_not_stored_after_all(tmp_path: Path, store: Flaky) -> None:
-    """The older letter goes from the disk while its block is still being stored."""
+    """The older dead letter goes from the disk while its block is still being stored."""
 
     async def run() -> None:
-        async with writing(tmp_path, store, letters=1) as (wal, state, _):
+        async with writing(tmp_path, store, dead_letters=1) as (wal, state, _):
             await asyncio.gather(wal.put(poison()), wal.put(poison()))
             assert await wal.wait_searchable(6, 20)
-            assert state.dead_letters == 1
+            assert state.dead_letter_count == 1
 
     asyncio.run(run())
     assert [seq for seq, _ in held(store)] == [1, 3, 4, 6]

@@ -94,7 +94,9 @@ def _operation(cases: UseCases, server: ServerState) -> Iterable[APIRouter]:
     """The calls about the server, what it follows, and what could not be stored."""
     yield status.router(cases.status, server.status)
     yield health.router(server.not_ready)
-    yield sources.router(cases.sources, cases.held_lines, server.sink, server.acknowledged, server.export_idle_seconds)
+    yield sources.router(
+        cases.sources, cases.source_lines, server.sink, server.acknowledged, server.export_idle_seconds
+    )
     # How far behind followed files are is a metric too.
     yield metrics.router(cases.sources.behind)
     yield agents.router(cases.agents)

@@ -20,7 +20,7 @@ MAX_LIMIT = 1000
 _DEFAULT_LIMIT = "100"
 
 
-def router(letters: DeadLetters, replay: Replay, max_record_bytes: int) -> APIRouter:
+def router(dead_letters: DeadLetters, replay: Replay, max_record_bytes: int) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["dead letters"])
 
@@ -30,8 +30,8 @@ def router(letters: DeadLetters, replay: Replay, max_record_bytes: int) -> APIRo
         cursor: Annotated[str, Query(description="the cursor of the page before")] = "",
     ) -> Response:
         wanted, before = _limit(limit), _cursor(cursor)
-        page = await run_in_threadpool(letters.page, before, wanted)
-        return answers.json({"dead_letters": [_shown(letter) for letter in page], "cursor": _next(page)})
+        page = await run_in_threadpool(dead_letters.page, before, wanted)
+        return answers.json({"dead_letters": [_shown(dead_letter) for dead_letter in page], "cursor": _next(page)})
 
     described = {"requestBody": {"required": False, "content": {"application/json": {"schema": {}}}}}
 
@@ -51,19 +51,19 @@ def router(letters: DeadLetters, replay: Replay, max_record_bytes: int) -> APIRo
     return routes
 
 
-def _shown(letter: DeadLetter) -> dict[str, object]:
-    """A letter as it is given out; bytes that are no text also as what they are."""
+def _shown(dead_letter: DeadLetter) -> dict[str, object]:
+    """A dead letter as it is given out; bytes that are no text also as what they are."""
     shown: dict[str, object] = {
-        "id": str(letter.seq),
-        "reason": letter.reason,
-        "source": letter.source,
-        "received": clock.to_text(letter.received_ns),
-        "raw": letter.raw.decode(errors="replace"),
+        "id": str(dead_letter.seq),
+        "reason": dead_letter.reason,
+        "source": dead_letter.source,
+        "received": clock.to_text(dead_letter.received_ns),
+        "raw": dead_letter.raw.decode(errors="replace"),
     }
     try:
-        letter.raw.decode()
+        dead_letter.raw.decode()
     except UnicodeDecodeError:
-        shown["raw_base64"] = base64.b64encode(letter.raw).decode()
+        shown["raw_base64"] = base64.b64encode(dead_letter.raw).decode()
     return shown
 
 

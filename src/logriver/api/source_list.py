@@ -1,6 +1,6 @@
-"""What is shown of followed files: the ledger, which knows what is held, joined with what their followers say now.
+"""What is shown of followed files: the ledger, which knows what is committed, joined with what their followers say now.
 
-The ledger has every generation of every follower, connected or not. Sizes, and so how far a file is behind, only its
+The ledger has every incarnation of every follower, connected or not. Sizes, and so how far a file is behind, only its
 follower knows.
 """
 
@@ -14,7 +14,7 @@ from logriver.follow.sources import SourceStatus
 from logriver.ship.frames import AgentSource
 
 MOST_GENERATIONS = 100
-"""So many generations of one source are shown, the last changed."""
+"""So many incarnations of one source are shown, the last changed."""
 
 
 FileStatus = SourceStatus | AgentSource
@@ -30,7 +30,7 @@ class FollowedSource:
 
     follower: str
     path: str
-    held: list[Committed] = field(default_factory=list)
+    committed: list[Committed] = field(default_factory=list)
     statuses: list[FileStatus] | None = None
 
     @property
@@ -44,11 +44,12 @@ class FollowedSource:
         # Of a file that was rotated or deleted there may be two: the last one found at the path is the source's own.
         at_path = [status for status in statuses if status.file == self.path]
         own = next(reversed(at_path or statuses), None)
-        held_bytes = own.held_bytes if own else self.held[-1].end
+        committed_bytes = own.committed_bytes if own else self.committed[-1].end
         last_event_ns = max(
-            [held.last_event_ns for held in self.held] + [status.last_event_ns for status in statuses], default=0
+            [committed.last_event_ns for committed in self.committed] + [status.last_event_ns for status in statuses],
+            default=0,
         )
-        gaps = [gap for held in self.held for gap in held.gaps]
+        gaps = [gap for committed in self.committed for gap in committed.gaps]
         return {
             "path": self.path,
             "follower": self.follower,
@@ -56,7 +57,7 @@ class FollowedSource:
             "format": own.format if own else "",
             "unit": "entries" if self.path.startswith(JOURNAL) else "bytes",
             "file": own.file if own else "",
-            "held_bytes": held_bytes,
+            "committed_bytes": committed_bytes,
             "size_bytes": own.size_bytes if own else None,
             "lag_bytes": sum(status.lag_bytes for status in statuses) if self.statuses is not None else None,
             "lag_seconds": self._lag_seconds(),
@@ -64,8 +65,8 @@ class FollowedSource:
             "last_event_ns": last_event_ns,
             "error": next((status.error for status in statuses if status.error), "") or self._away(),
             "gaps": [_gap(gap) for gap in sorted(gaps, key=lambda gap: gap.noticed_ns)[-MAX_GAPS:]],
-            "generations": [self._generation(held) for held in self.held[-MOST_GENERATIONS:]],
-            "generation_count": len(self.held),
+            "incarnations": [self._incarnation(committed) for committed in self.committed[-MOST_GENERATIONS:]],
+            "incarnation_count": len(self.committed),
         }
 
     def _lag_seconds(self) -> float | None:
@@ -76,30 +77,30 @@ class FollowedSource:
     def _away(self) -> str:
         return "" if self.statuses is not None else f"its follower {self.follower[:100]!r} is not connected"
 
-    def _generation(self, held: Committed) -> dict[str, object]:
-        generation, key = held.generation, held.generation.id
-        status = next((status for status in self.statuses or () if status.generation == key), None)
-        _, inode = held.place
+    def _incarnation(self, committed: Committed) -> dict[str, object]:
+        identity, key = committed.identity, committed.identity.id
+        status = next((status for status in self.statuses or () if status.identity == key), None)
+        _, inode = committed.place
         return {
             "id": key,
             "inode": inode,
-            "life": generation.life,
-            "state": self._state(held, status),
+            "incarnation": identity.incarnation,
+            "state": self._state(committed, status),
             "file": status.file if status else "",
-            "held_bytes": held.end,
+            "committed_bytes": committed.end,
             "size_bytes": status.size_bytes if status else None,
-            "held": held.ranges(),
-            "crc32c": f"{held.crc:08x}",
-            "head_length": generation.head_length,
-            "head_hash": generation.head_hash,
-            "gaps": [_gap(gap) for gap in held.gaps],
-            "last_event": _time(held.last_event_ns),
+            "committed": committed.ranges(),
+            "crc32c": f"{committed.crc:08x}",
+            "head_length": identity.head_length,
+            "head_hash": identity.head_hash,
+            "gaps": [_gap(gap) for gap in committed.gaps],
+            "last_event": _time(committed.last_event_ns),
         }
 
-    def _state(self, held: Committed, status: FileStatus | None) -> str:
-        if held.over:
+    def _state(self, committed: Committed, status: FileStatus | None) -> str:
+        if committed.over:
             return "truncated"
-        if held.gone_ns:
+        if committed.gone_ns:
             return "gone"
         if status:
             return "followed"
@@ -117,8 +118,8 @@ class SourceList:
         """Every source, by path; those of one path by follower."""
         statuses = self._statuses()
         found: dict[tuple[str, str], FollowedSource] = {}
-        for held in self._ledger():
-            self._of(found, held.generation.follower, held.path, statuses).held.append(held)
+        for committed in self._ledger():
+            self._of(found, committed.identity.follower, committed.path, statuses).committed.append(committed)
         for follower, files in statuses.items():
             for status in files:
                 source = self._of(found, follower, status.path, statuses)

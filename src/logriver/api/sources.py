@@ -1,4 +1,4 @@
-"""`/api/v1/sources`: which bytes of which followed file are held, and the records of a part of one."""
+"""`/api/v1/sources`: which bytes of which followed file are committed, and the records of a part of one."""
 
 import base64
 import binascii
@@ -15,7 +15,7 @@ from logriver.api.source_list import FollowedSource, SourceList
 from logriver.errors import BadRequest, Unavailable
 from logriver.record import SearchedSink
 from logriver.search.export import NDJSON
-from logriver.search.held_lines import MAX_SPAN_BYTES, HeldLines, HeldLinesRequest
+from logriver.search.source_lines import MAX_SPAN_BYTES, SourceLines, SourceLinesRequest
 
 MAX_LIMIT = 10_000
 _DEFAULT_LIMIT = 1_000
@@ -31,12 +31,12 @@ _decode_key = msgspec.json.Decoder(tuple[str, str]).decode
 
 
 def router(
-    sources: SourceList, lines: HeldLines, sink: SearchedSink, acknowledged: Callable[[], int], idle_seconds: float
+    sources: SourceList, lines: SourceLines, sink: SearchedSink, acknowledged: Callable[[], int], idle_seconds: float
 ) -> APIRouter:
     """The routes. `acknowledged` as in `ServerState`; who takes no lines for `idle_seconds` is cut off."""
     routes = APIRouter(tags=["sources"])
 
-    @routes.get("/api/v1/sources", summary="Followed files: bytes held without a gap, gaps, lag, last event")
+    @routes.get("/api/v1/sources", summary="Followed files: bytes committed without a gap, gaps, lag, last event")
     async def get_sources(
         q: Part = "", source: Exactly = "", limit: Limit = str(_DEFAULT_LIMIT), cursor: Cursor = ""
     ) -> Response:
@@ -60,7 +60,7 @@ def router(
         start: Annotated[str, Query(description="offset of the first byte")] = "0",
         end: Annotated[str, Query(description=f"offset behind the last, at most {MAX_SPAN_BYTES} more")] = "",
     ) -> Response:
-        asked = HeldLinesRequest(source, _offset("start", start), _offset("end", end))
+        asked = SourceLinesRequest(source, _offset("start", start), _offset("end", end))
         if not source or not 0 <= asked.end - asked.start <= MAX_SPAN_BYTES:
             raise BadRequest(
                 f"bytes {asked.start} to {asked.end} of {source[:60]!r} cannot be asked for",

@@ -19,11 +19,11 @@ from logriver.search.context import Context
 from logriver.search.explain import Explain
 from logriver.search.export import Export
 from logriver.search.fields import FieldList
-from logriver.search.held_lines import HeldLines
 from logriver.search.hints import Hints
 from logriver.search.histogram import Histograms
 from logriver.search.patterns import PatternList
 from logriver.search.search import Search
+from logriver.search.source_lines import SourceLines
 from logriver.search.sql import Sql
 from logriver.search.stats import Statistics
 from logriver.search.status import Status
@@ -68,7 +68,7 @@ class UseCases:
 
     status: Status
     sources: SourceList
-    held_lines: HeldLines
+    source_lines: SourceLines
     hosts: Hosts
     agents: Agents
     damage: Damages

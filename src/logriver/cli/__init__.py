@@ -27,8 +27,8 @@ COMMANDS = {
     "sql": "Ask a server by SQL.",
     "generate": "Make log lines, into a file or a server.",
     "doctor": "Check this machine: will a server run here as it promises?",
-    "sources": "Followed files: what is held of each, what is missing.",
-    "verify": "Prove line by line that a followed file is held.",
+    "sources": "Followed files: what is committed of each, what is missing.",
+    "verify": "Prove line by line that a followed file is committed.",
     "dead-letters": "What a server took and could not store: show it, try again.",
     "demo": "Show the whole flow on this machine, with a generator and fresh data.",
 }

@@ -17,7 +17,7 @@ Record = tuple[int, int, int, int]
 
 
 class Gap(msgspec.Struct):
-    """Bytes that are not held."""
+    """Bytes that are not committed."""
 
     offset: int
     bytes: int
@@ -26,14 +26,14 @@ class Gap(msgspec.Struct):
     lost: bool
 
 
-class Generation(msgspec.Struct):
-    """One life of a file: of what begins with `head_hash` the bytes up to `held_bytes`, which have that CRC32C."""
+class Incarnation(msgspec.Struct):
+    """One incarnation of a file: what begins with `head_hash`, up to `committed_bytes`, with the CRC32C."""
 
     id: str
     state: str
     file: str
-    held_bytes: int
-    held: list[tuple[int, int]]
+    committed_bytes: int
+    committed: list[tuple[int, int]]
     crc32c: str
     head_length: int
     head_hash: str
@@ -48,14 +48,14 @@ class SourceAnswer(msgspec.Struct):
     connected: bool
     format: str
     file: str
-    held_bytes: int
+    committed_bytes: int
     size_bytes: int | None
     lag_bytes: int | None
     lag_seconds: float | None
     last_event: str | None
     error: str
     gaps: list[Gap]
-    generations: list[Generation]
+    incarnations: list[Incarnation]
 
     @property
     def lost(self) -> list[Gap]:
@@ -82,7 +82,7 @@ def all_sources(client: httpx.Client, **wanted: str) -> Iterator[SourceAnswer]:
         params = wanted | {"cursor": page.cursor}
 
 
-class HeldRecords:
+class SourceRecords:
     """The records of a source in the order of their offsets, up to `end`. Close it."""
 
     def __init__(self, client: httpx.Client, source: str, end: int) -> None:

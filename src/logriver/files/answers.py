@@ -30,15 +30,15 @@ _Result = TypeVar("_Result")
 class FileAnswers:
     """One for a process. At most `max_reads` requests are answered at a time; more are `Overloaded`.
 
-    `held` gives the places of the files whose lines are stored: a search over files leaves them out.
+    `stored` gives the places of the files whose lines are stored: a search over files leaves them out.
     """
 
     def __init__(
-        self, roots: Roots, max_reads: int, held: Callable[[], Collection[Place]], make_decoder: MakeDecoder
+        self, roots: Roots, max_reads: int, stored: Callable[[], Collection[Place]], make_decoder: MakeDecoder
     ) -> None:
         self._roots = roots
         self._make_decoder = make_decoder
-        self._held = held
+        self._stored = stored
         self._places = threading.BoundedSemaphore(max_reads)
         self._threads = ThreadPoolExecutor(max_reads, "files")
 
@@ -61,7 +61,7 @@ class FileAnswers:
 
         Raises `BadQuery`, `Overloaded`.
         """
-        found = FileSearch(self._roots, self._held(), request, self._make_decoder).events()
+        found = FileSearch(self._roots, self._stored(), request, self._make_decoder).events()
         async with aclosing(self._given(found)) as pieces:
             async for piece in pieces:
                 yield piece

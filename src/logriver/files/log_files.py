@@ -25,14 +25,14 @@ class LogFile:
 
 
 class LogFiles:
-    """The files below `roots`, but for those in the places `held`, hidden ones, and what links lead to.
+    """The files below `roots`, but for those in the places `stored`, hidden ones, and what links lead to.
 
     `found` is filled by `look`; `are_all` is whether nothing was left out for want of space or permission.
     """
 
-    def __init__(self, roots: Roots, held: Collection[Place]) -> None:
+    def __init__(self, roots: Roots, stored: Collection[Place]) -> None:
         self._roots = roots
-        self._known = set(held)
+        self._known = set(stored)
         self._left = MAX_ENTRIES
         self.found: list[LogFile] = []
         self.are_all = True

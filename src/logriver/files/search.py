@@ -38,16 +38,16 @@ class FileSearch:
     """One request. Raises `BadQuery` for a text that is none."""
 
     def __init__(
-        self, roots: Roots, held: Collection[Place], request: FileSearchRequest, make_decoder: MakeDecoder
+        self, roots: Roots, stored: Collection[Place], request: FileSearchRequest, make_decoder: MakeDecoder
     ) -> None:
-        """`held` are the places of files whose lines are stored; `make_decoder` makes a decoder for each file."""
+        """`stored` are the places of files whose lines are stored; `make_decoder` makes a decoder for each file."""
         self._make_decoder = make_decoder
         query = parse(request.q).where
         self._holds = holds(query)
         self._words = needed_words(query)
         self._roots = roots
         self._request = request
-        self._files = LogFiles(roots, held)
+        self._files = LogFiles(roots, stored)
         self._newest = Newest(request.limit)
         self._read_bytes = self._read_files = self._of_bytes = 0
         self._is_complete = True

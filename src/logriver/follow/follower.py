@@ -76,10 +76,10 @@ class Follower:
         self._found = FoundFiles(self._sources, self._calls)
         journals = journals_of(settings)
         self._journals = [Journal(path, options, settings, make_decoder(), sink) for path, options in journals.items()]
-        self._generations = Incarnations(self.name, sink)
-        self._rotations = Rotations(self._generations, self._calls, self._files, self._read_for)
+        self._incarnations = Incarnations(self.name, sink)
+        self._rotations = Rotations(self._incarnations, self._calls, self._files, self._read_for)
         self._settings = ReaderSettings(
-            self._generations,
+            self._incarnations,
             settings.max_record_bytes,
             make_decoder,
             self._truncated,
@@ -96,7 +96,7 @@ class Follower:
         self._doubts_ledger = False
         # Files that were gone before they could be opened, and how long they were; not in the ledger yet.
         self._lost: list[tuple[str, Place, int]] = []
-        # How long files were of which the rest could not be read before they were gone, by generation.
+        # How long files were of which the rest could not be read before they were gone, by incarnation.
         self._seen_bytes: dict[str, int] = {}
 
     def doubt_ledger(self) -> None:
@@ -108,13 +108,13 @@ class Follower:
         while True:
             await self._run_while_ledger_grows()
             log.warning("the server holds less than it did: going back to where its ledger ends")
-            self._generations.forget()
+            self._incarnations.forget()
 
     async def _run_while_ledger_grows(self) -> None:
         try:
             for journal in self._journals:
                 journal.start()
-            await self._generations.load()
+            await self._incarnations.load()
             self._forget_readers()
             looked, took_seconds = await self._timed_look()
             changes = wakings(lambda: self._directories, self._calls)
@@ -137,15 +137,15 @@ class Follower:
     async def _ledger_went_back(self) -> bool:
         self._doubts_ledger = False
         try:
-            return await self._generations.ledger_went_back()
+            return await self._incarnations.ledger_went_back()
         except LogriverError as error:
             log.info("the ledger is not asked yet: %s", error)
             self._doubts_ledger = True
             return False
 
-    async def _truncated(self, held: Committed, seen_bytes: int) -> None:
+    async def _truncated(self, committed: Committed, seen_bytes: int) -> None:
         """See `Rotations.truncated`. Files beside it may be known for unseen ones by what that finds."""
-        await self._rotations.truncated(held, seen_bytes)
+        await self._rotations.truncated(committed, seen_bytes)
         self._settle_at = 0
 
     def _forget_readers(self) -> None:
@@ -159,7 +159,7 @@ class Follower:
             SourceStatus(text_of(str(source.path)), source.options.format, 0, 0, 0, "no such file yet")
             for source in self._found.empty()
         )
-        shown = statuses(list(self._readers.values()), self._generations, self._means)
+        shown = statuses(list(self._readers.values()), self._incarnations, self._means)
         seen = {status.path for status in shown}
         journals = (journal.status() for journal in self._journals)
         return [*shown, *(status for status in empty if status.path not in seen), *journals]
@@ -170,8 +170,8 @@ class Follower:
         Of a file that is gone it is the archive that was read for it, as long as one lies there: its own place may be
         another file's by now.
         """
-        known = (held.place for held in self._generations.all() if not (held.over or held.gone_ns))
-        return frozenset(chain(self._readers, self._generations.present, self._archives, known))
+        known = (committed.place for committed in self._incarnations.all() if not (committed.over or committed.gone_ns))
+        return frozenset(chain(self._readers, self._incarnations.present, self._archives, known))
 
     @property
     def problems(self) -> list[str]:
@@ -202,7 +202,7 @@ class Follower:
             found.setdefault(file.place, file)
         self._directories = self._found.directories()
         first_found = self._found.first_found() if self._from_end else set()
-        self._generations.present = set(found)
+        self._incarnations.present = set(found)
         if self._settle_at <= clock.monotonic():
             self._settle_at = clock.monotonic() + _SETTLE_SECONDS
             await self._settle(found)
@@ -218,8 +218,8 @@ class Follower:
                     reader = self._start(file)
             by_path[str(file.path)] = by_path[str(file.real_path)] = reader
             reader.where, reader.rotated = file.real_path, file.path != reader.first_path
-            if reader.generation:
-                self._generations.moved(reader.generation, file.real_path)
+            if reader.identity:
+                self._incarnations.moved(reader.identity, file.real_path)
             _wake_if_changed(reader, file)
         self._by_path = by_path
         await self._find_unopened(self._unopened_gone(found))
@@ -255,7 +255,7 @@ class Follower:
                     self._gone_since[key] = clock.monotonic()
                 elif not (archive := compressed_since(path, reader.seen, unknown)):
                     continue
-                elif self._generations.known_at(archive.place):
+                elif self._incarnations.known_at(archive.place):
                     # It has the inode of a file that is found out to be gone first. Until then it is not lost.
                     self._gone_since[key] = clock.monotonic()
                     self._settle_at = 0
@@ -276,7 +276,7 @@ class Follower:
 
     async def _known_archives(self, archives: list[FoundFile]) -> set[Place]:
         """Of compressed files in one directory those that may have been read; all where it does not answer."""
-        seen = [(file, self._generations.at(file.place)) for file in archives]
+        seen = [(file, self._incarnations.at(file.place)) for file in archives]
         if not seen:
             return set()
         try:
@@ -293,22 +293,22 @@ class Follower:
         reader.start()
         return reader
 
-    def _read_for(self, file: FoundFile, generation: str) -> None:
-        """Have a file read that has what is not held yet of a generation; others of its content are not wanted.
+    def _read_for(self, file: FoundFile, identity: str) -> None:
+        """Have a file read that has what is not committed yet of an incarnation; others of its content are not wanted.
 
-        Without a generation all of it is.
+        Without an incarnation all of it is.
         """
         reader = self._readers.get(file.place)
         if reader:
             reader.wake()
         else:
-            followed = file.place in self._generations.present
-            self._start(file if followed else self._as_source(file, generation), only="" if followed else generation)
+            followed = file.place in self._incarnations.present
+            self._start(file if followed else self._as_source(file, identity), only="" if followed else identity)
 
-    def _as_source(self, file: FoundFile, generation: str) -> FoundFile:
-        """The file, its lines read as those of the source that the generation belongs to."""
-        held = self._generations.get(generation)
-        path = Path(path_of(held.path)) if held else file.path
+    def _as_source(self, file: FoundFile, identity: str) -> FoundFile:
+        """The file, its lines read as those of the source that the incarnation belongs to."""
+        committed = self._incarnations.get(identity)
+        path = Path(path_of(committed.path)) if committed else file.path
         source = next((source for source in self._sources if source.means(path)), None)
         return replace(file, options=source.options) if source else file
 
@@ -318,16 +318,18 @@ class Follower:
             while self._lost:
                 await self._rotations.unopened(*self._lost[0])
                 del self._lost[0]
-            for held in self._unchanged(filter(self._is_ours, self._generations.unsettled())):
-                await self._tried(self._rotations.truncated(held))
+            for committed in self._unchanged(filter(self._is_ours, self._incarnations.unsettled())):
+                await self._tried(self._rotations.truncated(committed))
             beside = await self._beside(found)
-            for held in self._unchanged([held for held in self._generations.all() if self._is_missing(held, found)]):
-                files = beside.get(Path(path_of(held.path)).parent)
+            for committed in self._unchanged(
+                [committed for committed in self._incarnations.all() if self._is_missing(committed, found)]
+            ):
+                files = beside.get(Path(path_of(committed.path)).parent)
                 if files is not None:
-                    seen_bytes = self._seen_bytes.get(held.generation.id, 0)
+                    seen_bytes = self._seen_bytes.get(committed.identity.id, 0)
                     there = {file.place: file for file in files}
-                    if await self._tried(self._rotations.missing(held, there, seen_bytes)):
-                        self._seen_bytes.pop(held.generation.id, None)
+                    if await self._tried(self._rotations.missing(committed, there, seen_bytes)):
+                        self._seen_bytes.pop(committed.identity.id, None)
             # Who waits for an archive gets it: read by another it would be lost to the first.
             await self._read_unseen(found, beside, await self._find_unopened(self._unopened_gone(found)))
         except LogriverError as error:
@@ -343,18 +345,18 @@ class Follower:
             compressed = [file for file in files if file.is_archive]
             archives += compressed
             known |= await self._known_archives(compressed)
-        for file in unseen(found.values(), beside, self._generations, known):
+        for file in unseen(found.values(), beside, self._incarnations, known):
             if file.place not in self._readers and file.place not in awaited:
                 reader = self._start(file)
                 if file.real_path.suffix in ARCHIVES:
                     reader.read_archive(file)
-        moved_to = {held.moved_to for held in self._generations.all()}
+        moved_to = {committed.moved_to for committed in self._incarnations.all()}
         self._archives = frozenset(file.place for file in archives if file.place in moved_to)
 
     async def _beside(self, found: dict[Place, FoundFile]) -> dict[Path, list[FoundFile]]:
         """What lies in the directories of all files, by directory; those that do not answer are left out."""
         beside: dict[Path, list[FoundFile]] = {}
-        known = {Path(path_of(held.path)) for held in self._generations.all()}
+        known = {Path(path_of(committed.path)) for committed in self._incarnations.all()}
         for path in {file.path for file in found.values()} | known:
             if path.parent not in beside:
                 try:
@@ -380,20 +382,20 @@ class Follower:
         """Whether a path is one that is followed. A server and an agent on one machine have one name and one ledger."""
         return any(source.means(path) for source in self._sources)
 
-    def _is_ours(self, held: Committed) -> bool:
+    def _is_ours(self, committed: Committed) -> bool:
         """Whether it is for us to find out what became of it."""
-        return self._generations.displaced(held) or self._means(Path(path_of(held.path)))
+        return self._incarnations.displaced(committed) or self._means(Path(path_of(committed.path)))
 
     def _unchanged(self, several: Iterable[Committed]) -> Iterator[Committed]:
         """Those that nobody has taken over or settled, when their turn comes: each may take long."""
-        for held in several:
-            if self._generations.get(held.generation.id) is held and not self._generations.claimed(held):
-                yield held
+        for committed in several:
+            if self._incarnations.get(committed.identity.id) is committed and not self._incarnations.claimed(committed):
+                yield committed
 
-    def _is_missing(self, held: Committed, found: dict[Place, FoundFile]) -> bool:
-        gone = held.over or held.gone_ns or self._generations.displaced(held)
-        elsewhere = held.place not in found and held.place not in self._readers
-        return not gone and elsewhere and self._is_ours(held)
+    def _is_missing(self, committed: Committed, found: dict[Place, FoundFile]) -> bool:
+        gone = committed.over or committed.gone_ns or self._incarnations.displaced(committed)
+        elsewhere = committed.place not in found and committed.place not in self._readers
+        return not gone and elsewhere and self._is_ours(committed)
 
     async def _gone(self, key: Place) -> None:
         """No path leads to the file any more: read what is left of it, later let go."""
@@ -408,8 +410,8 @@ class Follower:
         if reader.is_unopened:
             self._lose(reader, key)
         del self._readers[key], self._gone_since[key]
-        if reader.generation and reader.unread_bytes and not links:
-            self._seen_bytes[reader.generation.id] = reader.checkpoint.end + reader.unread_bytes
+        if reader.identity and reader.unread_bytes and not links:
+            self._seen_bytes[reader.identity.id] = reader.checkpoint.end + reader.unread_bytes
         await reader.stop(_STOP_SECONDS)
         # What became of it is found out with the next look.
         self._settle_at = 0

@@ -1,4 +1,4 @@
-"""One generation of one file, open for reading: the whole lines after what is held, and nothing else.
+"""One incarnation of one file, open for reading: the whole lines after what is committed, and nothing else.
 
 Blocking; called from threads, one at a time. A `Checkpoint` is a place in the file together with what proves that the
 bytes before it are still the same: it moves only when its user says that those up to the new one are on disk elsewhere.
@@ -26,7 +26,7 @@ _COMPARED_BYTES = 16_000_000
 
 
 class NotTheSame(Exception):
-    """The file no longer begins with the bytes that are held: it was truncated or written anew."""
+    """The file no longer begins with the bytes that are committed: it was truncated or written anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,28 +106,28 @@ class GrowingFile:
         """The first bytes of the file."""
         return self._read(0, length)
 
-    def still_is(self, held: Committed) -> bool:
-        """Whether a file that was known in this place has what is held of it."""
-        if not self._begins_as(held):
+    def still_is(self, committed: Committed) -> bool:
+        """Whether a file that was known in this place has what is committed of it."""
+        if not self._begins_as(committed):
             return False
-        if held.end <= _COMPARED_BYTES:
-            return self.same_up_to(held)
-        return self._read(held.end - len(held.tail), len(held.tail)) == held.tail
+        if committed.end <= _COMPARED_BYTES:
+            return self.same_up_to(committed)
+        return self._read(committed.end - len(committed.tail), len(committed.tail)) == committed.tail
 
-    def same_up_to(self, held: Committed) -> bool:
-        """Whether all bytes that are held of another file are the same here; what was compared is not read again."""
-        if not self._begins_as(held):
+    def same_up_to(self, committed: Committed) -> bool:
+        """Whether all committed bytes of another file are the same here; what was compared is not read again."""
+        if not self._begins_as(committed):
             return False
         try:
-            begin = self._compared if self._compared.end <= held.end else Checkpoint()
-            self._compared = self._checkpoint_at(held.end, begin)
+            begin = self._compared if self._compared.end <= committed.end else Checkpoint()
+            self._compared = self._checkpoint_at(committed.end, begin)
         except NotTheSame:
             return False
-        return (self._compared.crc, self._compared.tail) == (held.crc, held.tail)
+        return (self._compared.crc, self._compared.tail) == (committed.crc, committed.tail)
 
-    def _begins_as(self, held: Committed) -> bool:
-        length = held.generation.head_length
-        return head_hash(self.head(length)) == held.generation.head_hash and self.size() >= held.end
+    def _begins_as(self, committed: Committed) -> bool:
+        length = committed.identity.head_length
+        return head_hash(self.head(length)) == committed.identity.head_hash and self.size() >= committed.end
 
     def is_beginning_of(self, path: Path) -> bool:
         """Whether another file has everything that this one has. Raises `OSError`."""
@@ -181,7 +181,7 @@ class GrowingFile:
             length = self._max_line_bytes + 1
 
     def chunk_after(self, checkpoint: Checkpoint, whole: Callable[[bytes], int]) -> Chunk | None:
-        """The same after one that is not held yet; None too where a record is longer than what is read at once."""
+        """The same after one that is not committed yet; None too where a record is longer than what is read at once."""
         return self._whole_lines(checkpoint, self._read_after(checkpoint, CHUNK_BYTES), whole)
 
     def _whole_lines(self, checkpoint: Checkpoint, fresh: bytes, whole: Callable[[bytes], int]) -> Chunk | None:
@@ -208,7 +208,7 @@ class GrowingFile:
         return Chunk(self.checkpoint.end, self.checkpoint.after(fresh[:line_end]), fresh[:line_end]) if fresh else None
 
     def move_to(self, checkpoint: Checkpoint) -> None:
-        """Everything before `checkpoint`, which came from a chunk, is held now."""
+        """Everything before `checkpoint`, which came from a chunk, is committed now."""
         self.checkpoint, self._long_line = checkpoint, None
 
     def _checkpoint_at(self, end: int, checkpoint: Checkpoint | None = None) -> Checkpoint:
@@ -216,7 +216,7 @@ class GrowingFile:
         while checkpoint.end < end:
             piece = self._read(checkpoint.end, min(CHUNK_BYTES, end - checkpoint.end))
             if not piece:
-                raise NotTheSame(f"{checkpoint.end} bytes long, {end} bytes of it are held")
+                raise NotTheSame(f"{checkpoint.end} bytes long, {end} bytes of it are committed")
             checkpoint = checkpoint.after(piece)
         return checkpoint
 
@@ -252,5 +252,5 @@ class GrowingFile:
 
 
 def head_hash(head: bytes) -> str:
-    """The hash by which the first bytes of a generation are known."""
+    """The hash by which the first bytes of an incarnation are known."""
     return hashlib.blake2b(head, digest_size=16).hexdigest()

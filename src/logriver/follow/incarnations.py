@@ -1,6 +1,6 @@
-"""What the sink's ledger knows of this follower's generations, kept here, and which file has which of them now.
+"""What the sink's ledger knows of this follower's incarnations, kept here, and which file has which of them now.
 
-A generation is *claimed* by the one file that is read for it. It is *free* for a copy of that file to take over once
+An incarnation is *claimed* by the one file that is read for it. It is *free* for a copy of that file to take over once
 its own file is gone or has other content. In between, at a start, nobody knows yet, and a copy has to wait.
 """
 
@@ -23,7 +23,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who has a generation: the file's path now, its place, and its first bytes. `number` grows from claim to claim."""
+    """Who has an incarnation: the file's path now, its place and first bytes. `number` grows from claim to claim."""
 
     path: Path
     place: Place
@@ -38,10 +38,10 @@ class Incarnations:
     follower: str
     sink: Sink
     present: set[Place] = field(default_factory=set)
-    _held: dict[str, Committed] = field(default_factory=dict)
+    _committed: dict[str, Committed] = field(default_factory=dict)
     _by_place: dict[Place, dict[str, None]] = field(default_factory=dict)
     _by_head: dict[int, dict[str, dict[str, None]]] = field(default_factory=dict)
-    _lives: dict[Place, int] = field(default_factory=dict)
+    _counts: dict[Place, int] = field(default_factory=dict)
     _claims: dict[str, Claim] = field(default_factory=dict)
     _claimed_heads: Fingerprints = field(default_factory=Fingerprints)
     _numbers: Iterator[int] = field(default_factory=count)
@@ -49,21 +49,21 @@ class Incarnations:
 
     async def load(self) -> None:
         """Ask the sink for everything. Raises what `Sink.known` does."""
-        for held in (await self.sink.known(self.follower)).files:
+        for committed in (await self.sink.known(self.follower)).files:
             # A journal is no file, and has no inode.
-            if held.generation.inode:
-                self._keep(held)
+            if committed.identity.inode:
+                self._keep(committed)
 
     async def ledger_went_back(self) -> bool:
         """Whether the sink has less than it had, as a server that was restored has. Raises what `Sink.known` does."""
-        # What is held of a gone file is forgotten one day.
-        before = [held for held in self._held.values() if not held.gone_ns]
-        now = {held.generation.id: held.end for held in (await self.sink.known(self.follower)).files}
-        return any(now.get(held.generation.id, -1) < held.end for held in before)
+        # What is committed of a gone file is forgotten one day.
+        before = [committed for committed in self._committed.values() if not committed.gone_ns]
+        now = {committed.identity.id: committed.end for committed in (await self.sink.known(self.follower)).files}
+        return any(now.get(committed.identity.id, -1) < committed.end for committed in before)
 
     def forget(self) -> None:
         """All of it, as at the start."""
-        self._held, self._by_place, self._by_head, self._lives = {}, {}, {}, {}
+        self._committed, self._by_place, self._by_head, self._counts = {}, {}, {}, {}
         self._claims, self._claimed_heads, self._displaced = {}, Fingerprints(), {}
 
     async def put(self, batch: Batch, covers: FileRange) -> int:
@@ -76,117 +76,119 @@ class Incarnations:
         except RangeConflict:
             await self.load()
             raise
-        known = self._held.get(covers.generation.id) or Committed(covers.generation, covers.path, 0, 0, b"")
+        known = self._committed.get(covers.identity.id) or Committed(covers.identity, covers.path, 0, 0, b"")
         self._keep(known.after(covers, clock.now_ns()))
         return receipt.accepted
 
     async def put_state(
         self,
-        held: Committed,
+        committed: Committed,
         *,
         place: Place | None = None,
         over: bool = False,
         gone_ns: int = 0,
         gap: Gap | None = None,
     ) -> None:
-        """Put what became of a generation, as in `FileRange`; it stays in its place unless another is given."""
-        held = self._held.get(held.generation.id) or held
-        path, end, place = held.path, held.end, place or held.moved_to
-        covers = FileRange(held.generation, path, end, end, held.crc, held.tail, place, over, gone_ns, gap)
+        """Put what became of an incarnation, as in `FileRange`; it stays in its place unless another is given."""
+        committed = self._committed.get(committed.identity.id) or committed
+        path, end, place = committed.path, committed.end, place or committed.moved_to
+        covers = FileRange(committed.identity, path, end, end, committed.crc, committed.tail, place, over, gone_ns, gap)
         await self.put(Batch(Decoded(), source=path, range=covers), covers)
 
     def all(self) -> list[Committed]:
-        """Every generation."""
-        return list(self._held.values())
+        """Every incarnation."""
+        return list(self._committed.values())
 
     def get(self, key: str) -> Committed | None:
         """The one with that id, as it is now."""
-        return self._held.get(key)
+        return self._committed.get(key)
 
     def newest_at(self, place: Place) -> Committed | None:
-        """The last generation that was seen in a place, unless its content is known to be another by now."""
+        """The last incarnation that was seen in a place, unless its content is known to be another by now."""
         here = self._contenders(place)
         return here[-1] if here else None
 
     def at(self, place: Place) -> list[FileIdentity]:
         """Those whose file was last seen in a place, gone ones too."""
-        return [self._held[key].generation for key in self._by_place.get(place, ())]
+        return [self._committed[key].identity for key in self._by_place.get(place, ())]
 
     def known_at(self, place: Place) -> bool:
         """Whether the file there was ever seen, as far as anybody can tell."""
-        return any(not self._held[key].gone_ns for key in self._by_place.get(place, ()))
+        return any(not self._committed[key].gone_ns for key in self._by_place.get(place, ()))
 
     def unsettled(self) -> list[Committed]:
         """Those that lost their place to another, and nobody has found out yet what became of their content."""
-        lost = [self._held[key] for key in self._displaced]
+        lost = [self._committed[key] for key in self._displaced]
         for place in self._by_place:
             lost += self._contenders(place)[:-1]
-        return [held for held in lost if not held.over and not self.claimed(held)]
+        return [committed for committed in lost if not committed.over and not self.claimed(committed)]
 
     def _contenders(self, place: Place) -> list[Committed]:
         """Those that may be what is in a place, the last changed last."""
-        here = (self._held[key] for key in self._by_place.get(place, ()))
-        return [held for held in here if not (self.displaced(held) or self._taken_over(held))]
+        here = (self._committed[key] for key in self._by_place.get(place, ()))
+        return [committed for committed in here if not (self.displaced(committed) or self._taken_over(committed))]
 
-    def _taken_over(self, held: Committed) -> bool:
+    def _taken_over(self, committed: Committed) -> bool:
         """Whether a file in another place has it, a copy: that is known before it is noted in the ledger."""
-        claim = self._claims.get(held.generation.id)
-        return claim is not None and claim.place != held.place
+        claim = self._claims.get(committed.identity.id)
+        return claim is not None and claim.place != committed.place
 
-    def displace(self, held: Committed) -> None:
+    def displace(self, committed: Committed) -> None:
         """The file in its place has other content. A copy that has it by now keeps it."""
-        if not self._taken_over(held):
-            self.release(held.generation)
-            self._displaced[held.generation.id] = None
+        if not self._taken_over(committed):
+            self.release(committed.identity)
+            self._displaced[committed.identity.id] = None
 
-    def displaced(self, held: Committed) -> bool:
+    def displaced(self, committed: Committed) -> bool:
         """Whether its file was seen to get other content, as opposed to going away."""
-        return held.over or held.generation.id in self._displaced
+        return committed.over or committed.identity.id in self._displaced
 
     @contextmanager
-    def claiming(self, generation: FileIdentity, path: Path, place: Place, head: bytes) -> Iterator[None]:
+    def claiming(self, identity: FileIdentity, path: Path, place: Place, head: bytes) -> Iterator[None]:
         """A file has it from now on; if the block raises, nobody does, as before. In it is noted where the file is."""
-        self.release(generation)
-        self._claims[generation.id] = Claim(path, place, head, next(self._numbers))
-        self._claimed_heads.add(generation.id, head)
+        self.release(identity)
+        self._claims[identity.id] = Claim(path, place, head, next(self._numbers))
+        self._claimed_heads.add(identity.id, head)
         try:
             yield
         except BaseException:
-            self.release(generation)
+            self.release(identity)
             raise
-        self._displaced.pop(generation.id, None)
+        self._displaced.pop(identity.id, None)
 
-    def moved(self, generation: FileIdentity, path: Path) -> None:
+    def moved(self, identity: FileIdentity, path: Path) -> None:
         """The path of its file is another now."""
-        claim = self._claims.get(generation.id)
+        claim = self._claims.get(identity.id)
         if claim and claim.path != path:
-            self._claims[generation.id] = replace(claim, path=path)
+            self._claims[identity.id] = replace(claim, path=path)
 
-    def release(self, generation: FileIdentity) -> None:
+    def release(self, identity: FileIdentity) -> None:
         """Its file is no longer read."""
-        claim = self._claims.pop(generation.id, None)
+        claim = self._claims.pop(identity.id, None)
         if claim:
-            self._claimed_heads.remove(generation.id, claim.head)
+            self._claimed_heads.remove(identity.id, claim.head)
 
-    def claimed(self, held: Committed) -> Claim | None:
+    def claimed(self, committed: Committed) -> Claim | None:
         """Who has it."""
-        return self._claims.get(held.generation.id)
+        return self._claims.get(committed.identity.id)
 
-    def free(self, held: Committed) -> bool:
+    def free(self, committed: Committed) -> bool:
         """Whether a copy may take it over."""
-        return not self.claimed(held) and (
-            self.displaced(held) or held.place not in self.present or self.newest_at(held.place) is not held
+        return not self.claimed(committed) and (
+            self.displaced(committed)
+            or committed.place not in self.present
+            or self.newest_at(committed.place) is not committed
         )
 
     def alike(self, head: bytes) -> list[Committed]:
-        """Those of which something is held and that begin as a file with the first bytes `head` does."""
+        """Those of which something is committed and that begin as a file with the first bytes `head` does."""
         claimed = self._claimed_heads.alike(head)
         keys: dict[str, None] = dict.fromkeys(sorted(claimed, key=lambda key: self._claims[key].number))
         for length, by_hash in self._by_head.items():
             if length <= len(head):
                 keys |= by_hash.get(head_hash(head[:length]), {})
-        found = [self._held[key] for key in keys if key in self._held]
-        return [held for held in reversed(found) if held.end]
+        found = [self._committed[key] for key in keys if key in self._committed]
+        return [committed for committed in reversed(found) if committed.end]
 
     def claims_alike(self, head: bytes, known: Mapping[str, Claim | None]) -> dict[str, Claim]:
         """Who claims those that begin as a file with the first bytes `head` does, but for the claims that are known."""
@@ -194,20 +196,20 @@ class Incarnations:
         return {key: claim for key, claim in claims.items() if known.get(key) is not claim}
 
     def born(self, place: Place, head: bytes) -> FileIdentity:
-        """A new generation in a place."""
+        """A new incarnation in a place."""
         head = head[:HEAD_BYTES]
-        return FileIdentity(self.follower, *place, len(head), head_hash(head), self._lives.get(place, -1) + 1)
+        return FileIdentity(self.follower, *place, len(head), head_hash(head), self._counts.get(place, -1) + 1)
 
-    def _keep(self, held: Committed) -> None:
-        generation, key = held.generation, held.generation.id
-        before = self._held.get(key)
+    def _keep(self, committed: Committed) -> None:
+        identity, key = committed.identity, committed.identity.id
+        before = self._committed.get(key)
         if before:
             self._by_place[before.place].pop(key, None)
-        self._held[key] = held
+        self._committed[key] = committed
         # Taken out and put in again: the order is that of the last change.
-        self._by_place.setdefault(held.place, {})[key] = None
-        self._by_head.setdefault(generation.head_length, {}).setdefault(generation.head_hash, {})[key] = None
-        born_at = (generation.device, generation.inode)
-        self._lives[born_at] = max(self._lives.get(born_at, -1), generation.life)
-        if held.over:
+        self._by_place.setdefault(committed.place, {})[key] = None
+        self._by_head.setdefault(identity.head_length, {}).setdefault(identity.head_hash, {})[key] = None
+        born_at = (identity.device, identity.inode)
+        self._counts[born_at] = max(self._counts.get(born_at, -1), identity.incarnation)
+        if committed.over:
             self._displaced.pop(key, None)

@@ -1,6 +1,6 @@
 """systemd's journal, read by `journalctl`, which prints each entry as a line of JSON and then waits for more.
 
-The journal is no file with bytes to count: its generation counts entries, and keeps the cursor of the last one where
+The journal is no file with bytes to count: its incarnation counts entries, and keeps the cursor of the last one where
 others keep their last bytes. Each batch says which entries it covers, so that compare-and-append stores an entry once,
 and its cursor is on disk with it: whatever is killed, `journalctl --after-cursor` goes on behind the last one stored.
 """
@@ -53,8 +53,8 @@ class Journal:
         self._decoder = decoder
         self._from_end = settings.from_end
         self._sink = sink
-        self._generation = FileIdentity(settings.follower_name, 0, 0, 0, head_hash(path.encode()))
-        self._held = Committed(self._generation, path, 0, 0, b"")
+        self._incarnation = FileIdentity(settings.follower_name, 0, 0, 0, head_hash(path.encode()))
+        self._committed = Committed(self._incarnation, path, 0, 0, b"")
         self._last_event_ns = 0
         self._error = ""
         self._loop = SupervisedTask(
@@ -67,7 +67,7 @@ class Journal:
         )
 
     def start(self) -> None:
-        """Follow until `stop`; whatever goes wrong is shown and tried again, from what is held."""
+        """Follow until `stop`; whatever goes wrong is shown and tried again, from what is committed."""
         self._loop.start(self._turn)
 
     async def stop(self, timeout_seconds: float) -> None:
@@ -81,9 +81,9 @@ class Journal:
 
     def status(self) -> SourceStatus:
         """How far it is followed, counted in entries."""
-        end = self._held.end
+        end = self._committed.end
         return SourceStatus(
-            self._path, "journal", end, end, self._last_event_ns, self._error, generation=self._generation.id
+            self._path, "journal", end, end, self._last_event_ns, self._error, identity=self._incarnation.id
         )
 
     async def _turn(self) -> None:
@@ -95,9 +95,11 @@ class Journal:
 
     async def _follow(self) -> None:
         """Put entries into the sink until `journalctl` ends, which is an error."""
-        known = await self._sink.known(self._generation.follower)
-        nothing = Committed(self._generation, self._path, 0, 0, b"")
-        self._held = next((held for held in known.files if held.generation.id == self._generation.id), nothing)
+        known = await self._sink.known(self._incarnation.follower)
+        nothing = Committed(self._incarnation, self._path, 0, 0, b"")
+        self._committed = next(
+            (committed for committed in known.files if committed.identity.id == self._incarnation.id), nothing
+        )
         process = await asyncio.create_subprocess_exec(
             *_COMMAND, *self._where_to_begin(), stdin=DEVNULL, stdout=PIPE, stderr=PIPE, limit=CHUNK_BYTES
         )
@@ -119,8 +121,8 @@ class Journal:
         # `--follow` alone would begin ten entries before the end.
         unit = self._path.removeprefix(JOURNAL)
         options = [f"--unit={unit}"] if unit else []
-        if self._held.tail:
-            return [*options, "--no-tail", f"--after-cursor={self._held.tail.decode()}"]
+        if self._committed.tail:
+            return [*options, "--no-tail", f"--after-cursor={self._committed.tail.decode()}"]
         return [*options, "--lines=0" if self._from_end else "--no-tail"]
 
     async def _read(self, process: Process) -> None:
@@ -136,11 +138,11 @@ class Journal:
 
     async def _hand_over(self, lines: list[bytes]) -> None:
         """Put whole lines into the sink. Raises as `Sink.put` does."""
-        start, cursor = self._held.end, cursor_of(lines[-1])
+        start, cursor = self._committed.end, cursor_of(lines[-1])
         decoded, _ = self._decoder.decode(b"\n".join(lines), self._options, State(clock.now_ns(), start))
-        covers = FileRange(self._generation, self._path, start, start + len(lines), 0, cursor)
+        covers = FileRange(self._incarnation, self._path, start, start + len(lines), 0, cursor)
         receipt = await self._sink.put(Batch(decoded, source=self._path, range=covers, dead=decoded.refused))
-        self._held, self._last_event_ns, self._error = self._held.after(covers), clock.now_ns(), ""
+        self._committed, self._last_event_ns, self._error = self._committed.after(covers), clock.now_ns(), ""
         metrics.accepted.labels("follow").inc(receipt.accepted)
         metrics.rejected.labels("follow").inc(len(decoded.refused))
 

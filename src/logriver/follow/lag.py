@@ -1,7 +1,7 @@
-"""For how long the oldest byte of a file that is not held yet has been there.
+"""For how long the oldest byte of a file that is not committed yet has been there.
 
-Each look at the file's size is remembered until everything that was seen then is held: a file that always grows and is
-always read a moment later is not behind, one that is read a minute later is.
+Each look at the file's size is remembered until everything that was seen then is committed: a file that always grows
+and is always read a moment later is not behind, one that is read a minute later is.
 """
 
 from logriver import clock
@@ -17,7 +17,7 @@ class Lag:
         self._looks: list[tuple[int, float]] = []
 
     def look(self, size: int, held_end: int) -> None:
-        """The file has so many bytes now, and so many of them are held."""
+        """The file has so many bytes now, and so many of them are committed."""
         if self._looks and size < self._looks[-1][0]:
             self._looks = []
         self._looks = [look for look in self._looks if look[0] > held_end]

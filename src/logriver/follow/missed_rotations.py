@@ -35,10 +35,10 @@ def known_archives(asked: Iterable[tuple[FoundFile, list[FileIdentity]]]) -> set
     taken to be known.
     """
     known = set()
-    for file, generations in asked:
+    for file, incarnations in asked:
         status = file.status
         try:
-            if any(_begins_as(file.real_path, status.st_ino, status.st_mtime_ns, one) for one in generations):
+            if any(_begins_as(file.real_path, status.st_ino, status.st_mtime_ns, one) for one in incarnations):
                 known.add(file.place)
         except OSError:
             known.add(file.place)
@@ -46,15 +46,15 @@ def known_archives(asked: Iterable[tuple[FoundFile, list[FileIdentity]]]) -> set
 
 
 @lru_cache(maxsize=20_000)
-def _begins_as(path: Path, _inode: int, _mtime_ns: int, generation: FileIdentity) -> bool:
+def _begins_as(path: Path, _inode: int, _mtime_ns: int, identity: FileIdentity) -> bool:
     with closing(Archive(path, 1)) as opened:
-        return head_hash(opened.head(generation.head_length)) == generation.head_hash
+        return head_hash(opened.head(identity.head_length)) == identity.head_hash
 
 
 def unseen(
     followed: Iterable[FoundFile],
     beside: dict[Path, list[FoundFile]],
-    generations: Incarnations,
+    incarnations: Incarnations,
     archives: Collection[Place],
 ) -> Iterator[FoundFile]:
     """The files that rotated away from followed paths and were never seen, under those paths.
@@ -69,11 +69,11 @@ def unseen(
     for file in chain.from_iterable(beside.values()):
         rotated.setdefault(rotated_from(file.path), []).append(file)
     for file in followed:
-        others = [other for other in rotated.get(file.path, ()) if other.place not in generations.present]
+        others = [other for other in rotated.get(file.path, ()) if other.place not in incarnations.present]
         known = {
             other.place
             for other in others
-            if (other.place in archives if other.is_archive else generations.known_at(other.place))
+            if (other.place in archives if other.is_archive else incarnations.known_at(other.place))
         }
         times_ns = [other.status.st_mtime_ns for other in others if other.place in known]
         for other in others:

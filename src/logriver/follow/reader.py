@@ -2,7 +2,7 @@
 
 The sink's ledger alone is durable: it is asked where to go on, and the file's checkpoint moves only when a receipt says
 that the bytes before it are on disk. So stopping at any point neither loses nor doubles a line. When the content of
-the file changes under it, what became of the old one is settled first (`rotation.py`), then a new generation begins.
+the file changes under it, what became of the old one is settled first (`rotation.py`), then a new incarnation begins.
 """
 
 import asyncio
@@ -56,10 +56,10 @@ _Result = TypeVar("_Result")
 class ReaderSettings:
     """What the readers of one follower have in common. `slots` bounds how many files have chunks in memory, two each.
 
-    `truncated` settles a generation whose file was seen with so many bytes and has other content now.
+    `truncated` settles an incarnation whose file was seen with so many bytes and has other content now.
     """
 
-    generations: Incarnations
+    incarnations: Incarnations
     max_record_bytes: int
     make_decoder: MakeDecoder
     truncated: Callable[[Committed, int], Awaitable[None]]
@@ -78,7 +78,7 @@ class FileReader:
     def __init__(self, found: FoundFile, settings: ReaderSettings, *, from_end: bool = False, only: str = "") -> None:
         """With `from_end` the lines that a never-seen file has by now are left out. `only` as in `CopyDetection`.
 
-        A compressed file that is read for one generation is read as what it holds, once.
+        A compressed file that is read for one incarnation is read as what it holds, once.
         """
         self.first_path = found.path
         self.path = text_of(str(found.path))
@@ -87,7 +87,7 @@ class FileReader:
         self.rotated = False
         self.error = ""
         self.busy = False
-        self.generation: FileIdentity | None = None
+        self.identity: FileIdentity | None = None
         self.checkpoint = Checkpoint()
         self.last_event_ns = 0
         self.lag = Lag()
@@ -95,11 +95,11 @@ class FileReader:
         self.format = LineFormat(found.options, settings.make_decoder())
         self._state = State(0)
         self._settings = settings
-        self._generations = settings.generations
+        self._incarnations = settings.incarnations
         self._is_archive = bool(only) and found.is_archive
         self.is_finished = False
         self._loop = SupervisedTask("file_reader", "a followed file is not read", late_seconds=None)
-        self._origin = CopyDetection(settings.generations, settings.calls, found.place[0], only)
+        self._origin = CopyDetection(settings.incarnations, settings.calls, found.place[0], only)
         self._old_bytes = found.status.st_size if from_end else 0
         self._file: GrowingFile | None = None
         self._in_use = asyncio.Lock()
@@ -146,7 +146,7 @@ class FileReader:
     @property
     def is_unopened(self) -> bool:
         """Whether the file had no turn yet: nothing but its path leads to it."""
-        return self._file is None and self.generation is None
+        return self._file is None and self.identity is None
 
     def read_archive(self, found: FoundFile) -> None:
         """The file, which is unopened, was compressed: what it had is read from there."""
@@ -183,13 +183,13 @@ class FileReader:
         return None
 
     def _let_go(self) -> None:
-        """Of file and generation. The follower still asks about them, until it lets go of this."""
+        """Of file and identity. The follower still asks about them, until it lets go of this."""
         if self._file:
             self._settings.calls.later(self._file.close)
         self._file = None
         self._settings.open_files.closed(self)
-        if self.generation:
-            self._generations.release(self.generation)
+        if self.identity:
+            self._incarnations.release(self.identity)
 
     @property
     def problems(self) -> list[str]:
@@ -201,7 +201,7 @@ class FileReader:
 
     def close_if_idle(self) -> bool:
         """See `Closable`. A file that is not where it was stays open, or nobody would find it again."""
-        if self._in_use.locked() or self.rotated or self._file is None or self.generation is None:
+        if self._in_use.locked() or self.rotated or self._file is None or self.identity is None:
             return False
         self._settings.calls.later(self._file.close)
         self._file = None
@@ -226,10 +226,10 @@ class FileReader:
             self.busy = False
 
     async def _finish(self) -> None:
-        """Let go of an archive once all of it is held: nobody adds to it."""
-        held = self._generations.get(self.generation.id) if self.generation else None
-        if held and self._file and self.checkpoint.end == await self._run(self._file.size):
-            await self._generations.put_state(held, place=self.place, gone_ns=clock.now_ns())
+        """Let go of an archive once all of it is committed: nobody adds to it."""
+        committed = self._incarnations.get(self.identity.id) if self.identity else None
+        if committed and self._file and self.checkpoint.end == await self._run(self._file.size):
+            await self._incarnations.put_state(committed, place=self.place, gone_ns=clock.now_ns())
             self.is_finished = True
 
     async def _step_or_settle(self) -> bool:
@@ -242,16 +242,16 @@ class FileReader:
 
     async def _begin_anew(self) -> None:
         """The content of the file is another: what was not read of the old one is settled, then all begins again."""
-        held = self._generations.get(self.generation.id) if self.generation else None
-        if held and held.place == self.place:
+        committed = self._incarnations.get(self.identity.id) if self.identity else None
+        if committed and committed.place == self.place:
             # A size from which it shrank was the old content's; one that it has now may be the new one's.
             if self._file is not None:
                 self.note_size((await self._run(self._file.stat)).st_size)
-            await self._settings.truncated(held, self._size if self._has_shrunk else held.end)
-        elif self.generation and not held:
-            self._generations.release(self.generation)
-        # What is held and elsewhere was taken over by a copy before this could be settled.
-        self.generation, self._old_bytes, self._size, self._has_shrunk = None, 0, 0, False
+            await self._settings.truncated(committed, self._size if self._has_shrunk else committed.end)
+        elif self.identity and not committed:
+            self._incarnations.release(self.identity)
+        # What is committed and elsewhere was taken over by a copy before this could be settled.
+        self.identity, self._old_bytes, self._size, self._has_shrunk = None, 0, 0, False
         self.format.forget()
         self._state = State(0)
         self._move_to(Checkpoint())
@@ -260,10 +260,10 @@ class FileReader:
         """A few chunks from the file to the sink; False when there was none."""
         async with self._settings.slots, self._in_use:
             file = self._file or await self._open()
-            if self.generation is None:
+            if self.identity is None:
                 head, take_rest = await self._run(lambda: (file.head(HEAD_BYTES), self._look(file)))
-                self.generation = await self._attach(file, head, take_rest)
-            if self.generation is None:
+                self.identity = await self._attach(file, head, take_rest)
+            if self.identity is None:
                 return False
             changed_at = self._changed_at
             found = await self._run(lambda: self._next(file, self._look(file)))
@@ -272,7 +272,7 @@ class FileReader:
             if found is None:
                 return False
             for is_last in (False,) * (_CHUNKS_IN_A_ROW - 1) + (True,):
-                found = await self._hand_over_and_read(file, self.generation, found, is_last)
+                found = await self._hand_over_and_read(file, self.identity, found, is_last)
                 if found is None:
                     break
             # What comes from now on wakes it again: a file that was read to its end is not asked for more at once.
@@ -298,12 +298,12 @@ class FileReader:
         return now - self._changed_at >= (ENDED_QUIET_SECONDS if self.rotated else QUIET_SECONDS)
 
     async def _attach(self, file: GrowingFile, head: bytes, take_rest: bool) -> FileIdentity | None:
-        """Find out which generation this is and go where the ledger ends; None while that cannot be known."""
-        held = self._generations.newest_at(self.place)
-        if held and not await self._run(partial(file.still_is, held)):
-            await self._settings.truncated(held, 0)
-        elif held:
-            return await self._resume(file, head, held)
+        """Find out which incarnation this is and go where the ledger ends; None while that cannot be known."""
+        committed = self._incarnations.newest_at(self.place)
+        if committed and not await self._run(partial(file.still_is, committed)):
+            await self._settings.truncated(committed, 0)
+        elif committed:
+            return await self._resume(file, head, committed)
         if not head or not (b"\n" in head or len(head) == HEAD_BYTES or take_rest):
             return None
         origin = await self._origin.ask(file, head)
@@ -312,26 +312,28 @@ class FileReader:
             return None
         if origin.takes_over:
             return await self._resume(file, head, origin.takes_over)
-        generation = self._generations.born(self.place, head)
-        with self._generations.claiming(generation, self.where, self.place, head):
+        identity = self._incarnations.born(self.place, head)
+        with self._incarnations.claiming(identity, self.where, self.place, head):
             if self._old_bytes or origin.copied_bytes:
                 old = await self._run(partial(file.old_lines, self._old_bytes or origin.copied_bytes))
-                reason = "a copy of what is held elsewhere" if origin.copied_bytes else "there before it was followed"
+                reason = (
+                    "a copy of what is committed elsewhere" if origin.copied_bytes else "there before it was followed"
+                )
                 left_out = Gap(0, old.after.end, True, reason, clock.now_ns(), lost=False)
                 await self._hand_over(
-                    file, generation, (old, Decoded(), self._state), left_out if old.after.end else None
+                    file, identity, (old, Decoded(), self._state), left_out if old.after.end else None
                 )
-        return generation
+        return identity
 
-    async def _resume(self, file: GrowingFile, head: bytes, held: Committed) -> FileIdentity:
-        """Go on with a generation that is known, here or in a file of which this is a copy."""
-        generation, is_moved = held.generation, held.place != self.place
-        with self._generations.claiming(generation, self.where, self.place, head):
-            if held.gone_ns or is_moved:
-                await self._generations.put_state(held, place=self.place if is_moved else None)
-        self.path = held.path
-        self._move_to(Checkpoint(held.end, held.crc, held.tail))
-        return generation
+    async def _resume(self, file: GrowingFile, head: bytes, committed: Committed) -> FileIdentity:
+        """Go on with an incarnation that is known, here or in a file of which this is a copy."""
+        identity, is_moved = committed.identity, committed.place != self.place
+        with self._incarnations.claiming(identity, self.where, self.place, head):
+            if committed.gone_ns or is_moved:
+                await self._incarnations.put_state(committed, place=self.place if is_moved else None)
+        self.path = committed.path
+        self._move_to(Checkpoint(committed.end, committed.crc, committed.tail))
+        return identity
 
     def _next(self, file: GrowingFile, take_rest: bool) -> Found | None:
         state = self._state._replace(now_ns=clock.now_ns(), offset=self.checkpoint.end)
@@ -354,19 +356,19 @@ class FileReader:
         return chunk if chunk and (self._is_archive or chunk.after.end <= quiet_size) else None
 
     async def _hand_over_and_read(
-        self, file: GrowingFile, generation: FileIdentity, found: Found, is_last: bool
+        self, file: GrowingFile, identity: FileIdentity, found: Found, is_last: bool
     ) -> Found | None:
         """Put what was found into the sink, and unless it `is_last` read what comes next while the sink works on it.
 
-        None where nothing was read, or where what was found is not held now.
+        None where nothing was read, or where what was found is not committed now.
         """
         after = found[0].after
         if is_last or found[0].too_long or after.end >= self._size:
-            await self._hand_over(file, generation, found)
+            await self._hand_over(file, identity, found)
             return None
         reading = asyncio.create_task(self._run(lambda: self._after(file, after, found[2])))
         try:
-            await self._hand_over(file, generation, found)
+            await self._hand_over(file, identity, found)
         finally:
             (following,) = await asyncio.gather(reading, return_exceptions=True)
         if isinstance(following, (OSError, NotTheSame)):
@@ -392,29 +394,27 @@ class FileReader:
             self._waiting_since = clock.monotonic()
         return self._waiting_since is not None and clock.monotonic() - self._waiting_since >= QUIET_SECONDS
 
-    async def _hand_over(
-        self, file: GrowingFile, generation: FileIdentity, found: Found, gap: Gap | None = None
-    ) -> None:
+    async def _hand_over(self, file: GrowingFile, identity: FileIdentity, found: Found, gap: Gap | None = None) -> None:
         """Put the chunk's records into the sink; on return the file's checkpoint is where the ledger ends."""
         chunk, decoded, state = found
         after = chunk.after
-        known = self._generations.get(generation.id)
+        known = self._incarnations.get(identity.id)
         place = known.moved_to if known else None
-        covers = FileRange(generation, self.path, chunk.start, after.end, after.crc, after.tail, place, gap=gap)
+        covers = FileRange(identity, self.path, chunk.start, after.end, after.crc, after.tail, place, gap=gap)
         try:
             await self._put(Batch(decoded, source=self.path, range=covers, dead=decoded.refused), covers)
         except RangeConflict as conflict:
-            if self._is_held_as_another(generation):
+            if self._is_held_as_another(identity):
                 # By another follower of our name, an agent that was killed with its batch on the way perhaps.
-                self._generations.release(generation)
-                self.generation = None
+                self._incarnations.release(identity)
+                self.identity = None
                 self._move_to(Checkpoint())
                 return
             if conflict.held_end == chunk.start:
                 # An earlier try of ours, cancelled here, is still being written there.
                 await asyncio.sleep(_BEING_WRITTEN_SECONDS)
                 return
-            log.warning("%s: byte %d does not continue what is held: %s", self._shown, chunk.start, conflict.hint)
+            log.warning("%s: byte %d does not continue what is committed: %s", self._shown, chunk.start, conflict.hint)
             await self._run(partial(file.go_to, conflict.held_end))
             self.checkpoint = file.checkpoint
             return
@@ -423,9 +423,9 @@ class FileReader:
         self.last_event_ns = clock.now_ns()
         metrics.followed_bytes.inc(after.end - chunk.start)
 
-    def _is_held_as_another(self, generation: FileIdentity) -> bool:
-        held = self._generations.newest_at(self.place)
-        return self._generations.get(generation.id) is None and held is not None
+    def _is_held_as_another(self, identity: FileIdentity) -> bool:
+        committed = self._incarnations.newest_at(self.place)
+        return self._incarnations.get(identity.id) is None and committed is not None
 
     def _move_to(self, checkpoint: Checkpoint) -> None:
         self.checkpoint, self._waiting_since = checkpoint, None
@@ -437,7 +437,7 @@ class FileReader:
         wait_seconds = 0
         while True:
             try:
-                accepted = await self._generations.put(batch, covers)
+                accepted = await self._incarnations.put(batch, covers)
             except Overloaded as error:
                 if not self.error:
                     log.warning("%s has to wait: %s", self._shown, error)

@@ -28,23 +28,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file that has all that is held of a generation, and how long its content is."""
+    """A file that has all that is committed of an incarnation, and how long its content is."""
 
     file: FoundFile
     size: int
 
 
 class Rotations:
-    """`followed` gives the files that are followed, `start` reads a file, for one generation alone."""
+    """`followed` gives the files that are followed, `start` reads a file, for one incarnation alone."""
 
     def __init__(
         self,
-        generations: Incarnations,
+        incarnations: Incarnations,
         calls: FileCalls,
         followed: Callable[[], Awaitable[list[FoundFile]]],
         start: Callable[[FoundFile, str], object],
     ) -> None:
-        self._generations = generations
+        self._incarnations = incarnations
         self._calls = calls
         self._followed = followed
         self._start = start
@@ -53,142 +53,144 @@ class Rotations:
         # Logged and counted, and not known to be on disk: while the sink is away, that is tried again and again.
         self._reported: dict[str, Gap] = {}
 
-    async def truncated(self, held: Committed, seen_bytes: int = 0) -> None:
+    async def truncated(self, committed: Committed, seen_bytes: int = 0) -> None:
         """The file in its place has other content; it was seen with `seen_bytes`, 0 where nobody knows.
 
         Raises as `Sink.put` does.
         """
-        self._generations.displace(held)
-        copy = await self._copy_of(held)
-        claim = self._generations.claimed(held)
+        self._incarnations.displace(committed)
+        copy = await self._copy_of(committed)
+        claim = self._incarnations.claimed(committed)
         if copy:
             copied_bytes = copy.size
         elif claim:
             # A followed copy took it over just now.
             copied_bytes = (await self._calls.run(claim.place[0], claim.path.stat)).st_size
         else:
-            await self._lost(held, seen_bytes, "truncated before it was read", over=True)
+            await self._lost(committed, seen_bytes, "truncated before it was read", over=True)
             return
         if seen_bytes > copied_bytes:
-            gap = self._gap(held, copied_bytes, seen_bytes, "written after its copy was made, before it was truncated")
-            await self._generations.put_state(held, gap=gap)
-            self._reported.pop(held.generation.id)
+            gap = self._gap(
+                committed, copied_bytes, seen_bytes, "written after its copy was made, before it was truncated"
+            )
+            await self._incarnations.put_state(committed, gap=gap)
+            self._reported.pop(committed.identity.id)
         if copy:
-            await self._read_rest(held, copy)
+            await self._read_rest(committed, copy)
 
-    async def _lost(self, held: Committed, seen_bytes: int, reason: str, *, over: bool) -> None:
-        """Nobody has what was behind the held bytes, if something was seen there."""
+    async def _lost(self, committed: Committed, seen_bytes: int, reason: str, *, over: bool) -> None:
+        """Nobody has what was behind the committed bytes, if something was seen there."""
         gap = None
-        if held.generation.id in self._unreadable:
-            gap = self._gap(held, held.end, seen_bytes, "its compressed copy cannot be read")
-        elif seen_bytes > held.end and not held.gone_ns:
-            gap = self._gap(held, held.end, seen_bytes, reason)
-        await self._generations.put_state(held, over=over, gone_ns=clock.now_ns(), gap=gap)
-        self._reported.pop(held.generation.id, None)
+        if committed.identity.id in self._unreadable:
+            gap = self._gap(committed, committed.end, seen_bytes, "its compressed copy cannot be read")
+        elif seen_bytes > committed.end and not committed.gone_ns:
+            gap = self._gap(committed, committed.end, seen_bytes, reason)
+        await self._incarnations.put_state(committed, over=over, gone_ns=clock.now_ns(), gap=gap)
+        self._reported.pop(committed.identity.id, None)
 
-    def _gap(self, held: Committed, offset: int, seen_bytes: int, reason: str) -> Gap:
-        key = held.generation.id
+    def _gap(self, committed: Committed, offset: int, seen_bytes: int, reason: str) -> Gap:
+        key = committed.identity.id
         if key not in self._reported:
-            self._reported[key] = _reported(held, offset, seen_bytes, reason)
+            self._reported[key] = _reported(committed, offset, seen_bytes, reason)
         return self._reported[key]
 
-    async def missing(self, held: Committed, beside: dict[Place, FoundFile], seen_bytes: int = 0) -> None:
+    async def missing(self, committed: Committed, beside: dict[Place, FoundFile], seen_bytes: int = 0) -> None:
         """No path that is followed leads to its file, which was seen with `seen_bytes`, 0 where nobody knows.
 
         `beside` are the files in its directory by place. Raises `OSError`, and as `Sink.put` does.
         """
-        there, path = beside.get(held.place), Path(path_of(held.path))
-        if there is not None and await self._calls.run(held.place[0], partial(_still_is, there, held)):
-            if there.is_archive or there.status.st_size > held.end:
-                self._start(there, held.generation.id)
+        there, path = beside.get(committed.place), Path(path_of(committed.path))
+        if there is not None and await self._calls.run(committed.place[0], partial(_still_is, there, committed)):
+            if there.is_archive or there.status.st_size > committed.end:
+                self._start(there, committed.identity.id)
             return
         if there is not None and not there.is_archive and rotated_from(there.path) == path:
-            await self.truncated(held)
-            # Newer than what was held there: its path was followed, and it was rotated away before anybody looked.
+            await self.truncated(committed)
+            # Newer than what was committed there: its path was followed, and it was rotated away before anybody looked.
             self._start(replace(there, path=path), "")
             return
         # Any other file there is nobody's that we know: it has the inode of one that was deleted.
-        copy = await self._copy_of(held)
+        copy = await self._copy_of(committed)
         if copy:
-            await self._read_rest(held, copy)
+            await self._read_rest(committed, copy)
         else:
-            await self._lost(held, seen_bytes, "gone before it was read", over=False)
+            await self._lost(committed, seen_bytes, "gone before it was read", over=False)
 
     async def unopened(self, path: str, place: Place, seen_bytes: int) -> None:
-        """The file in a place is gone, and nobody ever opened it: a life of which all is lost.
+        """The file in a place is gone, and nobody ever opened it: an incarnation of which all is lost.
 
         Nothing is known of its beginning, so it is over: no other file must be taken for it. Raises as `Sink.put` does.
         """
-        held = Committed(self._generations.born(place, b""), path, 0, 0, b"")
-        gap = self._gap(held, 0, seen_bytes, "gone before it was opened")
-        await self._generations.put_state(held, over=True, gone_ns=clock.now_ns(), gap=gap)
-        self._reported.pop(held.generation.id)
+        committed = Committed(self._incarnations.born(place, b""), path, 0, 0, b"")
+        gap = self._gap(committed, 0, seen_bytes, "gone before it was opened")
+        await self._incarnations.put_state(committed, over=True, gone_ns=clock.now_ns(), gap=gap)
+        self._reported.pop(committed.identity.id)
 
-    async def _read_rest(self, held: Committed, copy: Copy) -> None:
-        """Have read what a copy has and is not held, now and, unless it is compressed, later."""
-        if copy.file.is_archive and copy.size == held.end:
-            over = self._generations.displaced(held)
-            await self._generations.put_state(held, place=copy.file.place, over=over, gone_ns=clock.now_ns())
+    async def _read_rest(self, committed: Committed, copy: Copy) -> None:
+        """Have read what a copy has and is not committed, now and, unless it is compressed, later."""
+        if copy.file.is_archive and copy.size == committed.end:
+            over = self._incarnations.displaced(committed)
+            await self._incarnations.put_state(committed, place=copy.file.place, over=over, gone_ns=clock.now_ns())
         else:
-            self._start(copy.file, held.generation.id)
+            self._start(copy.file, committed.identity.id)
 
-    async def _copy_of(self, held: Committed) -> Copy | None:
-        if not held.end:
+    async def _copy_of(self, committed: Committed) -> Copy | None:
+        if not committed.end:
             return None
-        path = Path(path_of(held.path))
-        self._unreadable.discard(held.generation.id)
+        path = Path(path_of(committed.path))
+        self._unreadable.discard(committed.identity.id)
         for file in [*await self._followed(), *await self._calls.run(str(path.parent), partial(siblings, path))]:
-            known = self._generations.newest_at(file.place)
+            known = self._incarnations.newest_at(file.place)
             if known and known.gone_ns and file.is_archive:
                 # Read to its end, and perhaps deleted since: then this one has got its inode.
                 known = None
-            long_enough = file.is_archive or file.status.st_size >= held.end
-            if known is None and file.place != held.place and long_enough:
-                copy = await self._as_copy(file, held)
+            long_enough = file.is_archive or file.status.st_size >= committed.end
+            if known is None and file.place != committed.place and long_enough:
+                copy = await self._as_copy(file, committed)
                 if copy:
                     return copy
         return None
 
-    async def _as_copy(self, file: FoundFile, held: Committed) -> Copy | None:
+    async def _as_copy(self, file: FoundFile, committed: Committed) -> Copy | None:
         """The file, if it is a copy of this one and not of another that began in the same way."""
         opened: GrowingFile | None = None
         run = partial(self._calls.run, file.place[0])
         try:
             kind = Archive if file.is_archive else GrowingFile
             opened = await run(partial(kind, file.path, 1), GrowingFile.close)
-            if not await run(partial(opened.same_up_to, held)):
+            if not await run(partial(opened.same_up_to, committed)):
                 return None
-            for other in self._generations.alike(await run(partial(opened.head, HEAD_BYTES))):
-                if other.end > held.end and await run(partial(opened.same_up_to, other)):
+            for other in self._incarnations.alike(await run(partial(opened.head, HEAD_BYTES))):
+                if other.end > committed.end and await run(partial(opened.same_up_to, other)):
                     return None
             return Copy(file, await run(opened.size))
         except TimeoutError:
             # It may be the copy: what is not in any other is not lost yet.
             raise
         except OSError:
-            is_rotated = file.is_archive and rotated_from(file.path) == Path(path_of(held.path))
-            if is_rotated and file.status.st_mtime_ns > held.last_event_ns:
-                self._unreadable.add(held.generation.id)
+            is_rotated = file.is_archive and rotated_from(file.path) == Path(path_of(committed.path))
+            if is_rotated and file.status.st_mtime_ns > committed.last_event_ns:
+                self._unreadable.add(committed.identity.id)
             return None
         finally:
             if opened:
                 self._calls.later(opened.close)
 
 
-def _still_is(file: FoundFile, held: Committed) -> bool:
-    """Whether a file that was renamed has what is held of it; one that cannot be judged just now is taken to."""
+def _still_is(file: FoundFile, committed: Committed) -> bool:
+    """Whether a file that was renamed has what is committed of it; one that cannot be judged just now is taken to."""
     try:
         with closing((Archive if file.is_archive else GrowingFile)(file.real_path, 1)) as opened:
             status = opened.stat()
-            return (status.st_dev, status.st_ino) != file.place or opened.still_is(held)
+            return (status.st_dev, status.st_ino) != file.place or opened.still_is(committed)
     except OSError:
         return True
 
 
-def _reported(held: Committed, offset: int, seen_bytes: int, reason: str) -> Gap:
+def _reported(committed: Committed, offset: int, seen_bytes: int, reason: str) -> Gap:
     """The gap from `offset` on. How many bytes were seen is a lower bound: what came after that look is not known."""
     gap = Gap(offset, max(0, seen_bytes - offset), False, reason, clock.now_ns())
     metrics.followed_gaps.inc()
     metrics.followed_lost_bytes.inc(gap.bytes)
-    log.error("%s: at least %d bytes after byte %d are lost: %s", held.path, gap.bytes, offset, reason)
+    log.error("%s: at least %d bytes after byte %d are lost: %s", committed.path, gap.bytes, offset, reason)
     return gap

@@ -19,10 +19,10 @@ from logriver.errors import LogriverError
 from logriver.identity import Principal
 from logriver.ingest.http_protocol import HttpProtocol
 
-OutcomeCallback = Callable[[bool | None], None]
+OnTaken = Callable[[bool | None], None]
 """To be called once: with True when the record is on disk, with False if nothing of it was kept, else with None."""
 
-Take = Callable[[bytes, OutcomeCallback], None]
+Take = Callable[[bytes, OnTaken], None]
 """Puts a body into the sink; whatever is not one plain record is not kept. Where it raises it need not answer."""
 
 _MOST_HEAD_BYTES = 4096

@@ -15,7 +15,7 @@ from logriver.decode.decoder import Decoder, Options, State
 from logriver.errors import LogriverError
 from logriver.ingest.body import BodyLimits, Scope
 from logriver.ingest.endpoints.logs import PATH, PROTOCOL
-from logriver.ingest.fast_path import OutcomeCallback, Take
+from logriver.ingest.fast_path import OnTaken, Take
 from logriver.ingest.request_body import SMALL_BODY_BYTES
 from logriver.record import Batch, Decoded, Receipt, Sink
 from logriver.threads import Owner
@@ -25,7 +25,7 @@ _MOST_TOGETHER = 256
 # What says more of the body than that it is as it is.
 _SLOW_PATH_HEADERS = frozenset({b"content-encoding", b"transfer-encoding", b"idempotency-key", b"expect"})
 
-_Waiting = tuple[bytes, OutcomeCallback]
+_Waiting = tuple[bytes, OnTaken]
 
 _accepted = metrics.accepted.labels(protocol=PROTOCOL)
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class SmallBodies:
             return None
         return self.take
 
-    def take(self, body: bytes, answer: OutcomeCallback) -> None:
+    def take(self, body: bytes, answer: OnTaken) -> None:
         """See `fast_path.Take`."""
         if len(body) > self._max_body_bytes:
             answer(False)
@@ -106,7 +106,7 @@ class SmallBodies:
         return decoded.rows if decoded.count == 1 and not decoded.refused else b""
 
 
-def _put_ended(answers: list[OutcomeCallback], receipt: "asyncio.Future[Receipt]") -> None:
+def _put_ended(answers: list[OnTaken], receipt: "asyncio.Future[Receipt]") -> None:
     kept = None
     try:
         if not receipt.cancelled():
@@ -120,7 +120,7 @@ def _put_ended(answers: list[OutcomeCallback], receipt: "asyncio.Future[Receipt]
         _accepted.inc(len(answers))
 
 
-def _answer_all(answers: list[OutcomeCallback], kept: bool | None) -> None:
+def _answer_all(answers: list[OnTaken], kept: bool | None) -> None:
     for answer in answers:
         try:
             answer(kept)

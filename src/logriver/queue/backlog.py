@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from logriver import clock, metrics, threads
 from logriver.queue.base import ClaimedBatch, DeadLetter, RowRange
 from logriver.queue.file_read import is_gone, read_around, read_range
-from logriver.queue.record_header import Letter, RecordHeader
+from logriver.queue.record_header import RecordHeader, RefusedLine
 from logriver.queue.row_formats import DECODERS
 from logriver.queue.wal_segment import Extent, records
 
@@ -281,19 +281,21 @@ def _read(extents: list[Extent], doubtful: int, *, around: bool) -> ClaimedBatch
 def _read_log(extent: Extent, claimed: ClaimedBatch, row_ranges: _RowRangeBuilder, *, around: bool) -> None:
     expected = extent.first_seq
     complete = DECODERS[extent.formats.rows]
-    for header, body, letters in _unfinished(extent, around=around):
+    for header, body, dead_letters in _unfinished(extent, around=around):
         if header.first_seq > expected:
             claimed.damaged.append((extent.path.name, expected, header.first_seq - 1))
         if header.rows:
             row_ranges.add(header.first_seq, header.rows, [complete(body, header.source, header.received_ns)])
-        for number, letter in enumerate(letters, header.first_seq + header.rows):
-            claimed.letters.append(DeadLetter(number, letter.reason, letter.raw, header.source, header.received_ns))
+        for number, dead_letter in enumerate(dead_letters, header.first_seq + header.rows):
+            claimed.dead_letters.append(
+                DeadLetter(number, dead_letter.reason, dead_letter.raw, header.source, header.received_ns)
+            )
         expected = header.last_seq + 1
     if expected <= extent.last_seq:
         claimed.damaged.append((extent.path.name, expected, extent.last_seq))
 
 
-def _unfinished(extent: Extent, *, around: bool) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:
+def _unfinished(extent: Extent, *, around: bool) -> Iterator[tuple[RecordHeader, bytes, list[RefusedLine]]]:
     """The records of an extent but for those before its first number, which were done before this start."""
     try:
         whole = (extent.path, extent.start, extent.end)

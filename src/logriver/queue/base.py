@@ -44,7 +44,7 @@ class ClaimedBatch:
     bytes: int
     in_doubt: bool
     row_ranges: list[RowRange] = field(default_factory=list)
-    letters: list[DeadLetter] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
     damaged: list[tuple[str, int, int]] = field(default_factory=list)
 
 
@@ -64,7 +64,7 @@ class Queue(Protocol):
         """Every number of the batch is stored, a dead letter on disk, or in a recorded skipped range."""
         ...
 
-    def dead_letter(self, letters: list[DeadLetter]) -> None:
+    def dead_letter(self, dead_letters: list[DeadLetter]) -> None:
         """Put dead letters on disk; on return they are durable. Doing that for one again changes nothing."""
         ...
 

@@ -1,9 +1,9 @@
 """Dead letters: what was taken and cannot be stored, kept until somebody replays it or newer ones need the space.
 
-A replay is a batch that carries the dead letter's number. From the moment it is durable the letter counts as gone,
+A replay is a batch that carries the dead letter's number. From the moment it is durable the dead letter counts as gone,
 whatever the file says: it is neither shown nor replayed nor kept again. That is remembered, at first by the log, whose
-header says it, and from a snapshot on by the letter's absence: the number may be forgotten once the watermark that was
-saved has passed it, because then no run that has it comes again.
+header says it, and from a snapshot on by the dead letter's absence: the number may be forgotten once the watermark that
+was saved has passed it, because then no run that has it comes again.
 """
 
 import logging
@@ -19,52 +19,52 @@ log = logging.getLogger(__name__)
 
 
 class DeadLetters:
-    """The letters in the state file, without those that were replayed. For any thread."""
+    """The dead letters in the state file, without those that were replayed. For any thread."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._lock = threading.Lock()
         self._replayed: set[int] = set()
 
-    def dead_letter(self, letters: list[DeadLetter]) -> None:
-        """See `Queue.dead_letter`. A letter that was replayed stays gone."""
+    def dead_letter(self, dead_letters: list[DeadLetter]) -> None:
+        """See `Queue.dead_letter`. A dead letter that was replayed stays gone."""
         with self._lock:
-            letters = [letter for letter in letters if letter.seq not in self._replayed]
-        self._state.dead_letter(letters)
+            dead_letters = [dead_letter for dead_letter in dead_letters if dead_letter.seq not in self._replayed]
+        self._state.dead_letter(dead_letters)
 
     def dead_lettered(self, first_seq: int, last_seq: int) -> set[int]:
-        """See `Queue.dead_lettered`. A letter that was replayed is one: its number must not be stored a second time."""
+        """See `Queue.dead_lettered`. A replayed dead letter is one too: its number must not be stored a second time."""
         with self._lock:
             replayed = {seq for seq in self._replayed if first_seq <= seq <= last_seq}
         return self._state.dead_lettered(first_seq, last_seq) | replayed
 
     def page(self, before: int | None, limit: int) -> list[DeadLetter]:
-        """The newest letters below `before`; fewer than `limit`, but at least one, if they are large."""
-        found = self._state.letters(before, limit, MAX_PAGE_BYTES)
+        """The newest dead letters below `before`; fewer than `limit`, but at least one, if they are large."""
+        found = self._state.dead_letters_before(before, limit, MAX_PAGE_BYTES)
         with self._lock:
-            return [letter for letter in found if letter.seq not in self._replayed]
+            return [dead_letter for dead_letter in found if dead_letter.seq not in self._replayed]
 
     def get(self, seq: int) -> DeadLetter | None:
-        """One letter, if it is there and was not replayed."""
+        """One dead letter, if it is there and was not replayed."""
         with self._lock:
             if seq in self._replayed:
                 return None
-        return self._state.letter(seq)
+        return self._state.find_dead_letter(seq)
 
     def replayed(self, seq: int) -> None:
-        """A batch that replays the letter is durable."""
+        """A batch that replays the dead letter is durable."""
         with self._lock:
             self._replayed.add(seq)
 
     def remove(self, seq: int) -> None:
-        """Remove a replayed letter now. Where the disk does not let us, the next snapshot does it."""
+        """Remove a replayed dead letter now. Where the disk does not let us, the next snapshot does it."""
         try:
-            self._state.remove_letters([seq])
+            self._state.remove_dead_letters([seq])
         except sqlite3.Error as error:
             log.warning("a replayed dead letter stays for now", extra={"fields": {"seq": seq, "error": str(error)}})
 
     def replays(self) -> list[int]:
-        """The letters that the next snapshot removes."""
+        """The dead letters that the next snapshot removes."""
         with self._lock:
             return list(self._replayed)
 

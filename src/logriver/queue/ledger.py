@@ -1,4 +1,5 @@
-"""The ledger: which bytes of which file are on disk, for every generation that a follower has seen, and of each stream.
+"""The ledger: which bytes of which file are on disk, for every incarnation that a follower has seen, and of each
+stream.
 
 The only checkpoint of followers. A range is taken only if it starts where the ledger ends (compare and append), so a
 chunk that is sent twice, or by two followers of the same name, is stored once. `streams.py` does the same for streams.
@@ -14,10 +15,10 @@ from logriver.queue.streams import Streams
 from logriver.record import CommittedStream, Known, Position, Stream, StreamRange
 
 FORGET_AFTER_NS = 30 * 86_400 * 1_000_000_000
-"""So long after its file is gone, a generation is forgotten."""
+"""So long after its file is gone, an incarnation is forgotten."""
 
-_Life = tuple[str, int, int, int]
-"""What no two generations have in common: follower, device, inode, and the number of the life there."""
+_Incarnation = tuple[str, int, int, int]
+"""What no two incarnations have in common: follower, device, inode, and the number of the incarnation there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,10 @@ class Changes:
 class Ledger:
     """In memory, filled from the last snapshot and the log's headers. Guarded by the log's lock."""
 
-    def __init__(self, held: list[Committed], streams: Iterable[CommittedStream] = ()) -> None:
+    def __init__(self, committed: list[Committed], streams: Iterable[CommittedStream] = ()) -> None:
         self._streams = Streams(streams)
-        self._held = {entry.generation.id: entry for entry in held}
-        self._by_life = {_life(entry.generation): key for key, entry in self._held.items()}
+        self._committed = {entry.identity.id: entry for entry in committed}
+        self._by_incarnation = {_incarnation(entry.identity): key for key, entry in self._committed.items()}
         self._in_flight = InFlight[str]()
         self._changed: dict[str, Committed] = {}
         self._forgotten: list[str] = []
@@ -47,31 +48,32 @@ class Ledger:
         return cls(known.files, known.streams)
 
     def begin(self, range: Position) -> None:
-        """A range is about to be written. Raises `RangeConflict` unless it continues what is held or being written.
+        """A range is about to be written. Raises `RangeConflict` unless it continues what is committed or being
+        written.
 
-        A generation cannot begin where another is the same life of the file: two followers of one name that saw it with
+        An incarnation cannot begin where another is the same one: two followers of one name that saw it with
         more and with less of its first bytes.
         """
         if isinstance(range, StreamRange):
             self._streams.begin(range)
             return
-        key, life = range.generation.id, _life(range.generation)
-        if key not in self._held and self._by_life.get(life, key) != key:
-            raise RangeConflict(f"{range.path[-200:]!r} is held as another generation", held_end=0)
-        durable = self._held[key].end if key in self._held else 0
+        key, incarnation = range.identity.id, _incarnation(range.identity)
+        if key not in self._committed and self._by_incarnation.get(incarnation, key) != key:
+            raise RangeConflict(f"{range.path[-200:]!r} is committed as another incarnation", held_end=0)
+        durable = self._committed[key].end if key in self._committed else 0
         if not self._in_flight.may_begin(key, range.start, durable):
             raise RangeConflict(f"range of {range.path[-200:]!r} starts at byte {range.start}", held_end=durable)
         self._in_flight.begin(key, range.start, range.end)
-        self._by_life.setdefault(life, key)
+        self._by_incarnation.setdefault(incarnation, key)
 
     def failed(self, range: Position) -> None:
         """What was begun is not on disk. What was begun behind it must fail too."""
         if isinstance(range, StreamRange):
             self._streams.failed(range)
             return
-        key = range.generation.id
-        if self._in_flight.failed(key, range.start, range.end) and key not in self._held:
-            self._free_life(range.generation)
+        key = range.identity.id
+        if self._in_flight.failed(key, range.start, range.end) and key not in self._committed:
+            self._free_incarnation(range.identity)
 
     @property
     def any_broken(self) -> bool:
@@ -82,37 +84,37 @@ class Ledger:
         """Whether what was begun may be kept: all that it continues is on disk, or may still get there."""
         if isinstance(range, StreamRange):
             return not self._streams.in_flight.is_broken(range.stream)
-        return not self._in_flight.is_broken(range.generation.id)
+        return not self._in_flight.is_broken(range.identity.id)
 
     def apply(self, range: Position, now_ns: int = 0) -> None:
         """The range is on disk, since `now_ns`. Applying an older one again changes nothing.
 
-        One that begins behind what is held was taken when what is in between was there: that is lost with the log.
+        One that begins behind what is committed was taken when what is in between was there: that is lost with the log.
         """
         if isinstance(range, StreamRange):
             self._streams.apply(range, now_ns)
             return
-        key = range.generation.id
+        key = range.identity.id
         self._in_flight.ended(key, range.start, range.end)
-        known = self._held.pop(key, None)
+        known = self._committed.pop(key, None)
         if known is not None and (known.end > range.end or (known.end == range.end and range.start < range.end)):
-            self._held[key] = known
+            self._committed[key] = known
             return
         if known is not None and range.start > known.end:
             known = _with_lost_bytes(known, range, now_ns)
-        known = known or Committed(range.generation, range.path, 0, 0, b"")
-        self._by_life.setdefault(_life(range.generation), key)
+        known = known or Committed(range.identity, range.path, 0, 0, b"")
+        self._by_incarnation.setdefault(_incarnation(range.identity), key)
         # Taken out and put in again: the order is that of the last change.
-        self._held[key] = self._changed[key] = known.after(range, now_ns)
+        self._committed[key] = self._changed[key] = known.after(range, now_ns)
 
     def known(self, follower: str) -> Known:
         """See `Sink.known`."""
-        files = [entry for entry in self._held.values() if entry.generation.follower == follower]
+        files = [entry for entry in self._committed.values() if entry.identity.follower == follower]
         return Known(files, self._streams.known(follower))
 
     def entries(self) -> list[Committed]:
-        """Every generation, the last changed last."""
-        return list(self._held.values())
+        """Every incarnation, the last changed last."""
+        return list(self._committed.values())
 
     def changes(self, now_ns: int) -> Changes:
         """What changed since this was called before, for a snapshot. What is gone for long is forgotten now."""
@@ -122,30 +124,30 @@ class Ledger:
 
     def not_saved(self, changes: Changes) -> None:
         """What `changes` gave could not be saved."""
-        self._changed = {entry.generation.id: entry for entry in changes.files} | self._changed
+        self._changed = {entry.identity.id: entry for entry in changes.files} | self._changed
         self._forgotten = changes.forgotten + self._forgotten
         self._streams.not_saved(changes.streams, changes.forgotten_streams)
 
     def forget(self, now_ns: int) -> list[str]:
         """Forget files that are gone for long; the ids of all that was forgotten and is not saved yet."""
-        for key, entry in list(self._held.items()):
+        for key, entry in list(self._committed.items()):
             if 0 < entry.gone_ns < now_ns - FORGET_AFTER_NS:
-                del self._held[key]
-                self._free_life(entry.generation)
+                del self._committed[key]
+                self._free_incarnation(entry.identity)
                 self._changed.pop(key, None)
                 self._forgotten.append(key)
         forgotten, self._forgotten = self._forgotten, []
-        return [key for key in forgotten if key not in self._held]
+        return [key for key in forgotten if key not in self._committed]
 
-    def _free_life(self, generation: FileIdentity) -> None:
-        """A generation is not known any more."""
-        life = _life(generation)
-        if self._by_life.get(life) == generation.id:
-            del self._by_life[life]
+    def _free_incarnation(self, identity: FileIdentity) -> None:
+        """An incarnation is not known any more."""
+        incarnation = _incarnation(identity)
+        if self._by_incarnation.get(incarnation) == identity.id:
+            del self._by_incarnation[incarnation]
 
 
-def _life(generation: FileIdentity) -> _Life:
-    return generation.follower, generation.device, generation.inode, generation.life
+def _incarnation(identity: FileIdentity) -> _Incarnation:
+    return identity.follower, identity.device, identity.inode, identity.incarnation
 
 
 def _with_lost_bytes(known: Committed, range: FileRange, now_ns: int) -> Committed:

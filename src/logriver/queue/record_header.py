@@ -75,7 +75,7 @@ class RecordHeader(msgspec.Struct, array_like=True, gc=False, frozen=True):
         return None if self.stream is None else to_stream_range(self.stream)
 
 
-class Letter(msgspec.Struct, array_like=True, gc=False, frozen=True):
+class RefusedLine(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """A refused line inside of a record."""
 
     reason: str

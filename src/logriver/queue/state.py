@@ -127,7 +127,7 @@ class State:
             if data_format and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
                 self._db.execute(f"PRAGMA user_version = {data_format}")
             self._db.executescript(SCHEMA)
-            self.dead_letters, self._dead_letter_bytes = self._count_letters()
+            self.dead_letter_count, self._dead_letter_bytes = self._count_dead_letters()
         except sqlite3.DatabaseError as error:
             raise DataDirectoryError(f"'{file}' cannot be read: {error}", hint=_GO_ON_WITHOUT) from None
 
@@ -254,7 +254,7 @@ class State:
                 ((s, k.content, k.accepted, k.rejected, k.received_ns) for s, k in snapshot.keys.items()),
             )
             self._save_known(snapshot)
-            self._delete_letters(snapshot.replayed)
+            self._delete_dead_letters(snapshot.replayed)
             self._skip(snapshot.skipped_ranges)
             if snapshot.keys:
                 self._expire_keys(now_ns)
@@ -270,7 +270,7 @@ class State:
         self._db.executemany("DELETE FROM files WHERE id = ?", ((key,) for key in snapshot.forgotten))
         self._db.executemany(
             "REPLACE INTO files VALUES (?, ?)",
-            ((held.generation.id, encode(of_committed(held))) for held in snapshot.held),
+            ((held.identity.id, encode(of_committed(held))) for held in snapshot.held),
         )
         self._db.executemany(
             "DELETE FROM streams WHERE follower = ? AND name = ? AND epoch = ?",
@@ -292,26 +292,26 @@ class State:
             )
             metrics.keys_expired.inc(count - MAX_KEYS)
 
-    def dead_letter(self, letters: Iterable[DeadLetter]) -> None:
+    def dead_letter(self, dead_letters: Iterable[DeadLetter]) -> None:
         """Make dead letters durable; beyond their limit the oldest go."""
         with self.transaction() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?)",
-                ((m.seq, m.reason, m.raw, m.source, m.received_ns, m.row_format) for m in letters),
+                ((m.seq, m.reason, m.raw, m.source, m.received_ns, m.row_format) for m in dead_letters),
             )
-            self.dead_letters, self._dead_letter_bytes = self._count_letters()
-            while self._dead_letter_bytes > self._max_dead_letter_bytes and self.dead_letters > 1:
-                self._remove_oldest(max(1, self.dead_letters // 10))
+            self.dead_letter_count, self._dead_letter_bytes = self._count_dead_letters()
+            while self._dead_letter_bytes > self._max_dead_letter_bytes and self.dead_letter_count > 1:
+                self._remove_oldest(max(1, self.dead_letter_count // 10))
 
     def _remove_oldest(self, count: int) -> None:
         self._db.execute(
             "DELETE FROM dead_letters WHERE seq IN (SELECT seq FROM dead_letters ORDER BY seq LIMIT ?)", (count,)
         )
         metrics.dead_letters_removed.inc(count)
-        self.dead_letters, self._dead_letter_bytes = self._count_letters()
+        self.dead_letter_count, self._dead_letter_bytes = self._count_dead_letters()
 
-    def letters(self, before: int | None, limit: int, max_bytes: int) -> list[DeadLetter]:
-        """At most `limit` letters below `before` (None: all), newest first, up to the one that reaches `max_bytes`."""
+    def dead_letters_before(self, before: int | None, limit: int, max_bytes: int) -> list[DeadLetter]:
+        """At most `limit` below `before` (None: all), newest first, up to the one that reaches `max_bytes`."""
         found: list[DeadLetter] = []
         size = 0
         with self._lock:
@@ -326,23 +326,23 @@ class State:
                     break
         return found
 
-    def letter(self, seq: int) -> DeadLetter | None:
-        """One letter, if it is there."""
+    def find_dead_letter(self, seq: int) -> DeadLetter | None:
+        """One dead letter, if it is there."""
         with self._lock:
             row = self._db.execute(f"SELECT {_LETTER} FROM dead_letters WHERE seq = ?", (seq,)).fetchone()
         return DeadLetter(*row) if row else None
 
-    def remove_letters(self, seqs: list[int]) -> None:
-        """Remove letters that are no longer needed, durably."""
+    def remove_dead_letters(self, seqs: list[int]) -> None:
+        """Remove dead letters that are no longer needed, durably."""
         with self.transaction():
-            self._delete_letters(seqs)
+            self._delete_dead_letters(seqs)
 
-    def _delete_letters(self, seqs: list[int]) -> None:
+    def _delete_dead_letters(self, seqs: list[int]) -> None:
         if seqs:
             self._db.executemany("DELETE FROM dead_letters WHERE seq = ?", ((seq,) for seq in seqs))
-            self.dead_letters, self._dead_letter_bytes = self._count_letters()
+            self.dead_letter_count, self._dead_letter_bytes = self._count_dead_letters()
 
-    def _count_letters(self) -> tuple[int, int]:
+    def _count_dead_letters(self) -> tuple[int, int]:
         count, size = self._db.execute("SELECT count(*), ifnull(sum(length(raw)), 0) FROM dead_letters").fetchone()
         return int(count), int(size)
 

@@ -23,7 +23,7 @@ from logriver.queue.damage import Damages, unreadable
 from logriver.queue.dead_letters import DeadLetters
 from logriver.queue.group_commit import Entry, Group, GroupCommit
 from logriver.queue.ledger import Ledger
-from logriver.queue.record_header import Letter, RecordHeader, position_forms
+from logriver.queue.record_header import RecordHeader, RefusedLine, position_forms
 from logriver.queue.recovery import StoredIn, recover
 from logriver.queue.state import KEY_LIFE_NS, KnownKey, SkippedRange, Snapshot, State
 from logriver.queue.wal_segment import encode_apart, encode_record
@@ -70,7 +70,7 @@ class Wal:
         self.recovered_seq = found.last_seq
         """The highest number that was given out before this start."""
         self.backlog = Backlog(found.watermark, found.last_seq)
-        self.letters = DeadLetters(state)
+        self.dead_letters = DeadLetters(state)
         self._ledger = Ledger.of(state.known())
         self._keys, self._keys_being_saved = dict[bytes, KnownKey](), dict[bytes, KnownKey]()
         self._skipped: list[SkippedRange] = []
@@ -234,8 +234,8 @@ class Wal:
         if batch.apart:
             buffers = encode_apart(header, decoded.rows)
         else:
-            letters = [Letter(refused.reason, refused.raw) for refused in batch.dead]
-            buffers = encode_record(header, decoded.rows, letters)
+            dead_letters = [RefusedLine(refused.reason, refused.raw) for refused in batch.dead]
+            buffers = encode_record(header, decoded.rows, dead_letters)
         return Entry(batch, header, buffers, sum(map(len, buffers)), answer, batch.position)
 
     # What became of a group, told by the writing thread.
@@ -276,7 +276,7 @@ class Wal:
         if (position := header.position) is not None:
             self._ledger.apply(position, header.received_ns)
         if header.replays is not None:
-            self.letters.replayed(header.replays)
+            self.dead_letters.replayed(header.replays)
 
     def _record_skipped(self, skipped_range: SkippedRange) -> None:
         self._skipped.append(skipped_range)
@@ -312,14 +312,14 @@ class Wal:
         """See `Queue.acknowledge`."""
         self.backlog.ack(claimed)
 
-    def dead_letter(self, letters: list[DeadLetter]) -> None:
+    def dead_letter(self, dead_letters: list[DeadLetter]) -> None:
         """See `Queue.dead_letter`."""
-        self.letters.dead_letter(letters)
-        metrics.dead_letters.inc(len(letters))
+        self.dead_letters.dead_letter(dead_letters)
+        metrics.dead_letters.inc(len(dead_letters))
 
     def dead_lettered(self, first_seq: int, last_seq: int) -> set[int]:
         """See `Queue.dead_lettered`."""
-        return self.letters.dead_lettered(first_seq, last_seq)
+        return self.dead_letters.dead_lettered(first_seq, last_seq)
 
     # The keeping thread.
 
@@ -344,7 +344,7 @@ class Wal:
                 keys = self._keys_being_saved | self._keys if self._keys_being_saved else self._keys
                 self._keys, self._keys_being_saved = {}, keys
                 skipped_ranges = self._skipped.copy()
-                replays = self.letters.replays()
+                replays = self.dead_letters.replays()
                 changes = self._ledger.changes(clock.now_ns())
                 snapshot = Snapshot(
                     self.watermark,
@@ -368,7 +368,7 @@ class Wal:
                 with self._lock:
                     self._ledger.not_saved(changes)
             raise
-        self.letters.saved(replays, snapshot.watermark)
+        self.dead_letters.saved(replays, snapshot.watermark)
         with self._lock:
             self._keys_being_saved = {}
             del self._skipped[: len(skipped_ranges)]

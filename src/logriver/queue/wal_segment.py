@@ -41,8 +41,8 @@ from logriver.queue.record_header import (
     PRESENT,
     Formats,
     Index,
-    Letter,
     RecordHeader,
+    RefusedLine,
 )
 from logriver.queue.segment_header import FILE_HEADER_BYTES, NO_END, SegmentHeader, decode_header
 
@@ -125,13 +125,15 @@ class Contents:
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_letters = msgspec.msgpack.Decoder(list[Letter]).decode
+_decode_refused_lines = msgspec.msgpack.Decoder(list[RefusedLine]).decode
 
 
-def encode_record(header: RecordHeader, rows: bytes, letters: list[Letter], magic: int = _RECORD_MAGIC) -> list[bytes]:
+def encode_record(
+    header: RecordHeader, rows: bytes, dead_letters: list[RefusedLine], magic: int = _RECORD_MAGIC
+) -> list[bytes]:
     """A record as buffers to be written one after the other."""
     head = _encode(header)
-    payload = [part for part in (rows, _encode(letters) if letters else b"") if part]
+    payload = [part for part in (rows, _encode(dead_letters) if dead_letters else b"") if part]
     length = sum(map(len, payload))
     crc = google_crc32c.extend(google_crc32c.value(struct.pack("<II", len(head), length)), head)
     for part in payload:
@@ -148,8 +150,8 @@ def encode_apart(together: RecordHeader, rows: bytes) -> list[bytes]:
     return [b"".join(buffers)]
 
 
-def records(data: bytes, formats: Formats = PRESENT) -> Iterator[tuple[RecordHeader, bytes, list[Letter]]]:
-    """The valid records in the bytes of an extent: header, rows, letters. What is damaged in between is passed over."""
+def records(data: bytes, formats: Formats = PRESENT) -> Iterator[tuple[RecordHeader, bytes, list[RefusedLine]]]:
+    """The valid records in the bytes of an extent: header, rows, refused lines. What is damaged is passed over."""
     at = 0
     while at < len(data):
         end = _record_end(data, at, _RECORD_MAGIC)
@@ -158,8 +160,8 @@ def records(data: bytes, formats: Formats = PRESENT) -> Iterator[tuple[RecordHea
             continue
         header, body = _header_at(data, at, formats)
         rows_end = body + header.rows_bytes
-        letters = _decode_letters(data[rows_end:end]) if header.dead else []
-        yield header, data[body:rows_end], letters
+        dead_letters = _decode_refused_lines(data[rows_end:end]) if header.dead else []
+        yield header, data[body:rows_end], dead_letters
         at = end
 
 

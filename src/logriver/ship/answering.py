@@ -20,7 +20,7 @@ MAX_ASKED = 64
 # The server or its client had enough, or the channel was lost; the number is the one that the server's own line has.
 _NOBODY_WAITS = 499
 
-RequestHandler = Callable[[Ask], AsyncGenerator[bytes, None]]
+AnswerAsk = Callable[[Ask], AsyncGenerator[bytes, None]]
 """Answers a request piece by piece; it is closed when nobody waits any more.
 
 Raises `LogriverError`, before the first piece for what is known beforehand.
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class Answering:
     """One for each connection. `send` sends a message and waits while the connection does not take it."""
 
-    def __init__(self, answer: RequestHandler, send: Callable[[bytes], Awaitable[None]]) -> None:
+    def __init__(self, answer: AnswerAsk, send: Callable[[bytes], Awaitable[None]]) -> None:
         self._answer = answer
         self._send = send
         self._asked: dict[int, _Asked] = {}

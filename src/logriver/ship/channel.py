@@ -25,7 +25,7 @@ from logriver import __version__, clock
 from logriver.errors import BadRequest
 from logriver.ship import frames
 from logriver.ship.address import address, bearer
-from logriver.ship.answering import Answering, RequestHandler
+from logriver.ship.answering import AnswerAsk, Answering
 from logriver.ship.frames import (
     BEAT_SECONDS,
     CHANNEL_PATH,
@@ -79,7 +79,7 @@ class Channel:
         server_url: str,
         token: str,
         agent: Agent,
-        answer: RequestHandler,
+        answer: AnswerAsk,
         sources: Callable[[], list[AgentSource]],
         opened_again: Callable[[], None],
         problems: Callable[[], Iterable[str]] = tuple,

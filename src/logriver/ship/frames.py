@@ -90,19 +90,19 @@ class AgentSource(msgspec.Struct, array_like=True):
 
     path: str
     format: str
-    held_bytes: _Number
+    committed_bytes: _Number
     size_bytes: _Number
     last_event_ns: _Time
     error: str
     gaps: _Number
     file: str = ""
-    generation: str = ""
+    identity: str = ""
     lag_seconds: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
 
     @property
     def lag_bytes(self) -> int:
         """What the file has and the server does not."""
-        return max(0, self.size_bytes - self.held_bytes)
+        return max(0, self.size_bytes - self.committed_bytes)
 
 
 class Beat(msgspec.Struct, tag="beat", array_like=True):

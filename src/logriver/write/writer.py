@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class _Work:
     """What one thread has claimed and not acknowledged yet; `dead` are its dead letters.
 
-    They are kept here too, because the letters on disk are bounded and the oldest go.
+    They are kept here too, because the dead letters on disk are bounded and the oldest go.
     """
 
     claimed: ClaimedBatch | None = None
@@ -125,8 +125,8 @@ class Writer:
         return 0.0
 
     def _store_claimed(self, claimed: ClaimedBatch, work: _Work) -> None:
-        if claimed.letters:
-            self._queue.dead_letter(claimed.letters)
+        if claimed.dead_letters:
+            self._queue.dead_letter(claimed.dead_letters)
         if work.in_doubt:
             work.dead |= self._queue.dead_lettered(claimed.first_seq, claimed.last_seq)
         for row_range in claimed.row_ranges:
@@ -172,14 +172,14 @@ class Writer:
     def _missing(self, row_range: RowRange, dead: set[int]) -> list[RowRange]:
         """The parts of a range that are neither stored nor `dead`."""
         answer = self._store.query(f"SELECT _seq FROM {TABLE} WHERE {self._range_condition(row_range)}")
-        present = {int(str(seq)) for (seq,) in answer.rows} | dead
-        if not present:
+        stored = {int(str(seq)) for (seq,) in answer.rows} | dead
+        if not stored:
             return [row_range]
         lines = row_range.rows.split(b"\n")
         parts: list[RowRange] = []
         first = 0
         for index in range(row_range.count + 1):
-            if index == row_range.count or row_range.first_seq + index in present:
+            if index == row_range.count or row_range.first_seq + index in stored:
                 if index > first:
                     rows = b"\n".join([*lines[first:index], b""])
                     parts.append(RowRange(row_range.first_seq + first, index - first, rows))

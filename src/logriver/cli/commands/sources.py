@@ -13,7 +13,7 @@ from logriver.path_text import spelled
 
 _BEHIND_SECONDS = 60.0
 _ENDED = frozenset(("gone", "truncated"))
-_COLUMNS = ["path", "follower", "format", "held", "lag", "lag seconds", "gaps", "lost", "last event", "problem"]
+_COLUMNS = ["path", "follower", "format", "committed", "lag", "lag seconds", "gaps", "lost", "last event", "problem"]
 
 
 def run(
@@ -23,7 +23,7 @@ def run(
     server: ServerOption = LOCAL_SERVER,
     token: TokenOption = "",
 ) -> None:
-    """Exit codes: 0 all is held, 1 something is lost, a minute behind, not read or not followed, 2 an error."""
+    """Exit codes: 0 all is committed, 1 something is lost, a minute behind, not read or not followed, 2 an error."""
     part = spelled(part)
     try:
         with connect(server, token=token) as client:
@@ -43,7 +43,7 @@ def _row(source: SourceAnswer) -> list[object]:
         source.path,
         source.follower,
         source.format,
-        source.held_bytes,
+        source.committed_bytes,
         source.lag_bytes,
         source.lag_seconds,
         len(source.lost),
@@ -55,6 +55,6 @@ def _row(source: SourceAnswer) -> list[object]:
 
 def _in_trouble(source: SourceAnswer) -> bool:
     # A file that was read to its end may go: that it is not there is no trouble.
-    is_over = bool(source.generations) and all(life.state in _ENDED for life in source.generations)
+    is_over = bool(source.incarnations) and all(incarnation.state in _ENDED for incarnation in source.incarnations)
     behind = (source.lag_seconds or 0.0) > _BEHIND_SECONDS
     return bool(source.lost) or behind or (bool(source.error) and not is_over)

@@ -18,9 +18,9 @@ from logriver import clock
 from logriver.cli.client import LOCAL_SERVER, ServerOption, TokenOption, ask, connect
 from logriver.cli.render import output
 from logriver.cli.render.progress import Progress
-from logriver.cli.source_answers import HeldRecords, all_sources
-from logriver.cli.verify.file import chunks, generation_of, open_file
-from logriver.cli.verify.lines import Judge, SourceLetters, Tally
+from logriver.cli.source_answers import SourceRecords, all_sources
+from logriver.cli.verify.file import chunks, incarnation_of, open_file
+from logriver.cli.verify.lines import Judge, SourceDeadLetters, Tally
 from logriver.columns import DECODED_COLUMNS, ROW_COLUMNS
 from logriver.decode.decoder import Options, State
 from logriver.decode.formats import FORMATS, SourceText, split_source
@@ -49,14 +49,14 @@ class _Status(msgspec.Struct):
     removed_by_retention: int
 
 
-class _Letter(msgspec.Struct):
+class _DeadLetter(msgspec.Struct):
     source: str
     raw: str
     raw_base64: str = ""
 
 
-class _Letters(msgspec.Struct):
-    dead_letters: list[_Letter]
+class _DeadLetters(msgspec.Struct):
+    dead_letters: list[_DeadLetter]
     cursor: str | None
 
 
@@ -66,9 +66,9 @@ class _Verdict:
 
     source: str
     follower: str
-    generation: str
-    held_bytes: int
-    not_yet_held_bytes: int
+    identity: str
+    committed_bytes: int
+    not_yet_committed_bytes: int
     tally: Tally
     removed: int
 
@@ -119,28 +119,28 @@ def run(
 def _verify(client: httpx.Client, text: SourceText, path: Path, follower: str, settings: _Settings) -> _Verdict:
     sources = [one for one in all_sources(client, source=text.path) if follower in ("", one.follower)]
     with closing(open_file(path, settings.max_record_bytes)) as file:
-        source, life = generation_of(file, sources)
+        source, incarnation = incarnation_of(file, sources)
         options = _options(text, source.format, settings)
         # What an agent sent has its name where the line names no host.
         ways = [LineFormat(way, ReferenceDecoder()) for way in (options, replace(options, host=source.follower))]
-        others = [one for other in sources for one in other.generations if one.id != life.id]
+        others = [one for other in sources for one in other.incarnations if one.id != incarnation.id]
         judge = Judge(
             [partial(_decoded, way, file) for way in ways],
             _Once(client, text.path),
             now_ns=clock.now_ns(),
-            left_out_end=max([gap.offset + gap.bytes for gap in life.gaps if not gap.lost], default=0),
-            other_ends=[one.held_bytes for one in others],
+            left_out_end=max([gap.offset + gap.bytes for gap in incarnation.gaps if not gap.lost], default=0),
+            other_ends=[one.committed_bytes for one in others],
         )
-        with closing(HeldRecords(client, text.path, life.held_bytes)) as records:
-            _judge(judge, records, chunks(file, life.held_bytes, partial(_whole, ways[0], file)))
+        with closing(SourceRecords(client, text.path, incarnation.committed_bytes)) as records:
+            _judge(judge, records, chunks(file, incarnation.committed_bytes, partial(_whole, ways[0], file)))
         tally, size = judge.tally, file.size()
     removed = ask(client, "/api/v1/status", _Status).removed_by_retention
     return _Verdict(
         text.path,
         source.follower,
-        life.id,
-        life.held_bytes,
-        size - life.held_bytes,
+        incarnation.id,
+        incarnation.committed_bytes,
+        size - incarnation.committed_bytes,
         tally,
         min(tally.head_missing, removed),
     )
@@ -168,14 +168,14 @@ def _options(text: SourceText, format: str, settings: _Settings) -> Options:
     return replace(options, format=name, zone=text.zone or options.zone, pattern=pattern)
 
 
-def _judge(judge: Judge, records: HeldRecords, chunks: Iterator[Chunk]) -> None:
+def _judge(judge: Judge, records: SourceRecords, chunks: Iterator[Chunk]) -> None:
     with Progress(result_comes_last=True) as progress:
         for chunk in chunks:
             if chunk.too_long:
                 judge.refused(chunk.too_long)
             for lines in progress.of([chunk.lines]):
                 judge.lines(lines, chunk.start, records.before(chunk.after.end))
-            progress.rows = judge.tally.held
+            progress.rows = judge.tally.stored
 
 
 class _Once:
@@ -184,27 +184,29 @@ class _Once:
     def __init__(self, client: httpx.Client, source: str) -> None:
         self._client = client
         self._source = source
-        self._letters: SourceLetters | None = None
+        self._dead_letters: SourceDeadLetters | None = None
 
-    def __call__(self) -> SourceLetters:
-        if self._letters is None:
-            self._letters = SourceLetters()
-            self._gather(self._letters)
-        return self._letters
+    def __call__(self) -> SourceDeadLetters:
+        if self._dead_letters is None:
+            self._dead_letters = SourceDeadLetters()
+            self._gather(self._dead_letters)
+        return self._dead_letters
 
-    def _gather(self, letters: SourceLetters) -> None:
+    def _gather(self, dead_letters: SourceDeadLetters) -> None:
         params = {"limit": _LETTERS}
         while True:
-            page = ask(self._client, "/api/v1/dead-letters", _Letters, params=params)
-            for letter in page.dead_letters:
-                raw = base64.b64decode(letter.raw_base64) if letter.raw_base64 else letter.raw.encode()
+            page = ask(self._client, "/api/v1/dead-letters", _DeadLetters, params=params)
+            for dead_letter in page.dead_letters:
+                raw = base64.b64decode(dead_letter.raw_base64) if dead_letter.raw_base64 else dead_letter.raw.encode()
                 columns = raw.split(b"\t")
-                if letter.source == self._source:
-                    letters.add_line(raw)
+                if dead_letter.source == self._source:
+                    dead_letters.add_line(raw)
                 elif (
-                    not letter.source and len(columns) == len(ROW_COLUMNS) and columns[_SOURCE] == self._source.encode()
+                    not dead_letter.source
+                    and len(columns) == len(ROW_COLUMNS)
+                    and columns[_SOURCE] == self._source.encode()
                 ):
-                    letters.add_row(int(columns[_OFFSET]))
+                    dead_letters.add_row(int(columns[_OFFSET]))
             if page.cursor is None:
                 return
             params["cursor"] = page.cursor
@@ -217,23 +219,28 @@ def _show(verdict: _Verdict, format: str) -> None:
         return
     tally = verdict.tally
     lines = [
-        f"{verdict.source}, followed by {verdict.follower}, generation {verdict.generation}",
-        f"bytes 0 to {verdict.held_bytes} are held: the file has the same, by CRC32C",
-        *([f"bytes from there on, {verdict.not_yet_held_bytes}, are not held yet"] * bool(verdict.not_yet_held_bytes)),
+        f"{verdict.source}, followed by {verdict.follower}, identity {verdict.identity}",
+        f"bytes 0 to {verdict.committed_bytes} are committed: the file has the same, by CRC32C",
+        *(
+            [f"bytes from there on, {verdict.not_yet_committed_bytes}, are not committed yet"]
+            * bool(verdict.not_yet_committed_bytes)
+        ),
     ]
     counts = {
-        "held, once and as they are": tally.held,
+        "stored, once and as they are": tally.stored,
         "refused, and kept as dead letters": tally.refused,
         "left out on purpose": tally.left_out,
         "removed by retention": verdict.removed,
         "missing": verdict.missing,
         "doubled": tally.doubled,
-        "held as something else": tally.different,
+        "stored as something else": tally.different,
         "refused, and their dead letters gone": tally.refused_gone,
     }
-    lines += [f"{count:>12,} lines {name}" for name, count in counts.items() if count or name.startswith("held, ")]
+    lines += [f"{count:>12,} lines {name}" for name, count in counts.items() if count or name.startswith("stored, ")]
     if tally.others:
-        lines.append(f"{tally.others:>12,} records more: of other lives of the path, or of replayed dead letters")
+        lines.append(
+            f"{tally.others:>12,} records more: of other incarnations of the path, or of replayed dead letters"
+        )
     lines += tally.examples if not verdict.proven else []
     lines.append("proven" if verdict.proven else "not proven")
     for line in lines:

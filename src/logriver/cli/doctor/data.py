@@ -112,8 +112,8 @@ def lock_holder(data: Path) -> int | None:
         locks = _LOCKS.read_text().splitlines()
     except OSError:
         return None
-    held = (re.search(rf" FLOCK .* WRITE (-?\d+) \w+:\w+:{inode} ", line) for line in locks)
-    return next((int(found[1]) for found in held if found), None)
+    committed = (re.search(rf" FLOCK .* WRITE (-?\d+) \w+:\w+:{inode} ", line) for line in locks)
+    return next((int(found[1]) for found in committed if found), None)
 
 
 def lock(data: Path) -> Finding:

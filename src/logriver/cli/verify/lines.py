@@ -1,8 +1,8 @@
-"""Whether the lines of a file are held: each compared with the records that a server has of it.
+"""Whether the lines of a file are stored: each compared with the records that a server has of it.
 
-A line is held if there is a record with its offset and with all that the decoder of its format makes of it. Where
-several lives of a file were followed under one path, records do not say of which they are: those that are of no line
-here may be another life's, and a line may be held once for each.
+A line is stored if there is a record with its offset and with all that the decoder of its format makes of it. Where
+several incarnations of a file were followed under one path, records do not say of which they are: those that are of no
+line here may be another incarnation's, and a line may be stored once for each.
 """
 
 import hashlib
@@ -32,11 +32,11 @@ Line = tuple[int, int, int]
 """Of a line: its offset, the timestamp that it gets, the hash of all else that it becomes."""
 
 
-class Letters(Protocol):
+class KnownDeadLetters(Protocol):
     """The dead letters of a source."""
 
     def has(self, raw: bytes) -> bool:
-        """Whether a line that was refused is one; each letter stands for one line."""
+        """Whether a line that was refused is one; each dead letter stands for one line."""
         ...
 
     def has_row_at(self, offset: int) -> bool:
@@ -46,13 +46,13 @@ class Letters(Protocol):
 
 @dataclass(slots=True)
 class Tally:
-    """How many lines are what, and examples of those that are not held.
+    """How many lines are what, and examples of those that are not stored.
 
-    `head_missing` are those of the missing ones that come before every line that is held. `others` are records that
+    `head_missing` are those of the missing ones that come before every line that is stored. `others` are records that
     are of no line.
     """
 
-    held: int = 0
+    stored: int = 0
     left_out: int = 0
     refused: int = 0
     refused_gone: int = 0
@@ -65,24 +65,25 @@ class Tally:
 
 
 class Judge:
-    """Of one generation, whose lines come in order. `other_ends` is how far other lives under the path are held.
+    """Of one incarnation, whose lines come in order. `other_ends` is how far other incarnations under the path are
+    stored.
 
-    Of several ways in which its lines may have become records the one counts, chunk by chunk, that most are held by.
+    Of several ways in which its lines may have become records the one counts, chunk by chunk, that most are stored by.
     """
 
     def __init__(
         self,
         decodes: list[Decode],
-        letters: Callable[[], Letters],
+        dead_letters: Callable[[], KnownDeadLetters],
         *,
         now_ns: int,
         left_out_end: int,
         other_ends: list[int],
     ) -> None:
-        """`letters` is asked for only where a line was refused or is missing; before `left_out_end` nothing is held."""
+        """`dead_letters` is called where a line was refused or is missing; nothing before `left_out_end` is stored."""
         self.tally = Tally()
         self._decodes = decodes
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._now_ns = now_ns
         self._left_out_end = left_out_end
         self._other_ends = other_ends
@@ -92,13 +93,13 @@ class Judge:
         there: dict[int, list[Record]] = defaultdict(list)
         for record in records:
             there[record[0]].append(record)
-        decoded, lines = self._as_held(data, start, there)
-        # Where a line ends only those need to know that are not simply held.
+        decoded, lines = self._as_stored(data, start, there)
+        # Where a line ends only those need to know that are not simply stored.
         ends: dict[int, int] | None = None
         for line in lines:
             here = there.pop(line[0], [])
             if len(here) == 1 and self._is(here[0], line) and line[0] >= self._left_out_end:
-                self.tally.held += 1
+                self.tally.stored += 1
                 continue
             ends = ends or _ends(lines, decoded.refused, start + len(data))
             piece = data[line[0] - start : ends[line[0]] - start]
@@ -111,24 +112,24 @@ class Judge:
         """A line that its format refuses."""
         if refused.offset < self._left_out_end:
             self.tally.left_out += 1
-        elif self._letters().has(refused.raw):
+        elif self._dead_letters().has(refused.raw):
             self.tally.refused += 1
         else:
             self.tally.refused_gone += 1
             self._example("refused, its dead letter is gone", refused.offset, refused.raw)
 
-    def _as_held(self, data: bytes, start: int, there: dict[int, list[Record]]) -> tuple[Decoded, list[Line]]:
-        """The lines in the way that most of them are held by, which is tried first from then on."""
+    def _as_stored(self, data: bytes, start: int, there: dict[int, list[Record]]) -> tuple[Decoded, list[Line]]:
+        """The lines in the way that most of them are stored by, which is tried first from then on."""
         best, found = -1, (Decoded(), list[Line]())
         for decode in list(self._decodes):
             decoded = decode(data, start, self._now_ns)
             lines = lines_of(decoded)
-            held = sum(any(self._is(record, line) for record in there.get(line[0], ())) for line in lines)
-            if held > best:
-                best, found = held, (decoded, lines)
+            stored = sum(any(self._is(record, line) for record in there.get(line[0], ())) for line in lines)
+            if stored > best:
+                best, found = stored, (decoded, lines)
                 self._decodes.remove(decode)
                 self._decodes.insert(0, decode)
-            if held == len(lines):
+            if stored == len(lines):
                 break
         return found
 
@@ -137,7 +138,7 @@ class Judge:
         return record[3] == line[2] and (record[1] == line[1] or line[1] == self._now_ns)
 
     def _look_closer(self, line: Line, piece: bytes, here: list[Record], there: dict[int, list[Record]]) -> None:
-        """A line that is not simply held: `piece` are its bytes, `here` the records at its offset, `there` others."""
+        """A line that is not simply stored: `piece` are its bytes, `here` the records at its offset, `there` others."""
         offset = line[0]
         if offset < self._left_out_end:
             self.tally.left_out += 1
@@ -145,20 +146,20 @@ class Judge:
             return
         same = [record for record in here if self._is(record, line) or self._was(record, piece)]
         if same:
-            self._held(offset, piece, len(same))
+            self._stored(offset, piece, len(same))
             self.tally.others += len(here) - len(same)
         elif here and self._is_in_pieces(piece, offset, here, there):
-            self.tally.held += 1
+            self.tally.stored += 1
         else:
-            self._not_held(offset, piece, len(here))
+            self._not_stored(offset, piece, len(here))
 
-    def _held(self, offset: int, piece: bytes, times: int) -> None:
-        """There are so many records that equal a line, one of which may be of each life of the file."""
-        lives = 1 + sum(end > offset for end in self._other_ends)
-        self.tally.held += 1
-        self.tally.others += min(times, lives) - 1
-        if times > lives:
-            self.tally.doubled += times - lives
+    def _stored(self, offset: int, piece: bytes, times: int) -> None:
+        """There are so many records that equal a line, one of which may be of each incarnation of the file."""
+        incarnations = 1 + sum(end > offset for end in self._other_ends)
+        self.tally.stored += 1
+        self.tally.others += min(times, incarnations) - 1
+        if times > incarnations:
+            self.tally.doubled += times - incarnations
             self._example("doubled", offset, piece)
 
     def _was(self, record: Record, piece: bytes) -> bool:
@@ -180,10 +181,10 @@ class Judge:
         self.tally.others += len(here) - 1 + sum(len(there.pop(place)) - 1 for place in places[1:])
         return True
 
-    def _not_held(self, offset: int, piece: bytes, others: int) -> None:
+    def _not_stored(self, offset: int, piece: bytes, others: int) -> None:
         """No record equals a line; so many others are at its offset."""
         self.tally.others += others
-        if self._letters().has_row_at(offset):
+        if self._dead_letters().has_row_at(offset):
             self.tally.refused += 1
         elif others and not any(end > offset for end in self._other_ends):
             self.tally.different += 1
@@ -191,7 +192,7 @@ class Judge:
             self._example("different", offset, piece)
         else:
             self.tally.missing += 1
-            if not self.tally.held:
+            if not self.tally.stored:
                 self.tally.head_missing += 1
             self._example("missing", offset, piece)
 
@@ -201,7 +202,7 @@ class Judge:
             self.tally.examples.append(f"byte {offset}: {what}: {text}")
 
 
-class SourceLetters:
+class SourceDeadLetters:
     """Dead letters, gathered one by one."""
 
     def __init__(self) -> None:
@@ -217,13 +218,13 @@ class SourceLetters:
         self._offsets.add(offset)
 
     def has(self, raw: bytes) -> bool:
-        """See `Letters`."""
+        """See `KnownDeadLetters`."""
         key = hashlib.blake2b(raw, digest_size=16).digest()
         self._raws[key] -= 1
         return self._raws[key] >= 0
 
     def has_row_at(self, offset: int) -> bool:
-        """See `Letters`."""
+        """See `KnownDeadLetters`."""
         return offset in self._offsets
 
 
@@ -233,7 +234,7 @@ def lines_of(decoded: Decoded) -> list[Line]:
 
 
 def _line(row: bytes) -> Line:
-    """Time first, offset last: what is between them is hashed as the server does it (`search/held_lines.py`)."""
+    """Time first, offset last: what is between them is hashed as the server does it (`search/source_lines.py`)."""
     time, *values, offset = row.split(b"\t")
     if b"\\" in row:
         values = [_ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), value) for value in values]

@@ -50,15 +50,15 @@ def _range_problem(range: FileRange) -> str | None:
         return f"the range from byte {range.start} to {range.end} has a number that cannot be"
     if not 0 < len(range.path) <= _MAX_PATH_LENGTH or len(range.tail) > _MAX_TAIL_BYTES:
         return "the path or the tail of the range is too long, or there is none"
-    return _generation_problem(range.generation) or (_gap_problem(range.gap) if range.gap else None)
+    return _identity_problem(range.identity) or (_gap_problem(range.gap) if range.gap else None)
 
 
-def _generation_problem(generation: FileIdentity) -> str | None:
-    numbers = (generation.device, generation.inode, generation.life)
-    if not all(0 <= number < _UINT64 for number in numbers) or not 0 <= generation.head_length <= _MAX_HEAD_BYTES:
-        return "the generation has a number that cannot be"
-    if not 0 < len(generation.follower) <= _MAX_NAME_LENGTH or len(generation.head_hash) > _MAX_NAME_LENGTH:
-        return "the follower's name or the hash of the generation is too long, or there is none"
+def _identity_problem(identity: FileIdentity) -> str | None:
+    numbers = (identity.device, identity.inode, identity.incarnation)
+    if not all(0 <= number < _UINT64 for number in numbers) or not 0 <= identity.head_length <= _MAX_HEAD_BYTES:
+        return "the incarnation has a number that cannot be"
+    if not 0 < len(identity.follower) <= _MAX_NAME_LENGTH or len(identity.head_hash) > _MAX_NAME_LENGTH:
+        return "the follower's name or the hash of the incarnation is too long, or there is none"
     return None
 
 

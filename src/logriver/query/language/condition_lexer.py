@@ -31,7 +31,7 @@ _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _QUOTED_PIECES = re.compile(rf"\*+{_QUOTED}|{_QUOTED}\*", re.DOTALL)
 _WORD_PIECES = re.compile(r'\*+\w[^":]*|[^":]*\w\*+|\*+[^":*][^":]*\*+')
 _STARS = re.compile(r"\*+")
-_STAR_AND_BLANKS = re.compile(r"\*\s*")
+_STAR_AND_SPACES = re.compile(r"\*\s*")
 _JOINS = re.compile(r"\s(?:AND|OR)(?=\s|\Z)")
 # A star or a sign of a comparison only where no pasted text has it: not in `-*- coding -*-`.
 _NEGATES = re.compile(rf'-(?=[\w"(`]|@\w[\w.@]*:{_AFTER_COLON}|=~"|\*:{_AFTER_COLON}|\*+\w)')
@@ -174,7 +174,7 @@ class ConditionLexer:
 
     def _star_alone(self) -> bool:
         """A star between operators is everything; any other is a sign to search for, as in `SELECT * FROM`."""
-        found = self._reader.sees(_STAR_AND_BLANKS)
+        found = self._reader.sees(_STAR_AND_SPACES)
         if not found or self._last not in _BEFORE_A_TERM:
             return False
         return self._ends_at(found.end()) or _JOINS.match(self._reader.text, found.end() - 1) is not None

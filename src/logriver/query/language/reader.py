@@ -13,7 +13,7 @@ NAME = r"(?:(?P<plain>[A-Za-z_@][\w.@]*)|`(?P<odd>(?:[^`]|``)+)`)"
 PIPE = re.compile(rf"\|\s*(?P<pipe>{'|'.join(PIPES)})(?=[\s|]|\Z)")
 """What begins a pipe; any other `|` in conditions is text."""
 
-_BLANKS = re.compile(r"\s*")
+_SPACES = re.compile(r"\s*")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPED = re.compile(r'\\(["\\])')
 
@@ -37,7 +37,7 @@ class Reader:
 
     def skip_blanks(self) -> None:
         """To the next character that is not a space."""
-        self.take(_BLANKS)
+        self.take(_SPACES)
 
     def sees(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         """What `pattern` matches here, not read yet."""

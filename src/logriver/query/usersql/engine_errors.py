@@ -108,7 +108,7 @@ _PATH = re.compile(r"(?<![\w./])(?:/[\w.@-]+){2,}/?")
 _INSIDE = re.compile(
     r"__|_visible|DB::|\bFUNCTION\b|\(size = |Transform\b|Const\(|setting\b|\bCode: |chdb|[Cc]lick[Hh]ouse"
 )
-_BLANKS = re.compile(r"\s+")
+_SPACES = re.compile(r"\s+")
 _MAX_MESSAGE = 300
 
 
@@ -128,7 +128,7 @@ def explained(code: int, message: str) -> str:
     said = _NAME_OF_ERROR.sub("", _BEGINNING.sub("", message))
     said, *rest = _REST.split(said, maxsplit=1)
     is_cut = bool(rest) and said.endswith("(")
-    said = _BLANKS.sub(" ", _PATH.sub("(path)", _OWN_NAMES.sub("", said))).strip(" .:,")
+    said = _SPACES.sub(" ", _PATH.sub("(path)", _OWN_NAMES.sub("", said))).strip(" .:,")
     if not said or is_cut or len(said) > _MAX_MESSAGE or _INSIDE.search(said):
         return plain
     return said if said[:2].isupper() else said[:1].lower() + said[1:]

@@ -1,6 +1,6 @@
 """A user's SQL to SQL that is safe to run: read, checked against an allow-list, written anew. Pure.
 
-The text that came is never run. It becomes a tree; the tree is held against what `syntax.py` and
+The text that came is never run. It becomes a tree; the tree is compared with what `syntax.py` and
 `functions.py` allow; `logs` in it becomes the records up to the watermark; and SQL is written from that. The
 engine's own reading of the result is checked once more (`engine_tree.py`), because two parsers can differ.
 """

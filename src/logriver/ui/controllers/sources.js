@@ -1,4 +1,4 @@
-// The followed files: what is held of each, what is missing, how far behind it is; and the agents that follow them.
+// The followed files: what is committed of each, what is missing, how far behind it is; and the agents that follow them.
 
 import { html, useState } from "../helpers/html.js";
 import { bytes, count, duration } from "../helpers/format.js";
@@ -8,7 +8,7 @@ import { useCall, usePolled } from "../models/answer.js";
 import { address } from "../models/api.js";
 import { Agents } from "./agents.js";
 import { Failure } from "./failure.js";
-import { HeldBar } from "./heldbar.js";
+import { CommittedBar } from "./committedbar.js";
 import { EVERYTHING } from "./link.js";
 
 const POLL_SECONDS = 3;
@@ -47,25 +47,25 @@ const linesOf = (path) => ({ ...EVERYTHING, q: term("_source", path) });
 function Row({ source, go, zone }) {
   const [open, setOpen] = useState(false);
   const lost = source.gaps.filter((gap) => gap.lost);
-  const isOver = source.generations.length > 0 && source.generations.every((life) => ENDED.has(life.state));
+  const isOver = source.incarnations.length > 0 && source.incarnations.every((incarnation) => ENDED.has(incarnation.state));
   const size = source.unit === "entries" ? (number) => `${count(number)} entries` : bytes;
-  const current = source.generations.find((life) => life.file === source.file && life.state === "followed");
+  const current = source.incarnations.find((incarnation) => incarnation.file === source.file && incarnation.state === "followed");
   return html`
     <tr>
       <td class="file">
         <button type="button" class="plain" title="its lines" onClick=${() => go(linesOf(source.path))}>${source.path}</button>
-        ${source.generations.length > 0 && html`
+        ${source.incarnations.length > 0 && html`
           <details open=${open} onToggle=${(event) => setOpen(event.target.open)}>
-            <summary>${source.generation_count === 1 ? "1 generation" : `${count(source.generation_count)} generations`}</summary>
+            <summary>${source.incarnation_count === 1 ? "1 incarnation" : `${count(source.incarnation_count)} incarnations`}</summary>
             ${open && html`
               <${Searchable} path=${source.path} go=${go} zone=${zone} />
-              <ol class="lives">${[...source.generations].reverse().map((life) => html`
-                <${Life} key=${life.id} life=${life} size=${size} zone=${zone} />`)}</ol>`}
+              <ol class="incarnations">${[...source.incarnations].reverse().map((incarnation) => html`
+                <${Incarnation} key=${incarnation.id} incarnation=${incarnation} size=${size} zone=${zone} />`)}</ol>`}
           </details>`}
       </td>
       <td data-label="Follower">${source.follower}</td>
       <td data-label="Format">${source.format}</td>
-      <td data-label="Held">${size(source.held_bytes)}${current && html`<${HeldBar} life=${current} />`}</td>
+      <td data-label="Committed">${size(source.committed_bytes)}${current && html`<${CommittedBar} incarnation=${current} />`}</td>
       <td data-label="Behind" class=${source.lag_seconds > BEHIND_SECONDS ? "number wrong" : "number"}>${behind(source, size)}</td>
       <td data-label="Lost" class=${lost.length ? "number wrong" : "number"}>${lost.length ? atLeast(lost) : "0"}</td>
       <td data-label="Last event">${source.last_event ? dayAndClock(source.last_event, zone) : ""}</td>
@@ -96,14 +96,14 @@ function Searchable({ path, go, zone }) {
     from byte ${count(found.oldest_offset)} of its file.</p>`;
 }
 
-function Life({ life, size, zone }) {
+function Incarnation({ incarnation, size, zone }) {
   return html`
     <li>
-      <span>${life.state}</span> <${HeldBar} life=${life} />
-      <span>${size(life.held_bytes)} held${life.size_bytes > life.held_bytes ? ` of ${size(life.size_bytes)}` : ""}</span>
-      ${life.file && html`<span>${life.file}</span>`}
-      ${life.last_event && html`<span>last event ${dayAndClock(life.last_event, zone)}</span>`}
-      ${life.gaps.map((gap) => html`
+      <span>${incarnation.state}</span> <${CommittedBar} incarnation=${incarnation} />
+      <span>${size(incarnation.committed_bytes)} committed${incarnation.size_bytes > incarnation.committed_bytes ? ` of ${size(incarnation.size_bytes)}` : ""}</span>
+      ${incarnation.file && html`<span>${incarnation.file}</span>`}
+      ${incarnation.last_event && html`<span>last event ${dayAndClock(incarnation.last_event, zone)}</span>`}
+      ${incarnation.gaps.map((gap) => html`
         <p class=${gap.lost ? "wrong" : "quiet"}>from byte ${count(gap.offset)} on ${gap.lost ? "lost" : "left out"}: ${atLeast([gap])},
           ${gap.reason}, ${dayAndClock(gap.noticed, zone)}</p>`)}
     </li>`;

@@ -60,7 +60,7 @@ function Damage({ zone }) {
     <${Failure} error=${answer.error} />
     ${found.length > 0 && html`
       <h2 id="damage">Damage to the log</h2>
-      <ul class="letters">${found.map((damage) => html`
+      <ul class="dead-letters">${found.map((damage) => html`
         <li key=${damage.id}>
           <p><strong>${damage.loss}</strong> <small>${damage.file} ${dayAndClock(damage.found, zone)}</small></p>
           <p>${damage.what}${damage.last_seq ? `, records ${damage.first_seq} to ${damage.last_seq}` : ""}</p>
@@ -87,7 +87,7 @@ function DeadLetters({ held, zone }) {
     <h2 id="dead-letters">Dead letters</h2>
     <${Failure} error=${answer.error} />
     ${!held && !letters.length && html`<p class="quiet">None.</p>`}
-    <ul class="letters">${letters.map((letter) => html`
+    <ul class="dead-letters">${letters.map((letter) => html`
       <li key=${letter.id}>
         <p><strong>${letter.reason}</strong> <small>${letter.source} ${dayAndClock(letter.received, zone)}</small></p>
         <pre>${visible(letter.raw.slice(0, SHOWN_CHARACTERS))}</pre>

@@ -1,4 +1,4 @@
-"""The records of a followed file by their offsets, for whoever proves that every line of it is held.
+"""The records of a followed file by their offsets, for whoever proves that every line of it is stored.
 
 Of a record there is its offset, its times, and a hash of all else that a decoder made of its line. `_source` and
 `_offset` have no index, so each request reads these two columns of all records, and little of the others.
@@ -24,7 +24,7 @@ _HASH = f"halfMD5(concat({_VALUES}))"
 
 
 @dataclass(frozen=True, slots=True)
-class HeldLinesRequest:
+class SourceLinesRequest:
     """The records of `source` whose lines begin at `start` or later and before `end`."""
 
     source: str
@@ -46,14 +46,14 @@ class Searchable:
     oldest_offset: int | None = None
 
 
-class HeldLines:
+class SourceLines:
     """Asks for records of followed files, up to the watermark."""
 
     def __init__(self, scheduler: QueryScheduler, watermark: Callable[[], Watermark]) -> None:
         self._scheduler = scheduler
         self._watermark = watermark
 
-    def stream(self, asked: HeldLinesRequest) -> AsyncGenerator[bytes, None]:
+    def stream(self, asked: SourceLinesRequest) -> AsyncGenerator[bytes, None]:
         """Lines of JSON `[offset, timestamp_ns, received_ns, hash]`, by offset. Raises as `stream` does."""
         made = self._of_source(asked.source)
         sql = (
@@ -61,7 +61,7 @@ class HeldLines:
             f"WHERE {made.sql} AND _offset >= {made.bind(asked.start, 'UInt64')} "
             f"AND _offset < {made.bind(asked.end, 'UInt64')} ORDER BY _offset"
         )
-        return self._scheduler.stream("held_lines", sql, made.params, "JSONCompactEachRow")
+        return self._scheduler.stream("source_lines", sql, made.params, "JSONCompactEachRow")
 
     async def searchable(self, source: str) -> Searchable:
         """What can be found of a source. Raises as `QueryScheduler.ask` does."""

@@ -83,11 +83,11 @@ async def test_lives_of_one_inode_that_begin_alike_are_told_apart(tmp_path: Path
                 append(path, b"number %d of life %d\n" % (number, life))
                 expected.append(f"number {number} of life {life}")
             await until(lambda: sink.messages() == expected)  # noqa: B023
-    assert [held.generation.life for held in sink.ledger.values()] == [0, 1, 2, 3]
+    assert [held.identity.incarnation for held in sink.ledger.values()] == [0, 1, 2, 3]
     assert {held.gaps for held in sink.ledger.values()} == {()}
 
 
-async def test_an_inode_that_is_used_again_while_away_is_a_new_generation_without_a_gap_of_known_size(
+async def test_an_inode_that_is_used_again_while_away_is_a_new_incarnation_without_a_gap_of_known_size(
     tmp_path: Path,
 ) -> None:
     path, sink = tmp_path / "app.log", Ledger()
@@ -301,7 +301,7 @@ async def test_bytes_that_were_seen_and_destroyed_are_a_gap_of_their_size(tmp_pa
         await until(lambda: sink.messages() == ["one", "new"])
         (gap,) = follower.sources()[0].gaps
         assert (gap.offset, gap.bytes) == (4, 24)
-        assert [life.state for life in follower.sources()[0].generations] == ["truncated", "followed"]
+        assert [one.state for one in follower.sources()[0].incarnations] == ["truncated", "followed"]
     assert metrics.REGISTRY.get_sample_value("logriver_followed_lost_bytes_total") == before + 24
 
 
@@ -389,7 +389,7 @@ async def test_an_archive_of_any_size_is_read_on_from_what_is_held_and_let_go(tm
     content = "".join(f"{line}\n" for line in lines).encode()
     append(path, content[:1_000_001])
     async with following(sink, path):
-        await until(lambda: sink.held_bytes() > 999_000)
+        await until(lambda: sink.committed_bytes() > 999_000)
     path.unlink()
     (tmp_path / "app.log.1.zst").write_bytes(zstandard.compress(content))
     async with following(sink, path):
@@ -469,7 +469,7 @@ async def test_a_file_that_was_moved_away_is_let_go_and_read_on_when_it_comes_ba
     assert (held.gone_ns, held.gaps) == (0, ())
 
 
-async def test_a_generation_is_forgotten_30_days_after_its_file_is_gone(tmp_path: Path) -> None:
+async def test_an_incarnation_is_forgotten_30_days_after_its_file_is_gone(tmp_path: Path) -> None:
     path, sink = tmp_path / "app.log", Ledger()
     append(path, b"one\n")
     async with following(sink, path):
