@@ -38,6 +38,7 @@ GIVEN_UP = {
     "compat": r"\bearlier\.py\b|EarlierSearch",
     "QueryResult, Chunks": r"\b(?:store\.)?base import[^\n]*\b(?:Answer|Pieces)\b|\b_Pieces\b",
     "OnTaken, AnswerAsk": r"(?:fast_path|answering) import[^\n]*\bAnswer\b",
+    "FileKey": r"\bPlace = tuple|\bincarnations import[^\n]*\bPlace\b|\blog_files import[^\n]*\bPlace\b|\b_by_place\b",
     "PathPattern": r"\bpaths import[^\n]*\bSource\b|\bsources_of\b",
     "partition in use": r"\bpartitions\.place\b|_held_condition",
 }

@@ -12,8 +12,8 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from logriver.file_position import FileKey
 from logriver.follow.file_calls import FileCalls, progressed
-from logriver.follow.incarnations import Place
 from logriver.follow.paths import FoundFile, PathPattern
 from logriver.path_text import text_of
 
@@ -56,9 +56,9 @@ class FoundFiles:
         """The files of all sources, in their order; a file that two have comes twice."""
         return chain.from_iterable(seen.files for seen in self._seen.values())
 
-    def first_found(self) -> set[Place]:
+    def first_found(self) -> set[FileKey]:
         """The files that were there at the first look at their source, while that is the last one."""
-        return {file.place for seen in self._seen.values() if seen.looks == 1 for file in seen.files}
+        return {file.file_key for seen in self._seen.values() if seen.looks == 1 for file in seen.files}
 
     def directories(self) -> Directories:
         """Where files may appear, but for what does not answer."""

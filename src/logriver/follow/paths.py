@@ -35,7 +35,7 @@ class FoundFile:
     status: os.stat_result
 
     @property
-    def place(self) -> tuple[int, int]:
+    def file_key(self) -> tuple[int, int]:
         """Device and inode."""
         return self.status.st_dev, self.status.st_ino
 
@@ -81,7 +81,7 @@ class PathPattern:
     def _file(self, path: Path, status: os.stat_result) -> FoundFile:
         """Resolving where a path leads is expensive: of thousands hardly one leads elsewhere than the last time."""
         known = self._found.get(str(path))
-        if known and known.place == (status.st_dev, status.st_ino):
+        if known and known.file_key == (status.st_dev, status.st_ino):
             with contextlib.suppress(OSError):
                 if known.real_path is known.path or known.real_path.samefile(path):
                     return replace(known, status=status)
