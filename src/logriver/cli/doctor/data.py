@@ -13,7 +13,7 @@ from pathlib import Path
 from logriver.cli.doctor.finding import Finding, fail, ok, warn
 from logriver.errors import DataDirectoryError, SettingsError
 from logriver.follow.journal import journals_of
-from logriver.follow.paths import Source, sources_of
+from logriver.follow.paths import PathPattern, path_patterns
 from logriver.settings import FollowSettings
 
 _NETWORK = frozenset(
@@ -185,7 +185,7 @@ def _file_system(path: Path) -> tuple[str, str]:
 def followed(settings: FollowSettings) -> list[Finding]:
     """What is followed can be: directories can be searched, files read, `journalctl` is there."""
     try:
-        sources, journals = sources_of(settings), journals_of(settings)
+        sources, journals = path_patterns(settings), journals_of(settings)
     except SettingsError as error:
         return [fail("follow", error.message, error.hint or "")]
     findings = [_journal()] if journals else []
@@ -198,7 +198,7 @@ def _journal() -> Finding:
     return ok("follow", "journalctl is there")
 
 
-def _followed(source: Source) -> list[Finding]:
+def _followed(source: PathPattern) -> list[Finding]:
     closed = _closed_directory(source.path)
     if closed:
         advice = f"setfacl -m u:{user()}:rx '{closed}', or put the server's user into its group"
@@ -212,7 +212,7 @@ def _followed(source: Source) -> list[Finding]:
     return [ok("follow", f"'{source.path}': {count} file{'s' if count > 1 else ''}, readable by {user()}")]
 
 
-def _nothing_yet(source: Source) -> Finding:
+def _nothing_yet(source: PathPattern) -> Finding:
     if not source.directory().is_dir():
         return warn("follow", f"'{source.path}': '{source.directory()}' is not there", "check the path")
     return warn("follow", f"'{source.path}': no such file yet", "it is followed as soon as it appears; check the path")
