@@ -124,9 +124,9 @@ def lock(data: Path) -> Finding:
 
 def disk(data: Path, backlog_bytes: int) -> Finding:
     """The file system below the directory: its kind and its space."""
-    place = existing(data)
-    kind, mount = _file_system(place)
-    space = os.statvfs(place)
+    folder = existing(data)
+    kind, mount = _file_system(folder)
+    space = os.statvfs(folder)
     free = space.f_bavail * space.f_frsize
     says = f"{kind} at '{mount}', {free / _GB:.1f} GB of {space.f_blocks * space.f_frsize / _GB:.1f} GB free"
     if kind in _NETWORK or kind.startswith("fuse"):
@@ -148,17 +148,17 @@ def disk(data: Path, backlog_bytes: int) -> Finding:
 
 def fsync(data: Path) -> Finding:
     """How long it takes until 4 kB are on disk, measured with a file that has no name and leaves nothing."""
-    place = existing(data)
+    folder = existing(data)
     taken = []
     try:
-        with tempfile.TemporaryFile(dir=place, buffering=0) as file:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             for _ in range(_SYNCS):
                 began = time.perf_counter()
                 file.write(bytes(4096))
                 os.fdatasync(file.fileno())
                 taken.append(time.perf_counter() - began)
     except OSError as error:
-        return fail("fsync", f"'{place}' cannot be written: {error.strerror}", "run this as the server's user")
+        return fail("fsync", f"'{folder}' cannot be written: {error.strerror}", "run this as the server's user")
     median, worst = statistics.median(taken) * 1000, max(taken) * 1000
     says = f"{median:.2f} ms (median), {worst:.2f} ms (longest of {_SYNCS})"
     if median > _SLOW_SYNC_MS:
@@ -169,7 +169,7 @@ def fsync(data: Path) -> Finding:
 def existing(path: Path) -> Path:
     """The path, or the nearest directory above it that is there."""
     path = path.absolute()
-    return next(place for place in (path, *path.parents) if place.is_dir())
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
 def _file_system(path: Path) -> tuple[str, str]:
@@ -233,15 +233,15 @@ def _closed_directory(path: Path) -> Path | None:
 
     One that is only on the way need not be listed.
     """
-    for place in (*reversed(path.parents), path):
-        need = os.X_OK if place in path.parents else os.X_OK | os.R_OK
+    for folder in (*reversed(path.parents), path):
+        need = os.X_OK if folder in path.parents else os.X_OK | os.R_OK
         try:
-            if place.is_dir() and not os.access(place, need):
-                return place
+            if folder.is_dir() and not os.access(folder, need):
+                return folder
         except OSError:
-            return place.parent
-        if any(character in place.name for character in "*?["):
-            return None if os.access(place.parent, os.R_OK | os.X_OK) or not place.parent.is_dir() else place.parent
+            return folder.parent
+        if any(character in folder.name for character in "*?["):
+            return None if os.access(folder.parent, os.R_OK | os.X_OK) or not folder.parent.is_dir() else folder.parent
     return None
 
 
