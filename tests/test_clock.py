@@ -1,4 +1,4 @@
-"""TimeRange: text and numbers to nanoseconds and back, the cache that remembers their parts, zones; and levels."""
+"""Times: text and numbers to nanoseconds and back, the cache that remembers their parts, zones; and levels."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo

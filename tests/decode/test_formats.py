@@ -1,7 +1,7 @@
 """Formats: ten lines of every shape in `shapes/` with the time and level that they say, recognition, and sources.
 
 A file there has lines of three parts, separated by tabs: the time in UTC (`-`: it has none), the level, and the line.
-TimeRange without a year are read as of `NOW_NS`.
+Times without a year are read as of `NOW_NS`.
 """
 
 from collections.abc import Callable, Iterator

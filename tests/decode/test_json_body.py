@@ -132,7 +132,7 @@ def test_where_a_long_array_is_broken_is_told_by_its_bytes() -> None:
 
 @pytest.mark.parametrize("arrangement", ["1\n", "{}\n", "[1,", "[{},", "[[1,1],", "{\n} ", '{"a":\n1}{}'])
 def test_many_small_records_are_refused_before_they_take_memory(arrangement: str) -> None:
-    """A body of two bytes a record was held as some hundred bytes for each."""
+    """In memory a record of two bytes takes some hundred."""
     many = arrangement.removeprefix("[")
     body = many * (2_000_000 // len(many))
     body = f"[{body[:-1]}]" if arrangement.startswith("[") else body
@@ -164,7 +164,7 @@ def test_only_what_is_more_is_too_many() -> None:
 
 
 def test_a_single_record_costs_little() -> None:
-    """Against a bare parse of the same bytes in the same run; it was 14 times as much before it was made to matter."""
+    """Against a bare parse of the same bytes in the same run."""
     body = json.dumps(RECORD).encode()
     decoder = JsonLines(100_000)
 

@@ -81,7 +81,7 @@ def test_many_members_and_frames_of_usual_size_are_read() -> None:
 
 
 def test_data_that_does_not_compress_is_inflated_in_time() -> None:
-    """Each step used to copy all that was left of the body."""
+    """No step copies all that is left of the body."""
     data = b"".join(
         zlib.crc32(bytes([number & 255, number >> 8 & 255, number >> 16])).to_bytes(4, "little")
         for number in range(2 * MB)

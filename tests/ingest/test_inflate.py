@@ -94,7 +94,9 @@ def test_a_step_makes_no_more_than_it_says(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "part"), [("gzip", EMPTY_MEMBER), ("zstd", EMPTY_FRAME), ("zstd", SKIPPABLE)], ids=str
+    ("encoding", "part"),
+    [("gzip", EMPTY_MEMBER), ("zstd", EMPTY_FRAME), ("zstd", SKIPPABLE)],
+    ids=["gzip", "zstd", "skippable"],
 )
 def test_parts_that_hold_nothing_are_refused(encoding: str, part: bytes) -> None:
     used = time.thread_time()

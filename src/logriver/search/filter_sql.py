@@ -15,7 +15,7 @@ def filter_sql(query: Query, times: TimeRange, watermark: Watermark | None, mate
     made = condition(query, materialized)
     conditions = [f"({made.sql})"]
     if watermark is not None:
-        # `identity` hides the number from its index: nearly every record is below, and a look costs 4 ms of 10 M.
+        # `identity` hides the number from its index: nearly every record is below, and a look costs more than it saves.
         conditions.append(watermark_sql.below(watermark, made.bind, "identity(_seq)"))
     if times.from_ns is not None:
         conditions.append(f"timestamp >= {time(made, times.from_ns)}")

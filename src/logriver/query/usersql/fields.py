@@ -19,7 +19,7 @@ SOURCE = "_visible"
 
 MAX_FIELDS = 100
 MAX_TABLES = 20
-# To read a field off the bytes halves what a statement over everything takes; it is 2.5 kB of SQL, 8 ms of planning.
+# To read a field off the bytes halves what a statement over everything takes, but it is long SQL, which takes planning.
 _READ_OFF = 3
 OWN_COLUMNS = tuple(column.name for column in COLUMNS if column.name not in ("_slice", "_node", "_offset", "_level"))
 # Of the table: a field that is asked for may have the name of a column.
