@@ -36,6 +36,11 @@ GIVEN_UP = {
     "CancelOnDisconnect": r"\b[Dd]eparture\b",
     "repair, disk pressure": r"\bmind_(?:parts|room)\b",
     "compat": r"\bearlier\.py\b|EarlierSearch",
+    "QueryResult, Chunks": r"\b(?:store\.)?base import[^\n]*\b(?:Answer|Pieces)\b|\b_Pieces\b",
+    "OnTaken, AnswerAsk": r"(?:fast_path|answering) import[^\n]*\bAnswer\b",
+    "FileKey": r"\bPlace = tuple|\bincarnations import[^\n]*\bPlace\b|\blog_files import[^\n]*\bPlace\b|\b_by_place\b",
+    "PathPattern": r"\bpaths import[^\n]*\bSource\b|\bsources_of\b",
+    "partition in use": r"\bpartitions\.place\b|_held_condition",
 }
 ENDINGS = {".py", ".js", ".css", ".html", ".md", ".toml", ".service", ".yaml"}
 # Decisions and formats of data say what was; what is vendored has words of its own.

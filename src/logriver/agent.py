@@ -57,8 +57,8 @@ class _Agent:
         token = settings.token.get_secret_value()
         self._sink = ServerSink(settings.server, token)
         self._follower = Follower(self._sink, settings, ReferenceDecoder, at_once=_FILES_AT_ONCE)
-        roots, places = Roots(settings.files_root), self._follower.places
-        self._answers = FileAnswers(roots, settings.max_file_reads, places, ReferenceDecoder)
+        roots, file_keys = Roots(settings.files_root), self._follower.file_keys
+        self._answers = FileAnswers(roots, settings.max_file_reads, file_keys, ReferenceDecoder)
         files = AskedFiles(self._answers, chosen="files_root" in settings.model_fields_set)
         self._channel = Channel(
             settings.server,

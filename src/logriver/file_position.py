@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+FileKey = tuple[int, int]
+"""Device and inode: where a file is on its machine, whatever its path."""
+
 MAX_GAPS = 100
 """So many gaps of one incarnation are kept, the newest."""
 
@@ -50,8 +53,8 @@ class FileRange:
     """The bytes `start` to `end` (exclusive) of an incarnation that a batch covers, refused lines included.
 
     `crc` is the CRC32C of the bytes 0 to `end`, `tail` the last bytes (at most 256) before `end`. An empty range says
-    only what became of the file: `gone_ns`, since when it is not there (0 while it is), `over`, its place has other
-    content now, and a `gap`. `place` is device and inode where it is now, None where it began.
+    only what became of the file: `gone_ns`, since when it is not there (0 while it is), `over`, its inode has other
+    content now, and a `gap`. `file_key` is where it is now, None where it began.
     """
 
     identity: FileIdentity
@@ -60,7 +63,7 @@ class FileRange:
     end: int
     crc: int
     tail: bytes
-    place: tuple[int, int] | None = None
+    file_key: FileKey | None = None
     over: bool = False
     gone_ns: int = 0
     gap: Gap | None = None
@@ -78,14 +81,14 @@ class Committed:
     end: int
     crc: int
     tail: bytes
-    moved_to: tuple[int, int] | None = None
+    moved_to: FileKey | None = None
     over: bool = False
     gone_ns: int = 0
     gaps: tuple[Gap, ...] = ()
     last_event_ns: int = 0
 
     @property
-    def place(self) -> tuple[int, int]:
+    def file_key(self) -> FileKey:
         """Device and inode of the file that has it now."""
         return self.moved_to or (self.identity.device, self.identity.inode)
 
@@ -110,7 +113,7 @@ class Committed:
             range.end,
             range.crc,
             range.tail,
-            range.place,
+            range.file_key,
             range.over,
             range.gone_ns,
             gaps,

@@ -93,7 +93,7 @@ def of_range(range: FileRange) -> FileRangeForm:
         range.end,
         range.crc,
         range.tail,
-        range.place,
+        range.file_key,
         range.over,
         range.gone_ns,
         gap,

@@ -148,8 +148,8 @@ class _Server:
         )
         self._follower = Follower(self._queue, settings, ReferenceDecoder)
         self._agents = Agents()
-        roots, places = Roots(settings.files_root), self._follower.places
-        self._file_answers = FileAnswers(roots, settings.max_file_reads, places, ReferenceDecoder)
+        roots, file_keys = Roots(settings.files_root), self._follower.file_keys
+        self._file_answers = FileAnswers(roots, settings.max_file_reads, file_keys, ReferenceDecoder)
         self._decoder = ThreadDecoder(ReferenceDecoder)
         self._internal_log: SupervisedTask | None = None
         self._web: WebServer | None = None

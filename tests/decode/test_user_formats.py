@@ -14,7 +14,7 @@ from logriver.columns import DECODED_COLUMNS
 from logriver.decode.source_options import checked_formats
 from logriver.decode.time import zones
 from logriver.errors import SettingsError
-from logriver.follow.paths import sources_of
+from logriver.follow.paths import path_patterns
 from logriver.record import Decoded
 from logriver.settings import FollowSettings
 from tests.cpu_time import within_cpu_time
@@ -114,7 +114,7 @@ def test_a_pattern_that_cannot_be(formats: Mapping[str, str], reason: str, posit
 )
 def test_a_source_that_cannot_be(wanted: dict[str, object], reason: str) -> None:
     with pytest.raises(SettingsError, match=reason) as raised:
-        sources_of(FollowSettings.model_validate({"formats": {"shop": SHOP}, **wanted}))
+        path_patterns(FollowSettings.model_validate({"formats": {"shop": SHOP}, **wanted}))
     assert "shop" in (raised.value.hint or "") or "format" not in reason
 
 

@@ -244,7 +244,7 @@ def test_a_file_truncated_midway_breaks_the_stream(files: RunningServer, root: P
 
 
 def test_who_asks_again_on_the_end_is_not_turned_away(new_server: Callable[..., RunningServer], tmp_path: Path) -> None:
-    """The one place for reading is free when the end is told, not a moment later."""
+    """The one slot for reading is free when the end is sent, not a moment later."""
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "app.log").write_bytes(b"a line\n")
     server = new_server("--files-root", str(tmp_path / "root"), LOGRIVER_MAX_FILE_READS="1")

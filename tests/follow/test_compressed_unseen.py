@@ -21,7 +21,7 @@ def anyio_backend() -> str:
 
 
 class TakesNoStates(Ledger):
-    """Is full, or for a while has room for lines and not for what became of files."""
+    """Is full, or for a while has space for lines and not for what became of files."""
 
     is_full = takes_states = False
 

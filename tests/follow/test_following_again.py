@@ -18,7 +18,7 @@ from logriver.follow.file_calls import FileCalls
 from logriver.follow.follower import Follower
 from logriver.follow.growing_file import GrowingFile
 from logriver.follow.incarnations import Incarnations
-from logriver.follow.paths import FoundFile, Source, siblings
+from logriver.follow.paths import FoundFile, PathPattern, siblings
 from logriver.follow.rotation import Rotations
 from logriver.record import Batch, Receipt
 from logriver.settings import FollowSettings
@@ -33,7 +33,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def place(path: Path) -> tuple[int, int]:
+def file_key(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_dev, status.st_ino
 
@@ -61,7 +61,7 @@ async def test_after_an_internal_error_all_files_are_followed_on(
     supervised.start(follower.run)
     await until(lambda: sink.committed_bytes() == 4)
     with monkeypatch.context() as while_broken:
-        while_broken.setattr(Source, "files", broken)
+        while_broken.setattr(PathPattern, "files", broken)
         before = failures()
         # It is tried again and again, and fails each time.
         await until(lambda: failures() >= before + 3)
@@ -84,7 +84,7 @@ class SlowToMove(Ledger):
         self.moving, self.go = asyncio.Event(), asyncio.Event()
 
     async def put(self, batch: Batch) -> Receipt:
-        if batch.range and batch.range.place:
+        if batch.range and batch.range.file_key:
             self.moving.set()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.go.wait(), 1.5)
@@ -141,7 +141,7 @@ async def test_what_a_copy_takes_over_is_no_gap_where_the_inode_is_used_again(
         unseen.write_bytes(b"another life\n")
         unseen.rename(path)
         await until(lambda: len(moving.messages()) == 3)
-        assert place(path) in follower.places()
+        assert file_key(path) in follower.file_keys()
         await asyncio.sleep(1.2)
     assert moving.messages() == ["one", "two", "another life"]
     assert [(held.over, held.gaps) for held in moving.ledger.values()] == [(False, ())] * 2
@@ -163,7 +163,7 @@ async def test_a_file_of_others_that_got_the_inode_of_one_that_is_gone_is_not_re
         await until(lambda: next(iter(sink.ledger.values())).gone_ns > 0)
         await asyncio.sleep(1.2)
         assert {status.gaps for status in follower.sources()} == {()}
-        assert place(stranger) not in follower.places()
+        assert file_key(stranger) not in follower.file_keys()
     assert sink.messages() == ["one", "two"]
 
 
@@ -175,7 +175,7 @@ async def test_what_rotated_before_its_turn_came_is_read(tmp_path: Path) -> None
     task = asyncio.create_task(follower.run())
     for number in range(4):
         append(path, b"line %d\n" % number)
-        await until(lambda: place(path) in follower.places())
+        await until(lambda: file_key(path) in follower.file_keys())
         for old in range(number, 0, -1):
             (tmp_path / f"app.log.{old}").rename(tmp_path / f"app.log.{old + 1}")
         path.rename(tmp_path / "app.log.1")
@@ -246,7 +246,7 @@ async def test_what_cannot_be_judged_just_now_is_not_taken_for_other_content(
     started: list[tuple[FoundFile, str]] = []
     settling = Rotations(incarnations, FileCalls(), no_files, lambda file, identity: started.append((file, identity)))
     (held,) = incarnations.all()
-    await settling.missing(held, {seen.place: seen})
+    await settling.missing(held, {seen.file_key: seen})
     assert started == [(seen, held.identity.id)]
     assert list(sink.ledger.values()) == [held]
 
@@ -265,11 +265,11 @@ async def test_archives_of_what_is_held_are_not_searched_as_files_of_others(tmp_
     for _ in range(2):
         async with following(sink, path) as follower:
             await until(lambda: next(iter(sink.ledger.values())).gone_ns > 0)
-            await until(lambda: place(archive) in follower.places())  # noqa: B023
+            await until(lambda: file_key(archive) in follower.file_keys())  # noqa: B023
             # Long enough to let go of the archive, and to look once more.
             await asyncio.sleep(2.5)
-            await until(lambda: place(archive) in follower.places())  # noqa: B023
-            assert place(stranger) not in follower.places()
+            await until(lambda: file_key(archive) in follower.file_keys())  # noqa: B023
+            assert file_key(stranger) not in follower.file_keys()
             archive = archive.rename(tmp_path / "app.log.2.gz")
     assert len(sink.messages()) == len(more.splitlines()) + 1
 

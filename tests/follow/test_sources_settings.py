@@ -11,7 +11,7 @@ import pytest
 from logriver.decode.labels import Labels
 from logriver.decode.row_builder import encode, row
 from logriver.errors import SettingsError
-from logriver.follow.paths import sources_of
+from logriver.follow.paths import path_patterns
 from logriver.record import Decoded
 from logriver.settings import FollowSettings, SourceTable, load
 from tests.conftest import RunningServer
@@ -74,7 +74,7 @@ def test_include_and_exclude(
         include=[pattern.format(root=tmp_path) for pattern in include],
         exclude=[pattern.format(root=tmp_path) for pattern in exclude],
     )
-    (source,) = sources_of(FollowSettings(sources=[table]))
+    (source,) = path_patterns(FollowSettings(sources=[table]))
     found = {str(file.path.relative_to(tmp_path)) for file in source.files()}
     assert found == set(expected)
     assert {name for name in FILES if source.means(tmp_path / name)} == found

@@ -56,7 +56,7 @@ def test_an_agent_of_the_first_format_is_served(server: RunningServer) -> None:
         "gaps": [{"offset": 0, "bytes": 5, "exact": True, "reason": "gone", "noticed_ns": 7, "lost": False}],
     }
     [file] = ranges.decode_known(known(server, follower, format="2").content).files
-    assert (file.identity.incarnation, file.place, file.gaps[0].lost) == (1, (3, 4), False)
+    assert (file.identity.incarnation, file.file_key, file.gaps[0].lost) == (1, (3, 4), False)
 
 
 def test_a_newer_agent_is_told_what_to_do(server: RunningServer) -> None:

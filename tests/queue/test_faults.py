@@ -25,7 +25,7 @@ from logriver.queue.segment_header import SegmentHeader
 from logriver.queue.state import State
 from logriver.queue.wal import Wal
 from logriver.record import Batch, BatchKey, Decoded, Receipt, Refused
-from logriver.store.base import Block, Limits, Param, PartitionSize, Pieces, QueryResult
+from logriver.store.base import Block, Chunks, Limits, Param, PartitionSize, QueryResult
 from logriver.write.partitions import Partitions
 from logriver.write.writer import Writer
 
@@ -56,7 +56,7 @@ class MemoryStore:
         rows: list[list[object]] = [[len(held)]] if "count()" in sql else [[seq] for seq in held]
         return QueryResult((), rows, 0, 0, 0.0)
 
-    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Pieces:
+    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Chunks:
         raise NotImplementedError
 
     def partitions(self) -> list[PartitionSize]:

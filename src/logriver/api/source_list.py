@@ -80,7 +80,7 @@ class FollowedSource:
     def _incarnation(self, committed: Committed) -> dict[str, object]:
         identity, key = committed.identity, committed.identity.id
         status = next((status for status in self.statuses or () if status.identity == key), None)
-        _, inode = committed.place
+        _, inode = committed.file_key
         return {
             "id": key,
             "inode": inode,

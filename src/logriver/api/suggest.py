@@ -18,12 +18,12 @@ def router(suggestions: Suggestions) -> APIRouter:
         q: Annotated[str, Query(description="the text so far, finished or not")] = "",
         at: Annotated[int | None, Query(ge=0, description="the cursor, in characters; the end if absent")] = None,
     ) -> Response:
-        place, items = await suggestions.at(q, len(q) if at is None else at)
+        completion, items = await suggestions.at(q, len(q) if at is None else at)
         return answers.json(
             {
-                "start": place.start,
-                "end": place.end,
-                "kind": place.kind,
+                "start": completion.start,
+                "end": completion.end,
+                "kind": completion.kind,
                 "items": [{"text": item.text, "detail": item.detail} for item in items],
             }
         )

@@ -44,7 +44,7 @@ class AgentConnection:
 
     @property
     def is_late(self) -> bool:
-        """Whether a sign of life is overdue."""
+        """Whether the next beat is overdue."""
         return clock.monotonic() - self._heard_at > 2 * frames.BEAT_SECONDS
 
     async def run(self) -> None:

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from logriver import clock, metrics
 from logriver.decode.decoder import MakeDecoder
 from logriver.errors import Overloaded
+from logriver.file_position import FileKey
 from logriver.files import reading
 from logriver.files.listing import Listing, entries_of
-from logriver.files.log_files import Place
 from logriver.files.request import FileSearchRequest, ListRequest, LogRequest
 from logriver.files.roots import Roots
 from logriver.files.search import FileSearch
@@ -30,16 +30,16 @@ _Result = TypeVar("_Result")
 class FileAnswers:
     """One for a process. At most `max_reads` requests are answered at a time; more are `Overloaded`.
 
-    `stored` gives the places of the files whose lines are stored: a search over files leaves them out.
+    `stored` gives the keys of the files whose lines are stored: a search over files leaves them out.
     """
 
     def __init__(
-        self, roots: Roots, max_reads: int, stored: Callable[[], Collection[Place]], make_decoder: MakeDecoder
+        self, roots: Roots, max_reads: int, stored: Callable[[], Collection[FileKey]], make_decoder: MakeDecoder
     ) -> None:
         self._roots = roots
         self._make_decoder = make_decoder
         self._stored = stored
-        self._places = threading.BoundedSemaphore(max_reads)
+        self._slots = threading.BoundedSemaphore(max_reads)
         self._threads = ThreadPoolExecutor(max_reads, "files")
 
     def stop(self, timeout_seconds: float) -> bool:
@@ -68,29 +68,29 @@ class FileAnswers:
 
     async def list(self, request: ListRequest) -> Listing:
         """The entries of a directory. Raises `BadRequest`, `Forbidden`, `NotFound`, `Overloaded`."""
-        with self._place() as steps:
+        with self._slot() as steps:
             return await steps.run(lambda: entries_of(self._roots, request.path))
 
     async def _given(self, pieces: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
         """What a generator gives that blocks, without its empty pieces. Raises `Overloaded`, and as that does."""
-        with self._place(pieces.close) as steps:
+        with self._slot(pieces.close) as steps:
             while True:
                 piece, ended = await steps.run(lambda: _step(pieces))
                 if ended:
                     break
                 if piece:
                     yield piece
-        # The place is free before the end is told: who asks again on that is not turned away.
+        # The slot is free before the end is sent: who asks again on that is not turned away.
         if piece:
             yield piece
 
     @contextmanager
-    def _place(self, close: Callable[[], None] = lambda: None) -> Iterator["_Steps"]:
-        """A place to read in. Raises `Overloaded`.
+    def _slot(self, close: Callable[[], None] = lambda: None) -> Iterator["_Steps"]:
+        """A slot to read in. Raises `Overloaded`.
 
         Free at once when all was read; where that was broken off, when `close` has been called after the last step.
         """
-        if not self._places.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False):
             _turned_away.inc()
             raise Overloaded("too many files are being read", hint="ask again when one of the others has ended")
         steps = _Steps(self._threads)
@@ -99,14 +99,14 @@ class FileAnswers:
             try:
                 close()
             finally:
-                self._places.release()
+                self._slots.release()
 
         try:
             yield steps
         except BaseException:
             steps.then(leave)
             raise
-        self._places.release()
+        self._slots.release()
 
 
 class _Steps:

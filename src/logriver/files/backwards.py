@@ -29,7 +29,7 @@ class Backwards:
         """Which part of the file the last list is of, but for lines that begin before it."""
 
     def spans(self) -> Iterator[list[Span]]:
-        """Places in the file of whole lines that match, newest first: a list for each piece, often an empty one.
+        """The spans of whole lines that match, newest first: a list for each piece, often an empty one.
 
         Ask for the `text` of what a list has before the next one.
         """
@@ -67,8 +67,8 @@ class Backwards:
 
     def _far_text(self, start: int, end: int) -> Iterator[bytes]:
         part = b""
-        for place in range(start, end, _SENT_BYTES):
-            part = self._file.read(place, min(end, place + _SENT_BYTES))
+        for offset in range(start, end, _SENT_BYTES):
+            part = self._file.read(offset, min(end, offset + _SENT_BYTES))
             yield part
         if not part.endswith(b"\n"):
             yield b"\n"
@@ -88,7 +88,7 @@ class Backwards:
         return self._piece.find(b"\n", 0, end - self._base - 1) + 1 or 1
 
     def _found(self, begin: int) -> list[Span]:
-        """The spans of the piece as places in the file; a line that goes beyond the piece is looked for to its ends."""
+        """The spans of the piece as offsets in the file; a line that goes beyond it is looked for to its ends."""
         base = self._base
         spans = self._matcher.spans(self._piece, begin, self._end - base)
         beyond = any(end < 0 for _, end in spans)

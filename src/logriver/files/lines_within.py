@@ -61,13 +61,13 @@ class LinesWithin:
         newest_ns = next(times, limit_ns)
         return newest_ns < limit_ns and all(time_ns < limit_ns for time_ns in times)
 
-    def time_at(self, place: int) -> int | None:
+    def time_at(self, offset: int) -> int | None:
         """The time of the line that starts there, or of the nearest line before that has one."""
         newest, looked, time_ns = self._known
-        if not looked <= place <= newest:
-            newest, looked, time_ns = place, place, self._own_time(place)
+        if not looked <= offset <= newest:
+            newest, looked, time_ns = offset, offset, self._own_time(offset)
         if time_ns is None:
-            stop = self._file.line_start(max(0, place - _LOOK_BACK_BYTES))
+            stop = self._file.line_start(max(0, offset - _LOOK_BACK_BYTES))
             for start in self._starts(stop, looked):
                 looked, time_ns = start, self._own_time(start)
                 if time_ns is not None:
@@ -83,23 +83,23 @@ class LinesWithin:
 
     def _timed(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """Where lines start that have a time, and the time, newest first."""
-        for place in self._starts(start, end):
-            time_ns = self._own_time(place)
+        for offset in self._starts(start, end):
+            time_ns = self._own_time(offset)
             if time_ns is not None:
-                yield place, time_ns
+                yield offset, time_ns
 
     def _starts(self, start: int, end: int) -> Iterator[int]:
         """Where lines start, from the last before `end` to `start`."""
-        place = end
-        while place > start:
-            begin = max(start, place - _LOOK_BYTES)
-            piece = self._file.read(begin, place)
+        offset = end
+        while offset > start:
+            begin = max(start, offset - _LOOK_BYTES)
+            piece = self._file.read(begin, offset)
             found = piece.rfind(b"\n")
             while found >= 0:
                 if begin + found + 1 < end:
                     yield begin + found + 1
                 found = piece.rfind(b"\n", 0, found)
-            place = begin
+            offset = begin
         yield start
 
     def _own_time(self, start: int) -> int | None:

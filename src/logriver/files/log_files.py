@@ -5,14 +5,12 @@ import stat
 from collections.abc import Collection, Generator
 from dataclasses import dataclass
 
+from logriver.file_position import FileKey
 from logriver.files.roots import Roots
 from logriver.path_text import text_of
 
 MAX_ENTRIES = 20_000
 """So many names of directories are looked at."""
-
-Place = tuple[int, int]
-"""Device and inode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +23,12 @@ class LogFile:
 
 
 class LogFiles:
-    """The files below `roots`, but for those in the places `stored`, hidden ones, and what links lead to.
+    """The files below `roots`, but for those with the keys `stored`, hidden ones, and what links lead to.
 
     `found` is filled by `look`; `are_all` is whether nothing was left out for want of space or permission.
     """
 
-    def __init__(self, roots: Roots, stored: Collection[Place]) -> None:
+    def __init__(self, roots: Roots, stored: Collection[FileKey]) -> None:
         self._roots = roots
         self._known = set(stored)
         self._left = MAX_ENTRIES
@@ -65,11 +63,11 @@ class LogFiles:
             status = entry.stat(follow_symlinks=False)
         except OSError:
             return False
-        place = (status.st_dev, status.st_ino)
-        if place in self._known:
+        file_key = (status.st_dev, status.st_ino)
+        if file_key in self._known:
             return False
         # A file with two names, or below two roots, is one.
-        self._known.add(place)
+        self._known.add(file_key)
         if stat.S_ISREG(status.st_mode) and status.st_size:
             self.found.append(LogFile(text_of(entry.path), status.st_size, status.st_mtime_ns))
         return stat.S_ISDIR(status.st_mode)

@@ -102,12 +102,12 @@ class _InLines:
         """Each line that has a match."""
         found: list[Span] = []
         match = self._pattern.search(piece, begin)
-        place = match.start() if match else -1
+        offset = match.start() if match else -1
         end = _with_end_of_file(piece, end)
-        while 0 <= place < end:
-            start, after = piece.rfind(b"\n", 0, place) + 1, piece.find(b"\n", place) + 1
+        while 0 <= offset < end:
+            start, after = piece.rfind(b"\n", 0, offset) + 1, piece.find(b"\n", offset) + 1
             found.append((start, after or -1))
-            place = self._next(piece, after) if after else -1
+            offset = self._next(piece, after) if after else -1
         return found
 
     def _next(self, piece: bytes, begin: int) -> int:

@@ -9,7 +9,7 @@ _LOOK_BYTES = 65_536
 
 
 class Opened:
-    """Reads at places of a descriptor, which it closes. What is appended later is not part of it."""
+    """Reads at offsets of a descriptor, which it closes. What is appended later is not part of it."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         self._descriptor = descriptor
@@ -32,24 +32,24 @@ class Opened:
             raise Unavailable(f"'{printable(self._name[:100])}' was truncated while it was read", hint="ask again")
         return data
 
-    def line_start(self, place: int) -> int:
-        """Where the line begins that has the byte at `place`, or that would begin there."""
-        while place > 0:
-            start = max(0, place - _LOOK_BYTES)
-            found = self.read(start, place).rfind(b"\n")
+    def line_start(self, offset: int) -> int:
+        """Where the line begins that has the byte at `offset`, or that would begin there."""
+        while offset > 0:
+            start = max(0, offset - _LOOK_BYTES)
+            found = self.read(start, offset).rfind(b"\n")
             if found >= 0:
                 return start + found + 1
-            place = start
+            offset = start
         return 0
 
-    def line_end(self, place: int) -> int:
-        """Where the line ends, its end included, that has the byte at `place`; the size at most."""
-        while place < self.size:
-            end = min(self.size, place + _LOOK_BYTES)
-            found = self.read(place, end).find(b"\n")
+    def line_end(self, offset: int) -> int:
+        """Where the line ends, its end included, that has the byte at `offset`; the size at most."""
+        while offset < self.size:
+            end = min(self.size, offset + _LOOK_BYTES)
+            found = self.read(offset, end).find(b"\n")
             if found >= 0:
-                return place + found + 1
-            place = end
+                return offset + found + 1
+            offset = end
         return self.size
 
     def close(self) -> None:

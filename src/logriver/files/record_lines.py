@@ -57,12 +57,12 @@ class RecordLines:
         """The file in pieces, without what is certainly newer than wanted; until what is left is older than that."""
         if not self._is_text:
             return
-        place = self._end(to_ns)
-        way = Backwards(self._opened, self._matcher, place)
+        offset = self._end(to_ns)
+        way = Backwards(self._opened, self._matcher, offset)
         for spans in way.spans():
-            begin = min(place, way.read_last[0])
-            yield FoundRecords(place - begin, self._records(way, spans))
-            place = begin
+            begin = min(offset, way.read_last[0])
+            yield FoundRecords(offset - begin, self._records(way, spans))
+            offset = begin
             oldest_ns = from_ns()
             if oldest_ns is not None and LinesWithin(self._opened, oldest_ns, None).is_past(*way.read_last):
                 return
@@ -80,10 +80,10 @@ class RecordLines:
         """The records of lines, as the spans come newest first."""
         lines = [span for span in spans[::-1] if span[1] - span[0] <= MAX_LINE_BYTES]
         starts: dict[int, int] = {}
-        place = 0
+        offset = 0
         for start, end in lines:
-            starts[place] = start
-            place += end - start
+            starts[offset] = start
+            offset += end - start
         if not lines:
             return []
         text = b"".join(way.text(lines))
@@ -112,15 +112,15 @@ def _offset(found: tuple[Row, int]) -> int:
 
 
 def _narrowed(text: bytes, starts: dict[int, int], wanted: Matcher) -> tuple[bytes, dict[int, int]]:
-    """The lines that match of whole ones, and where each, by its place in the text, starts in the file."""
+    """The lines that match of whole ones, and where each, by its offset in the text, starts in the file."""
     kept: list[bytes] = []
-    places: dict[int, int] = {}
-    place = 0
+    offsets: dict[int, int] = {}
+    offset = 0
     for start, end in wanted.spans(text, 0, len(text)):
         kept.append(text[start:end])
-        places[place] = starts[start]
-        place += end - start
-    return b"".join(kept), places
+        offsets[offset] = starts[start]
+        offset += end - start
+    return b"".join(kept), offsets
 
 
 def _matcher(words: frozenset[str]) -> Matcher:

@@ -16,10 +16,11 @@ import msgspec
 from logriver import clock
 from logriver.decode.decoder import MakeDecoder
 from logriver.errors import LogriverError
+from logriver.file_position import FileKey
 from logriver.files import compressed
 from logriver.files.found_events import End, FileFailed, FoundRow, Progress, line
 from logriver.files.found_row import document
-from logriver.files.log_files import LogFile, LogFiles, Place
+from logriver.files.log_files import LogFile, LogFiles
 from logriver.files.newest import Newest
 from logriver.files.opened import Opened
 from logriver.files.record_lines import RecordLines
@@ -38,9 +39,9 @@ class FileSearch:
     """One request. Raises `BadQuery` for a text that is none."""
 
     def __init__(
-        self, roots: Roots, stored: Collection[Place], request: FileSearchRequest, make_decoder: MakeDecoder
+        self, roots: Roots, stored: Collection[FileKey], request: FileSearchRequest, make_decoder: MakeDecoder
     ) -> None:
-        """`stored` are the places of files whose lines are stored; `make_decoder` makes a decoder for each file."""
+        """`stored` are the keys of files whose lines are stored; `make_decoder` makes a decoder for each file."""
         self._make_decoder = make_decoder
         query = parse(request.q).where
         self._holds = holds(query)

@@ -62,11 +62,11 @@ class CopyDetection:
 
     async def _differs(self, file: GrowingFile, key: str, claim: Claim) -> bool:
         """Whether the file is no copy of one of which nothing is committed yet; not while that cannot be told."""
-        if await self._run(claim.place[0], partial(file.is_at, claim.path)):
+        if await self._run(claim.file_key[0], partial(file.is_at, claim.path)):
             # The other was renamed to where nobody follows it: this is the new one.
             return True
-        same = await self._run(claim.place[0], partial(file.is_beginning_of, claim.path))
-        unchanged = await self._run(claim.place[0], partial(_begins, claim.path, claim.head))
+        same = await self._run(claim.file_key[0], partial(file.is_beginning_of, claim.path))
+        unchanged = await self._run(claim.file_key[0], partial(_begins, claim.path, claim.head))
         committed = self._incarnations.get(key)
         return unchanged and not same and not (committed and committed.end)
 
@@ -94,15 +94,15 @@ class CopyDetection:
             # A whole head that was compared is more than equal first lines.
             copied = self._beginning_of == (key, size) and size > HEAD_BYTES and self._incarnations.displaced(committed)
             return Origin(copied_bytes=size) if copied else None
-        if await self._run(claim.place[0], partial(file.is_at, claim.path)):
+        if await self._run(claim.file_key[0], partial(file.is_at, claim.path)):
             # The other was renamed to where nobody follows it: this is the new one.
             return None
-        if await self._run(claim.place[0], partial(file.is_beginning_of, claim.path)):
+        if await self._run(claim.file_key[0], partial(file.is_beginning_of, claim.path)):
             self._beginning_of = (key, size)
             return Origin(held_back=committed.path)
         # The other may have been truncated meanwhile, which its reader will notice.
         unchanged = self._incarnations.get(key) is committed and await self._run(
-            claim.place[0], partial(_has, claim.path, committed)
+            claim.file_key[0], partial(_has, claim.path, committed)
         )
         return (
             None if unchanged and self._incarnations.claimed(committed) is claim else Origin(held_back=committed.path)

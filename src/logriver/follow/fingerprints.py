@@ -32,8 +32,8 @@ class Fingerprints:
         beginnings = [head[:length] for length in self._lengths if length <= len(head)]
         found = [key for beginning in beginnings for key in self._keys.get(beginning, ())]
         # What begins with `head` stands together in the order.
-        for place in range(bisect_left(self._sorted, head + b"\0"), len(self._sorted)):
-            longer = self._sorted[place]
+        for index in range(bisect_left(self._sorted, head + b"\0"), len(self._sorted)):
+            longer = self._sorted[index]
             if not longer.startswith(head):
                 break
             found += self._keys[longer]

@@ -16,14 +16,14 @@ from pathlib import Path
 from logriver import clock
 from logriver.decode.decoder import MakeDecoder
 from logriver.errors import LogriverError
-from logriver.file_position import Committed
+from logriver.file_position import Committed, FileKey
 from logriver.follow.file_calls import FileCalls
 from logriver.follow.found_files import Directories, FoundFiles
-from logriver.follow.incarnations import Incarnations, Place
+from logriver.follow.incarnations import Incarnations
 from logriver.follow.journal import Journal, journals_of
 from logriver.follow.missed_rotations import compressed_since, known_archives, rotated_from, unseen
 from logriver.follow.open_files import MAX_OPEN, OpenFiles
-from logriver.follow.paths import ARCHIVES, FoundFile, siblings, sources_of
+from logriver.follow.paths import ARCHIVES, FoundFile, path_patterns, siblings
 from logriver.follow.reader import AT_ONCE, FileReader, ReaderSettings
 from logriver.follow.rotation import Rotations
 from logriver.follow.sources import SourceStatus, statuses
@@ -70,7 +70,7 @@ class Follower:
         that cannot be read.
         """
         self.name = settings.follower_name
-        self._sources = sources_of(settings, zone)
+        self._sources = path_patterns(settings, zone)
         self._from_end = settings.from_end
         self._calls = calls or FileCalls()
         self._found = FoundFiles(self._sources, self._calls)
@@ -87,15 +87,15 @@ class Follower:
             OpenFiles(max_open),
             self._calls,
         )
-        self._readers: dict[Place, FileReader] = {}
-        self._gone_since: dict[Place, float] = {}
+        self._readers: dict[FileKey, FileReader] = {}
+        self._gone_since: dict[FileKey, float] = {}
         self._by_path: dict[str, FileReader] = {}
         self._directories: Directories = {}
-        self._archives: frozenset[Place] = frozenset()
+        self._archives: frozenset[FileKey] = frozenset()
         self._settle_at = 0.0
         self._doubts_ledger = False
         # Files that were gone before they could be opened, and how long they were; not in the ledger yet.
-        self._lost: list[tuple[str, Place, int]] = []
+        self._lost: list[tuple[str, FileKey, int]] = []
         # How long files were of which the rest could not be read before they were gone, by incarnation.
         self._seen_bytes: dict[str, int] = {}
 
@@ -164,13 +164,15 @@ class Follower:
         journals = (journal.status() for journal in self._journals)
         return [*shown, *(status for status in empty if status.path not in seen), *journals]
 
-    def places(self) -> frozenset[Place]:
+    def file_keys(self) -> frozenset[FileKey]:
         """Where the files lie whose lines the sink has or will have: followed ones, and rotated ones of those.
 
-        Of a file that is gone it is the archive that was read for it, as long as one lies there: its own place may be
+        Of a file that is gone it is the archive that was read for it, as long as one lies there: its own inode may be
         another file's by now.
         """
-        known = (committed.place for committed in self._incarnations.all() if not (committed.over or committed.gone_ns))
+        known = (
+            committed.file_key for committed in self._incarnations.all() if not (committed.over or committed.gone_ns)
+        )
         return frozenset(chain(self._readers, self._incarnations.present, self._archives, known))
 
     @property
@@ -197,9 +199,9 @@ class Follower:
     async def _look(self) -> None:
         """Find new files, wake the readers of those that changed, let go of those that are gone."""
         await self._found.look()
-        found: dict[Place, FoundFile] = {}
+        found: dict[FileKey, FoundFile] = {}
         for file in self._found.all():
-            found.setdefault(file.place, file)
+            found.setdefault(file.file_key, file)
         self._directories = self._found.directories()
         first_found = self._found.first_found() if self._from_end else set()
         self._incarnations.present = set(found)
@@ -228,23 +230,25 @@ class Follower:
         for key in self._gone_since.keys() & found.keys():
             del self._gone_since[key]
 
-    def _unopened_gone(self, found: dict[Place, FoundFile]) -> dict[Place, FileReader]:
+    def _unopened_gone(self, found: dict[FileKey, FoundFile]) -> dict[FileKey, FileReader]:
         return {key: reader for key, reader in self._readers.items() if key not in found and reader.is_unopened}
 
-    async def _find_unopened(self, readers: dict[Place, FileReader]) -> set[Place]:
+    async def _find_unopened(self, readers: dict[FileKey, FileReader]) -> set[FileKey]:
         """Files that were rotated before they could be opened: those before them may wait for the sink for long.
 
         Their names show it, as in `missed_rotations.py`: by now the inode may be that of a file of others. Returned are
         the archives that they cannot have yet.
         """
-        awaited = set[Place]()
+        awaited = set[FileKey]()
         for path in {reader.first_path for reader in readers.values()}:
             try:
                 beside = await self._siblings(path)
             except OSError as error:
                 log.info("what is beside %s is not known: %s", text_of(str(path)), error)
                 continue
-            rotated = {file.place: file for file in beside if rotated_from(file.path) == path and not file.is_archive}
+            rotated = {
+                file.file_key: file for file in beside if rotated_from(file.path) == path and not file.is_archive
+            }
             unknown = await self._unknown_archives(beside)
             for key, reader in readers.items():
                 if reader.first_path != path or not reader.is_unopened:
@@ -255,41 +259,41 @@ class Follower:
                     self._gone_since[key] = clock.monotonic()
                 elif not (archive := compressed_since(path, reader.seen, unknown)):
                     continue
-                elif self._incarnations.known_at(archive.place):
+                elif self._incarnations.known_at(archive.file_key):
                     # It has the inode of a file that is found out to be gone first. Until then it is not lost.
                     self._gone_since[key] = clock.monotonic()
                     self._settle_at = 0
-                    awaited.add(archive.place)
+                    awaited.add(archive.file_key)
                 else:
                     # Its own inode may be a new file's soon, which needs a reader of its own.
                     reader.read_archive(archive)
                     unknown.remove(archive)
-                    self._readers[archive.place] = self._readers.pop(key)
+                    self._readers[archive.file_key] = self._readers.pop(key)
                     self._gone_since.pop(key, None)
         return awaited
 
     async def _unknown_archives(self, beside: list[FoundFile]) -> list[FoundFile]:
         """Those that nobody reads or has read: by how they begin, as the oldest file's inode is free for the newest."""
-        archives = [file for file in beside if file.is_archive and file.place not in self._readers]
+        archives = [file for file in beside if file.is_archive and file.file_key not in self._readers]
         known = await self._known_archives(archives)
-        return [file for file in archives if file.place not in known]
+        return [file for file in archives if file.file_key not in known]
 
-    async def _known_archives(self, archives: list[FoundFile]) -> set[Place]:
+    async def _known_archives(self, archives: list[FoundFile]) -> set[FileKey]:
         """Of compressed files in one directory those that may have been read; all where it does not answer."""
-        seen = [(file, self._incarnations.at(file.place)) for file in archives]
+        seen = [(file, self._incarnations.at(file.file_key)) for file in archives]
         if not seen:
             return set()
         try:
             return await self._calls.run(str(archives[0].path.parent), partial(known_archives, seen))
         except TimeoutError:
-            return {file.place for file in archives}
+            return {file.file_key for file in archives}
 
     async def _siblings(self, path: Path) -> list[FoundFile]:
         return await self._calls.run(str(path.parent), partial(siblings, path))
 
     def _start(self, file: FoundFile, *, from_end: bool = False, only: str = "") -> FileReader:
         reader = FileReader(file, self._settings, from_end=from_end, only=only)
-        self._readers[file.place] = reader
+        self._readers[file.file_key] = reader
         reader.start()
         return reader
 
@@ -298,11 +302,11 @@ class Follower:
 
         Without an incarnation all of it is.
         """
-        reader = self._readers.get(file.place)
+        reader = self._readers.get(file.file_key)
         if reader:
             reader.wake()
         else:
-            followed = file.place in self._incarnations.present
+            followed = file.file_key in self._incarnations.present
             self._start(file if followed else self._as_source(file, identity), only="" if followed else identity)
 
     def _as_source(self, file: FoundFile, identity: str) -> FoundFile:
@@ -312,7 +316,7 @@ class Follower:
         source = next((source for source in self._sources if source.means(path)), None)
         return replace(file, options=source.options) if source else file
 
-    async def _settle(self, found: dict[Place, FoundFile]) -> None:
+    async def _settle(self, found: dict[FileKey, FoundFile]) -> None:
         """Find out what became of files that no followed path leads to any more, known ones and others."""
         try:
             while self._lost:
@@ -327,7 +331,7 @@ class Follower:
                 files = beside.get(Path(path_of(committed.path)).parent)
                 if files is not None:
                     seen_bytes = self._seen_bytes.get(committed.identity.id, 0)
-                    there = {file.place: file for file in files}
+                    there = {file.file_key: file for file in files}
                     if await self._tried(self._rotations.missing(committed, there, seen_bytes)):
                         self._seen_bytes.pop(committed.identity.id, None)
             # Who waits for an archive gets it: read by another it would be lost to the first.
@@ -337,23 +341,23 @@ class Follower:
             self._settle_at = 0
 
     async def _read_unseen(
-        self, found: dict[Place, FoundFile], beside: dict[Path, list[FoundFile]], awaited: set[Place]
+        self, found: dict[FileKey, FoundFile], beside: dict[Path, list[FoundFile]], awaited: set[FileKey]
     ) -> None:
         """Have rotated files read that nobody saw, but for those `awaited`. `beside` is by directory."""
-        archives, known = list[FoundFile](), set[Place]()
+        archives, known = list[FoundFile](), set[FileKey]()
         for files in beside.values():
             compressed = [file for file in files if file.is_archive]
             archives += compressed
             known |= await self._known_archives(compressed)
         for file in unseen(found.values(), beside, self._incarnations, known):
-            if file.place not in self._readers and file.place not in awaited:
+            if file.file_key not in self._readers and file.file_key not in awaited:
                 reader = self._start(file)
                 if file.real_path.suffix in ARCHIVES:
                     reader.read_archive(file)
         moved_to = {committed.moved_to for committed in self._incarnations.all()}
-        self._archives = frozenset(file.place for file in archives if file.place in moved_to)
+        self._archives = frozenset(file.file_key for file in archives if file.file_key in moved_to)
 
-    async def _beside(self, found: dict[Place, FoundFile]) -> dict[Path, list[FoundFile]]:
+    async def _beside(self, found: dict[FileKey, FoundFile]) -> dict[Path, list[FoundFile]]:
         """What lies in the directories of all files, by directory; those that do not answer are left out."""
         beside: dict[Path, list[FoundFile]] = {}
         known = {Path(path_of(committed.path)) for committed in self._incarnations.all()}
@@ -392,12 +396,12 @@ class Follower:
             if self._incarnations.get(committed.identity.id) is committed and not self._incarnations.claimed(committed):
                 yield committed
 
-    def _is_missing(self, committed: Committed, found: dict[Place, FoundFile]) -> bool:
+    def _is_missing(self, committed: Committed, found: dict[FileKey, FoundFile]) -> bool:
         gone = committed.over or committed.gone_ns or self._incarnations.displaced(committed)
-        elsewhere = committed.place not in found and committed.place not in self._readers
+        elsewhere = committed.file_key not in found and committed.file_key not in self._readers
         return not gone and elsewhere and self._is_ours(committed)
 
-    async def _gone(self, key: Place) -> None:
+    async def _gone(self, key: FileKey) -> None:
         """No path leads to the file any more: read what is left of it, later let go."""
         reader, now = self._readers[key], clock.monotonic()
         reader.rotated = True
@@ -416,7 +420,7 @@ class Follower:
         # What became of it is found out with the next look.
         self._settle_at = 0
 
-    def _lose(self, reader: FileReader, key: Place) -> None:
+    def _lose(self, reader: FileReader, key: FileKey) -> None:
         """What an unopened file was seen to have is nowhere; the next look records that."""
         if reader.seen.st_size:
             self._lost.append((reader.path, key, reader.seen.st_size))

@@ -12,9 +12,9 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from logriver.file_position import FileKey
 from logriver.follow.file_calls import FileCalls, progressed
-from logriver.follow.incarnations import Place
-from logriver.follow.paths import FoundFile, Source
+from logriver.follow.paths import FoundFile, PathPattern
 from logriver.path_text import text_of
 
 # So many that hang, and the rest of their directory is taken to.
@@ -36,7 +36,7 @@ class _Seen:
 class FoundFiles:
     """Of some sources. Used on one event loop."""
 
-    def __init__(self, sources: list[Source], calls: FileCalls) -> None:
+    def __init__(self, sources: list[PathPattern], calls: FileCalls) -> None:
         self._calls = calls
         self._seen = {source: _Seen() for source in sources}
 
@@ -56,9 +56,9 @@ class FoundFiles:
         """The files of all sources, in their order; a file that two have comes twice."""
         return chain.from_iterable(seen.files for seen in self._seen.values())
 
-    def first_found(self) -> set[Place]:
+    def first_found(self) -> set[FileKey]:
         """The files that were there at the first look at their source, while that is the last one."""
-        return {file.place for seen in self._seen.values() if seen.looks == 1 for file in seen.files}
+        return {file.file_key for seen in self._seen.values() if seen.looks == 1 for file in seen.files}
 
     def directories(self) -> Directories:
         """Where files may appear, but for what does not answer."""
@@ -67,7 +67,7 @@ class FoundFiles:
             found |= self._seen[source].directories
         return found
 
-    def empty(self) -> list[Source]:
+    def empty(self) -> list[PathPattern]:
         """The sources without a file."""
         return [source for source, seen in self._seen.items() if not seen.files]
 
@@ -76,7 +76,7 @@ class FoundFiles:
         hanging = {self._key(source) for source in self._seen if self._hangs(source)}
         return [f"'{text_of(path)}' is not followed now: its file system does not answer" for path in sorted(hanging)]
 
-    def _answering(self) -> list[Source]:
+    def _answering(self) -> list[PathPattern]:
         hanging = Counter(source.path.parent for source in self._seen if self._hangs(source))
         return [
             source
@@ -84,15 +84,15 @@ class FoundFiles:
             if not (self._hangs(source) or hanging[source.path.parent] >= _HANGING_OF_ONE_DIRECTORY)
         ]
 
-    def _hangs(self, source: Source) -> bool:
+    def _hangs(self, source: PathPattern) -> bool:
         return self._calls.hangs(self._key(source))
 
-    def _key(self, source: Source) -> str:
+    def _key(self, source: PathPattern) -> str:
         """Files of one directory wait for each other, once it is known that they are files."""
         files = self._seen[source].files
         return str(source.path.parent if files and files[0].path == source.path else source.path)
 
-    def _look_at(self, sources: list[Source]) -> None:
+    def _look_at(self, sources: list[PathPattern]) -> None:
         """Blocking. What was seen of a source is replaced as a whole."""
         for source in sources:
             progressed(self._key(source))

@@ -1,6 +1,6 @@
 """One incarnation of one file, open for reading: the whole lines after what is committed, and nothing else.
 
-Blocking; called from threads, one at a time. A `Checkpoint` is a place in the file together with what proves that the
+Blocking; called from threads, one at a time. A `Checkpoint` is an offset in the file together with what proves that the
 bytes before it are still the same: it moves only when its user says that those up to the new one are on disk elsewhere.
 """
 
@@ -107,7 +107,7 @@ class GrowingFile:
         return self._read(0, length)
 
     def still_is(self, committed: Committed) -> bool:
-        """Whether a file that was known in this place has what is committed of it."""
+        """Whether a file that was known under this key has what is committed of it."""
         if not self._begins_as(committed):
             return False
         if committed.end <= _COMPARED_BYTES:

@@ -12,36 +12,33 @@ from pathlib import Path
 
 from logriver import clock
 from logriver.errors import RangeConflict
-from logriver.file_position import Committed, FileIdentity, FileRange, Gap
+from logriver.file_position import Committed, FileIdentity, FileKey, FileRange, Gap
 from logriver.follow.fingerprints import Fingerprints
 from logriver.follow.growing_file import HEAD_BYTES, head_hash
 from logriver.record import Batch, Decoded, Sink
 
-Place = tuple[int, int]
-"""Device and inode."""
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who has an incarnation: the file's path now, its place and first bytes. `number` grows from claim to claim."""
+    """Who has an incarnation: the file's path now, its key and first bytes. `number` grows from claim to claim."""
 
     path: Path
-    place: Place
+    file_key: FileKey
     head: bytes
     number: int
 
 
 @dataclass(slots=True)
 class Incarnations:
-    """Used on one event loop. `present` are the places where files were found at the last look."""
+    """Used on one event loop. `present` are the keys of files that were found at the last look."""
 
     follower: str
     sink: Sink
-    present: set[Place] = field(default_factory=set)
+    present: set[FileKey] = field(default_factory=set)
     _committed: dict[str, Committed] = field(default_factory=dict)
-    _by_place: dict[Place, dict[str, None]] = field(default_factory=dict)
+    _by_file_key: dict[FileKey, dict[str, None]] = field(default_factory=dict)
     _by_head: dict[int, dict[str, dict[str, None]]] = field(default_factory=dict)
-    _counts: dict[Place, int] = field(default_factory=dict)
+    _counts: dict[FileKey, int] = field(default_factory=dict)
     _claims: dict[str, Claim] = field(default_factory=dict)
     _claimed_heads: Fingerprints = field(default_factory=Fingerprints)
     _numbers: Iterator[int] = field(default_factory=count)
@@ -63,7 +60,7 @@ class Incarnations:
 
     def forget(self) -> None:
         """All of it, as at the start."""
-        self._committed, self._by_place, self._by_head, self._counts = {}, {}, {}, {}
+        self._committed, self._by_file_key, self._by_head, self._counts = {}, {}, {}, {}
         self._claims, self._claimed_heads, self._displaced = {}, Fingerprints(), {}
 
     async def put(self, batch: Batch, covers: FileRange) -> int:
@@ -84,15 +81,17 @@ class Incarnations:
         self,
         committed: Committed,
         *,
-        place: Place | None = None,
+        file_key: FileKey | None = None,
         over: bool = False,
         gone_ns: int = 0,
         gap: Gap | None = None,
     ) -> None:
-        """Put what became of an incarnation, as in `FileRange`; it stays in its place unless another is given."""
+        """Put what became of an incarnation, as in `FileRange`; it keeps its file key unless another is given."""
         committed = self._committed.get(committed.identity.id) or committed
-        path, end, place = committed.path, committed.end, place or committed.moved_to
-        covers = FileRange(committed.identity, path, end, end, committed.crc, committed.tail, place, over, gone_ns, gap)
+        path, end, file_key = committed.path, committed.end, file_key or committed.moved_to
+        covers = FileRange(
+            committed.identity, path, end, end, committed.crc, committed.tail, file_key, over, gone_ns, gap
+        )
         await self.put(Batch(Decoded(), source=path, range=covers), covers)
 
     def all(self) -> list[Committed]:
@@ -103,38 +102,38 @@ class Incarnations:
         """The one with that id, as it is now."""
         return self._committed.get(key)
 
-    def newest_at(self, place: Place) -> Committed | None:
-        """The last incarnation that was seen in a place, unless its content is known to be another by now."""
-        here = self._contenders(place)
+    def newest_at(self, file_key: FileKey) -> Committed | None:
+        """The last incarnation that was seen under a file key, unless its content is known to be another by now."""
+        here = self._contenders(file_key)
         return here[-1] if here else None
 
-    def at(self, place: Place) -> list[FileIdentity]:
-        """Those whose file was last seen in a place, gone ones too."""
-        return [self._committed[key].identity for key in self._by_place.get(place, ())]
+    def at(self, file_key: FileKey) -> list[FileIdentity]:
+        """Those whose file was last seen under a file key, gone ones too."""
+        return [self._committed[key].identity for key in self._by_file_key.get(file_key, ())]
 
-    def known_at(self, place: Place) -> bool:
+    def known_at(self, file_key: FileKey) -> bool:
         """Whether the file there was ever seen, as far as anybody can tell."""
-        return any(not self._committed[key].gone_ns for key in self._by_place.get(place, ()))
+        return any(not self._committed[key].gone_ns for key in self._by_file_key.get(file_key, ()))
 
     def unsettled(self) -> list[Committed]:
-        """Those that lost their place to another, and nobody has found out yet what became of their content."""
+        """Those that lost their file key to another, and nobody has found out yet what became of their content."""
         lost = [self._committed[key] for key in self._displaced]
-        for place in self._by_place:
-            lost += self._contenders(place)[:-1]
+        for file_key in self._by_file_key:
+            lost += self._contenders(file_key)[:-1]
         return [committed for committed in lost if not committed.over and not self.claimed(committed)]
 
-    def _contenders(self, place: Place) -> list[Committed]:
-        """Those that may be what is in a place, the last changed last."""
-        here = (self._committed[key] for key in self._by_place.get(place, ()))
+    def _contenders(self, file_key: FileKey) -> list[Committed]:
+        """Those that may be what has a file key, the last changed last."""
+        here = (self._committed[key] for key in self._by_file_key.get(file_key, ()))
         return [committed for committed in here if not (self.displaced(committed) or self._taken_over(committed))]
 
     def _taken_over(self, committed: Committed) -> bool:
-        """Whether a file in another place has it, a copy: that is known before it is noted in the ledger."""
+        """Whether a file with another key has it, a copy: that is known before it is noted in the ledger."""
         claim = self._claims.get(committed.identity.id)
-        return claim is not None and claim.place != committed.place
+        return claim is not None and claim.file_key != committed.file_key
 
     def displace(self, committed: Committed) -> None:
-        """The file in its place has other content. A copy that has it by now keeps it."""
+        """The file with its key has other content. A copy that has it by now keeps it."""
         if not self._taken_over(committed):
             self.release(committed.identity)
             self._displaced[committed.identity.id] = None
@@ -144,10 +143,10 @@ class Incarnations:
         return committed.over or committed.identity.id in self._displaced
 
     @contextmanager
-    def claiming(self, identity: FileIdentity, path: Path, place: Place, head: bytes) -> Iterator[None]:
+    def claiming(self, identity: FileIdentity, path: Path, file_key: FileKey, head: bytes) -> Iterator[None]:
         """A file has it from now on; if the block raises, nobody does, as before. In it is noted where the file is."""
         self.release(identity)
-        self._claims[identity.id] = Claim(path, place, head, next(self._numbers))
+        self._claims[identity.id] = Claim(path, file_key, head, next(self._numbers))
         self._claimed_heads.add(identity.id, head)
         try:
             yield
@@ -176,8 +175,8 @@ class Incarnations:
         """Whether a copy may take it over."""
         return not self.claimed(committed) and (
             self.displaced(committed)
-            or committed.place not in self.present
-            or self.newest_at(committed.place) is not committed
+            or committed.file_key not in self.present
+            or self.newest_at(committed.file_key) is not committed
         )
 
     def alike(self, head: bytes) -> list[Committed]:
@@ -195,19 +194,19 @@ class Incarnations:
         claims = {key: self._claims[key] for key in self._claimed_heads.alike(head)}
         return {key: claim for key, claim in claims.items() if known.get(key) is not claim}
 
-    def born(self, place: Place, head: bytes) -> FileIdentity:
-        """A new incarnation in a place."""
+    def born(self, file_key: FileKey, head: bytes) -> FileIdentity:
+        """A new incarnation under a file key."""
         head = head[:HEAD_BYTES]
-        return FileIdentity(self.follower, *place, len(head), head_hash(head), self._counts.get(place, -1) + 1)
+        return FileIdentity(self.follower, *file_key, len(head), head_hash(head), self._counts.get(file_key, -1) + 1)
 
     def _keep(self, committed: Committed) -> None:
         identity, key = committed.identity, committed.identity.id
         before = self._committed.get(key)
         if before:
-            self._by_place[before.place].pop(key, None)
+            self._by_file_key[before.file_key].pop(key, None)
         self._committed[key] = committed
         # Taken out and put in again: the order is that of the last change.
-        self._by_place.setdefault(committed.place, {})[key] = None
+        self._by_file_key.setdefault(committed.file_key, {})[key] = None
         self._by_head.setdefault(identity.head_length, {}).setdefault(identity.head_hash, {})[key] = None
         born_at = (identity.device, identity.inode)
         self._counts[born_at] = max(self._counts.get(born_at, -1), identity.incarnation)

@@ -12,10 +12,10 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
-from logriver.file_position import FileIdentity
+from logriver.file_position import FileIdentity, FileKey
 from logriver.follow.archive import Archive
 from logriver.follow.growing_file import head_hash
-from logriver.follow.incarnations import Incarnations, Place
+from logriver.follow.incarnations import Incarnations
 from logriver.follow.paths import ARCHIVES, FoundFile
 
 # The names that rotating tools give: app.log.1, app.log-20240131, app.log.2024-01-31
@@ -28,10 +28,10 @@ def rotated_from(path: Path) -> Path | None:
     return path.with_name(name[1]) if name else None
 
 
-def known_archives(asked: Iterable[tuple[FoundFile, list[FileIdentity]]]) -> set[Place]:
-    """Of compressed files, each with what was last seen in its place, those that begin as that does. Blocking.
+def known_archives(asked: Iterable[tuple[FoundFile, list[FileIdentity]]]) -> set[FileKey]:
+    """Of compressed files, each with what was last seen under its key, those that begin as that does. Blocking.
 
-    The place alone says little: the oldest is deleted, and the next one gets its inode. One that cannot be read now is
+    The key alone says little: the oldest is deleted, and the next one gets its inode. One that cannot be read now is
     taken to be known.
     """
     known = set()
@@ -39,9 +39,9 @@ def known_archives(asked: Iterable[tuple[FoundFile, list[FileIdentity]]]) -> set
         status = file.status
         try:
             if any(_begins_as(file.real_path, status.st_ino, status.st_mtime_ns, one) for one in incarnations):
-                known.add(file.place)
+                known.add(file.file_key)
         except OSError:
-            known.add(file.place)
+            known.add(file.file_key)
     return known
 
 
@@ -55,7 +55,7 @@ def unseen(
     followed: Iterable[FoundFile],
     beside: dict[Path, list[FoundFile]],
     incarnations: Incarnations,
-    archives: Collection[Place],
+    archives: Collection[FileKey],
 ) -> Iterator[FoundFile]:
     """The files that rotated away from followed paths and were never seen, under those paths.
 
@@ -69,15 +69,15 @@ def unseen(
     for file in chain.from_iterable(beside.values()):
         rotated.setdefault(rotated_from(file.path), []).append(file)
     for file in followed:
-        others = [other for other in rotated.get(file.path, ()) if other.place not in incarnations.present]
+        others = [other for other in rotated.get(file.path, ()) if other.file_key not in incarnations.present]
         known = {
-            other.place
+            other.file_key
             for other in others
-            if (other.place in archives if other.is_archive else incarnations.known_at(other.place))
+            if (other.file_key in archives if other.is_archive else incarnations.known_at(other.file_key))
         }
-        times_ns = [other.status.st_mtime_ns for other in others if other.place in known]
+        times_ns = [other.status.st_mtime_ns for other in others if other.file_key in known]
         for other in others:
-            if not times_ns or other.place in known:
+            if not times_ns or other.file_key in known:
                 continue
             if other.status.st_mtime_ns > (min(times_ns) if other.status.st_size else max(times_ns)):
                 yield replace(file, real_path=other.real_path, status=other.status)

@@ -35,7 +35,7 @@ class FoundFile:
     status: os.stat_result
 
     @property
-    def place(self) -> tuple[int, int]:
+    def file_key(self) -> tuple[int, int]:
         """Device and inode."""
         return self.status.st_dev, self.status.st_ino
 
@@ -45,7 +45,7 @@ class FoundFile:
         return self.path.suffix in ARCHIVES
 
 
-class Source:
+class PathPattern:
     """A file that may not exist yet, a glob (`**` recurses), or a directory.
 
     Of a directory and a glob, hidden and compressed files are left out.
@@ -81,7 +81,7 @@ class Source:
     def _file(self, path: Path, status: os.stat_result) -> FoundFile:
         """Resolving where a path leads is expensive: of thousands hardly one leads elsewhere than the last time."""
         known = self._found.get(str(path))
-        if known and known.place == (status.st_dev, status.st_ino):
+        if known and known.file_key == (status.st_dev, status.st_ino):
             with contextlib.suppress(OSError):
                 if known.real_path is known.path or known.real_path.samefile(path):
                     return replace(known, status=status)
@@ -123,7 +123,7 @@ class Source:
             return []
 
 
-def sources_of(settings: FollowSettings, zone: str = "") -> list[Source]:
+def path_patterns(settings: FollowSettings, zone: str = "") -> list[PathPattern]:
     """What the settings say is followed, but for journals; `zone` is that of sources that name none.
 
     Raises `SettingsError`.
@@ -135,9 +135,9 @@ def sources_of(settings: FollowSettings, zone: str = "") -> list[Source]:
         if not text.path.startswith(JOURNAL):
             pattern = patterns.get(text.format, "")
             options = replace(of_all, format=text.format, pattern=pattern, zone=text.zone or zone)
-            found.append(Source(text.path, options))
+            found.append(PathPattern(text.path, options))
     found += [
-        Source(table.path, options_of(table, patterns, of_all), table.include, table.exclude)
+        PathPattern(table.path, options_of(table, patterns, of_all), table.include, table.exclude)
         for table in settings.sources
         if not table.path.startswith(JOURNAL)
     ]

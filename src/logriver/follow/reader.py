@@ -16,12 +16,12 @@ from typing import TypeVar
 from logriver import clock, metrics
 from logriver.decode.decoder import MakeDecoder, State
 from logriver.errors import LogriverError, Overloaded, RangeConflict
-from logriver.file_position import Committed, FileIdentity, FileRange, Gap
+from logriver.file_position import Committed, FileIdentity, FileKey, FileRange, Gap
 from logriver.follow.archive import Archive
 from logriver.follow.copy_detection import CopyDetection
 from logriver.follow.file_calls import FileCalls
 from logriver.follow.growing_file import HEAD_BYTES, Checkpoint, Chunk, GrowingFile, NotTheSame
-from logriver.follow.incarnations import Incarnations, Place
+from logriver.follow.incarnations import Incarnations
 from logriver.follow.lag import Lag
 from logriver.follow.line_format import LineFormat
 from logriver.follow.open_files import OpenFiles
@@ -91,7 +91,7 @@ class FileReader:
         self.checkpoint = Checkpoint()
         self.last_event_ns = 0
         self.lag = Lag()
-        self.place = found.place
+        self.file_key = found.file_key
         self.format = LineFormat(found.options, settings.make_decoder())
         self._state = State(0)
         self._settings = settings
@@ -99,7 +99,7 @@ class FileReader:
         self._is_archive = bool(only) and found.is_archive
         self.is_finished = False
         self._loop = SupervisedTask("file_reader", "a followed file is not read", late_seconds=None)
-        self._origin = CopyDetection(settings.incarnations, settings.calls, found.place[0], only)
+        self._origin = CopyDetection(settings.incarnations, settings.calls, found.file_key[0], only)
         self._old_bytes = found.status.st_size if from_end else 0
         self._file: GrowingFile | None = None
         self._in_use = asyncio.Lock()
@@ -150,7 +150,7 @@ class FileReader:
 
     def read_archive(self, found: FoundFile) -> None:
         """The file, which is unopened, was compressed: what it had is read from there."""
-        self.where, self.place, self._is_archive = found.real_path, found.place, True
+        self.where, self.file_key, self._is_archive = found.real_path, found.file_key, True
 
     def links_and_idle_seconds(self) -> tuple[int, float]:
         """How many paths led to the open file when it was read last, and for how long it has not changed."""
@@ -197,7 +197,7 @@ class FileReader:
         return self._loop.problems
 
     async def _run(self, call: Callable[[], _Result], late: Callable[[_Result], object] | None = None) -> _Result:
-        return await self._settings.calls.run(self.place[0], call, late)
+        return await self._settings.calls.run(self.file_key[0], call, late)
 
     def close_if_idle(self) -> bool:
         """See `Closable`. A file that is not where it was stays open, or nobody would find it again."""
@@ -229,7 +229,7 @@ class FileReader:
         """Let go of an archive once all of it is committed: nobody adds to it."""
         committed = self._incarnations.get(self.identity.id) if self.identity else None
         if committed and self._file and self.checkpoint.end == await self._run(self._file.size):
-            await self._incarnations.put_state(committed, place=self.place, gone_ns=clock.now_ns())
+            await self._incarnations.put_state(committed, file_key=self.file_key, gone_ns=clock.now_ns())
             self.is_finished = True
 
     async def _step_or_settle(self) -> bool:
@@ -243,7 +243,7 @@ class FileReader:
     async def _begin_anew(self) -> None:
         """The content of the file is another: what was not read of the old one is settled, then all begins again."""
         committed = self._incarnations.get(self.identity.id) if self.identity else None
-        if committed and committed.place == self.place:
+        if committed and committed.file_key == self.file_key:
             # A size from which it shrank was the old content's; one that it has now may be the new one's.
             if self._file is not None:
                 self.note_size((await self._run(self._file.stat)).st_size)
@@ -280,7 +280,7 @@ class FileReader:
 
     async def _open(self) -> GrowingFile:
         kind = Archive if self._is_archive else GrowingFile
-        opening = partial(_opened, kind, self.where, self._settings.max_record_bytes, self.place)
+        opening = partial(_opened, kind, self.where, self._settings.max_record_bytes, self.file_key)
         file = await self._run(opening, late=GrowingFile.close)
         file.move_to(self.checkpoint)
         self._file = file
@@ -299,7 +299,7 @@ class FileReader:
 
     async def _attach(self, file: GrowingFile, head: bytes, take_rest: bool) -> FileIdentity | None:
         """Find out which incarnation this is and go where the ledger ends; None while that cannot be known."""
-        committed = self._incarnations.newest_at(self.place)
+        committed = self._incarnations.newest_at(self.file_key)
         if committed and not await self._run(partial(file.still_is, committed)):
             await self._settings.truncated(committed, 0)
         elif committed:
@@ -312,8 +312,8 @@ class FileReader:
             return None
         if origin.takes_over:
             return await self._resume(file, head, origin.takes_over)
-        identity = self._incarnations.born(self.place, head)
-        with self._incarnations.claiming(identity, self.where, self.place, head):
+        identity = self._incarnations.born(self.file_key, head)
+        with self._incarnations.claiming(identity, self.where, self.file_key, head):
             if self._old_bytes or origin.copied_bytes:
                 old = await self._run(partial(file.old_lines, self._old_bytes or origin.copied_bytes))
                 reason = (
@@ -327,10 +327,10 @@ class FileReader:
 
     async def _resume(self, file: GrowingFile, head: bytes, committed: Committed) -> FileIdentity:
         """Go on with an incarnation that is known, here or in a file of which this is a copy."""
-        identity, is_moved = committed.identity, committed.place != self.place
-        with self._incarnations.claiming(identity, self.where, self.place, head):
+        identity, is_moved = committed.identity, committed.file_key != self.file_key
+        with self._incarnations.claiming(identity, self.where, self.file_key, head):
             if committed.gone_ns or is_moved:
-                await self._incarnations.put_state(committed, place=self.place if is_moved else None)
+                await self._incarnations.put_state(committed, file_key=self.file_key if is_moved else None)
         self.path = committed.path
         self._move_to(Checkpoint(committed.end, committed.crc, committed.tail))
         return identity
@@ -399,8 +399,8 @@ class FileReader:
         chunk, decoded, state = found
         after = chunk.after
         known = self._incarnations.get(identity.id)
-        place = known.moved_to if known else None
-        covers = FileRange(identity, self.path, chunk.start, after.end, after.crc, after.tail, place, gap=gap)
+        file_key = known.moved_to if known else None
+        covers = FileRange(identity, self.path, chunk.start, after.end, after.crc, after.tail, file_key, gap=gap)
         try:
             await self._put(Batch(decoded, source=self.path, range=covers, dead=decoded.refused), covers)
         except RangeConflict as conflict:
@@ -424,7 +424,7 @@ class FileReader:
         metrics.followed_bytes.inc(after.end - chunk.start)
 
     def _is_held_as_another(self, identity: FileIdentity) -> bool:
-        committed = self._incarnations.newest_at(self.place)
+        committed = self._incarnations.newest_at(self.file_key)
         return self._incarnations.get(identity.id) is None and committed is not None
 
     def _move_to(self, checkpoint: Checkpoint) -> None:
@@ -460,11 +460,11 @@ def reason_of(error: OSError | LogriverError) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
-def _opened(kind: type[GrowingFile], path: Path, max_record_bytes: int, place: Place) -> GrowingFile:
+def _opened(kind: type[GrowingFile], path: Path, max_record_bytes: int, file_key: FileKey) -> GrowingFile:
     """Blocking."""
     file = kind(path, max_record_bytes)
     status = file.stat()
-    if (status.st_dev, status.st_ino) != place:
+    if (status.st_dev, status.st_ino) != file_key:
         file.close()
         raise FileNotFoundError("another file took its path before it was opened")
     return file

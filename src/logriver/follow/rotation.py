@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from logriver import clock, metrics
-from logriver.file_position import Committed, Gap
+from logriver.file_position import Committed, FileKey, Gap
 from logriver.follow.archive import Archive
 from logriver.follow.file_calls import FileCalls
 from logriver.follow.growing_file import HEAD_BYTES, GrowingFile
-from logriver.follow.incarnations import Incarnations, Place
+from logriver.follow.incarnations import Incarnations
 from logriver.follow.missed_rotations import rotated_from
 from logriver.follow.paths import FoundFile, siblings
 from logriver.path_text import path_of
@@ -54,7 +54,7 @@ class Rotations:
         self._reported: dict[str, Gap] = {}
 
     async def truncated(self, committed: Committed, seen_bytes: int = 0) -> None:
-        """The file in its place has other content; it was seen with `seen_bytes`, 0 where nobody knows.
+        """The file with its key has other content; it was seen with `seen_bytes`, 0 where nobody knows.
 
         Raises as `Sink.put` does.
         """
@@ -65,7 +65,7 @@ class Rotations:
             copied_bytes = copy.size
         elif claim:
             # A followed copy took it over just now.
-            copied_bytes = (await self._calls.run(claim.place[0], claim.path.stat)).st_size
+            copied_bytes = (await self._calls.run(claim.file_key[0], claim.path.stat)).st_size
         else:
             await self._lost(committed, seen_bytes, "truncated before it was read", over=True)
             return
@@ -94,13 +94,13 @@ class Rotations:
             self._reported[key] = _reported(committed, offset, seen_bytes, reason)
         return self._reported[key]
 
-    async def missing(self, committed: Committed, beside: dict[Place, FoundFile], seen_bytes: int = 0) -> None:
+    async def missing(self, committed: Committed, beside: dict[FileKey, FoundFile], seen_bytes: int = 0) -> None:
         """No path that is followed leads to its file, which was seen with `seen_bytes`, 0 where nobody knows.
 
-        `beside` are the files in its directory by place. Raises `OSError`, and as `Sink.put` does.
+        `beside` are the files in its directory by file key. Raises `OSError`, and as `Sink.put` does.
         """
-        there, path = beside.get(committed.place), Path(path_of(committed.path))
-        if there is not None and await self._calls.run(committed.place[0], partial(_still_is, there, committed)):
+        there, path = beside.get(committed.file_key), Path(path_of(committed.path))
+        if there is not None and await self._calls.run(committed.file_key[0], partial(_still_is, there, committed)):
             if there.is_archive or there.status.st_size > committed.end:
                 self._start(there, committed.identity.id)
             return
@@ -116,12 +116,12 @@ class Rotations:
         else:
             await self._lost(committed, seen_bytes, "gone before it was read", over=False)
 
-    async def unopened(self, path: str, place: Place, seen_bytes: int) -> None:
-        """The file in a place is gone, and nobody ever opened it: an incarnation of which all is lost.
+    async def unopened(self, path: str, file_key: FileKey, seen_bytes: int) -> None:
+        """The file with a key is gone, and nobody ever opened it: an incarnation of which all is lost.
 
         Nothing is known of its beginning, so it is over: no other file must be taken for it. Raises as `Sink.put` does.
         """
-        committed = Committed(self._incarnations.born(place, b""), path, 0, 0, b"")
+        committed = Committed(self._incarnations.born(file_key, b""), path, 0, 0, b"")
         gap = self._gap(committed, 0, seen_bytes, "gone before it was opened")
         await self._incarnations.put_state(committed, over=True, gone_ns=clock.now_ns(), gap=gap)
         self._reported.pop(committed.identity.id)
@@ -130,7 +130,9 @@ class Rotations:
         """Have read what a copy has and is not committed, now and, unless it is compressed, later."""
         if copy.file.is_archive and copy.size == committed.end:
             over = self._incarnations.displaced(committed)
-            await self._incarnations.put_state(committed, place=copy.file.place, over=over, gone_ns=clock.now_ns())
+            await self._incarnations.put_state(
+                committed, file_key=copy.file.file_key, over=over, gone_ns=clock.now_ns()
+            )
         else:
             self._start(copy.file, committed.identity.id)
 
@@ -140,12 +142,12 @@ class Rotations:
         path = Path(path_of(committed.path))
         self._unreadable.discard(committed.identity.id)
         for file in [*await self._followed(), *await self._calls.run(str(path.parent), partial(siblings, path))]:
-            known = self._incarnations.newest_at(file.place)
+            known = self._incarnations.newest_at(file.file_key)
             if known and known.gone_ns and file.is_archive:
                 # Read to its end, and perhaps deleted since: then this one has got its inode.
                 known = None
             long_enough = file.is_archive or file.status.st_size >= committed.end
-            if known is None and file.place != committed.place and long_enough:
+            if known is None and file.file_key != committed.file_key and long_enough:
                 copy = await self._as_copy(file, committed)
                 if copy:
                     return copy
@@ -154,7 +156,7 @@ class Rotations:
     async def _as_copy(self, file: FoundFile, committed: Committed) -> Copy | None:
         """The file, if it is a copy of this one and not of another that began in the same way."""
         opened: GrowingFile | None = None
-        run = partial(self._calls.run, file.place[0])
+        run = partial(self._calls.run, file.file_key[0])
         try:
             kind = Archive if file.is_archive else GrowingFile
             opened = await run(partial(kind, file.path, 1), GrowingFile.close)
@@ -182,7 +184,7 @@ def _still_is(file: FoundFile, committed: Committed) -> bool:
     try:
         with closing((Archive if file.is_archive else GrowingFile)(file.real_path, 1)) as opened:
             status = opened.stat()
-            return (status.st_dev, status.st_ino) != file.place or opened.still_is(committed)
+            return (status.st_dev, status.st_ino) != file.file_key or opened.still_is(committed)
     except OSError:
         return True
 

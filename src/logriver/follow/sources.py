@@ -88,7 +88,7 @@ def _past(path: str, committed: list[Committed], incarnations: Incarnations) -> 
 
 
 def _incarnation(committed: Committed, incarnations: Incarnations) -> IncarnationStatus:
-    _, inode = committed.place
+    _, inode = committed.file_key
     if committed.over and committed.identity.head_length:
         state = "truncated"
     elif committed.gone_ns:

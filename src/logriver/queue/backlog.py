@@ -237,10 +237,10 @@ class Backlog:
                 listener(watermark)
             except Exception as error:
                 # Who waits looks at the watermark again when its time is over.
-                log.warning("who waits for the watermark could not be told", exc_info=error)
+                log.warning("a listener for the watermark failed", exc_info=error)
 
 
-class _Pieces:
+class _RowRangeBuilder:
     """Collects rows with contiguous numbers into ranges of a claimed batch."""
 
     def __init__(self, claimed: ClaimedBatch) -> None:
@@ -268,7 +268,7 @@ def _read(extents: list[Extent], doubtful: int, *, around: bool) -> ClaimedBatch
     """
     size = sum(extent.end - extent.start for extent in extents)
     claimed = ClaimedBatch(extents[0].first_seq, extents[-1].last_seq, size, extents[0].first_seq <= doubtful)
-    row_ranges = _Pieces(claimed)
+    row_ranges = _RowRangeBuilder(claimed)
     for extent in extents:
         if extent.ready is not None:
             row_ranges.add(extent.first_seq, extent.last_seq - extent.first_seq + 1, extent.ready)
@@ -278,7 +278,7 @@ def _read(extents: list[Extent], doubtful: int, *, around: bool) -> ClaimedBatch
     return claimed
 
 
-def _read_log(extent: Extent, claimed: ClaimedBatch, row_ranges: _Pieces, *, around: bool) -> None:
+def _read_log(extent: Extent, claimed: ClaimedBatch, row_ranges: _RowRangeBuilder, *, around: bool) -> None:
     expected = extent.first_seq
     complete = DECODERS[extent.formats.rows]
     for header, body, dead_letters in _unfinished(extent, around=around):

@@ -15,14 +15,14 @@ Invariants:
   - A record is answered for only after the `fdatasync` that covers it; a new file's directory entry is synced before.
   - A segment ends sealed, or the next one's `previous_end` says up to where it is valid: after a failed write or sync
     nothing more is appended, and nothing to the one that was not sealed when the process ended. So recovery never
-    brings back what its senders were told is lost, and notices an end that is missing.
+    brings back what was reported to its senders as lost, and notices an end that is missing.
   - A segment is removed only after a durable snapshot (`state.py`) covers it.
 
 Recovery reads the index of a sealed segment, and record by record what has none. A record that fails its checksum and
 has no valid record behind it is a torn tail: the crash came while it was written. One with valid records behind it is
 damage; reading goes on at the next valid record. Both are reported. The writer checks each payload again when it reads
 it, because an index says nothing about the bytes it points to. What is read record by record is synced first: the
-process may have been killed between write and sync, and whoever sends it again is told that it is on disk.
+process may have been killed between write and sync, and whoever sends it again is answered that it is on disk.
 """
 
 import os

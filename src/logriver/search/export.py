@@ -20,7 +20,7 @@ from logriver.search.cursor import Order
 from logriver.search.filter_sql import filter_sql
 from logriver.search.scheduler import QueryScheduler
 from logriver.search.time_range import ANY_TIME, TimeRange
-from logriver.store.base import Pieces
+from logriver.store.base import Chunks
 from logriver.watermark import Watermark
 
 NDJSON = "application/x-ndjson"
@@ -93,7 +93,7 @@ def _chosen(pipes: RowPipes, made: Condition) -> dict[str, str]:
     return {name: chosen.get(name, _REST) for name in names}
 
 
-def _documents(pieces: Pieces, pipes: RowPipes) -> Pieces:
+def _documents(pieces: Chunks, pipes: RowPipes) -> Chunks:
     """Rows as lines of JSON to documents as lines."""
     rest = b""
     for piece in pieces:

@@ -18,7 +18,7 @@ from prometheus_client import Counter
 
 from logriver import clock, metrics
 from logriver.errors import Overloaded, QueryTooExpensive
-from logriver.store.base import Limits, Param, Pieces, QueryResult, Store
+from logriver.store.base import Chunks, Limits, Param, QueryResult, Store
 from logriver.store.stop import Stop
 from logriver.threads import Owner
 
@@ -31,7 +31,7 @@ _GRACE_SECONDS = 5.0
 _queries_turned_away = metrics.turned_away.labels(reason="queries")
 _exports_turned_away = metrics.turned_away.labels(reason="exports")
 
-Convert = Callable[[Pieces], Pieces]
+Convert = Callable[[Chunks], Chunks]
 """Turns the store's output into what is sent, on the export's own thread."""
 
 _Result = TypeVar("_Result")
@@ -151,7 +151,7 @@ def _forget(running: "asyncio.Future[_Result]") -> None:
         running.exception()
 
 
-def _close(pieces: Pieces, written: Pieces) -> None:
+def _close(pieces: Chunks, written: Chunks) -> None:
     pieces.close()
     written.close()
 

@@ -81,29 +81,29 @@ class Search:
         if not request.cursor:
             times = request.times
             begin = (self._watermark(), times.from_ns, times.to_ns, request.order, clock.MIN_TIME_NS, "", 0)
-            place = Cursor(*begin, asked=asked)
+            cursor = Cursor(*begin, asked=asked)
         else:
-            place = cursors.decode(request.cursor)
-            place = msgspec.structs.replace(place, watermark=place.watermark.of_nodes(self._watermark()))
-            if place.asked != asked:
+            cursor = cursors.decode(request.cursor)
+            cursor = msgspec.structs.replace(cursor, watermark=cursor.watermark.of_nodes(self._watermark()))
+            if cursor.asked != asked:
                 hint = "give the search text that its page was asked with, or leave the cursor out"
                 raise BadRequest("the cursor is of another search text", hint=hint)
-        if place.newer:
-            return await self._newer_page(search.where, pipes, place, request.limit)
-        return await self._next_page(search.where, pipes, place, request)
+        if cursor.newer:
+            return await self._newer_page(search.where, pipes, cursor, request.limit)
+        return await self._next_page(search.where, pipes, cursor, request)
 
-    async def _next_page(self, query: Query, pipes: RowPipes, place: Cursor, request: SearchRequest) -> Page:
-        limit = request.limit if pipes.limit is None else min(request.limit, max(0, pipes.limit - place.shown))
+    async def _next_page(self, query: Query, pipes: RowPipes, cursor: Cursor, request: SearchRequest) -> Page:
+        limit = request.limit if pipes.limit is None else min(request.limit, max(0, pipes.limit - cursor.shown))
         # One row more than was asked for shows whether there is another page.
-        answer = await self._rows(query, pipes, place, request, limit + 1)
+        answer = await self._rows(query, pipes, cursor, request, limit + 1)
         rows = answer.rows[:limit]
-        shown = place.shown + len(rows)
+        shown = cursor.shown + len(rows)
         more = len(answer.rows) > limit and (pipes.limit is None or shown < pipes.limit)
-        newest = (rows[:1] if place.order == "desc" else rows[-1:]) or None
+        newest = (rows[:1] if cursor.order == "desc" else rows[-1:]) or None
         return Page(
             documents=[documents.document(row, pipes.fields) for row in rows],
-            cursor=_leading(place, rows[-1], shown=shown) if more else None,
-            newer=None if pipes.sort or pipes.limit is not None else _leading(place, newest and newest[0], newer=True),
+            cursor=_leading(cursor, rows[-1], shown=shown) if more else None,
+            newer=None if pipes.sort or pipes.limit is not None else _leading(cursor, newest and newest[0], newer=True),
             late=0,
             rows_read=answer.rows_read,
             bytes_read=answer.bytes_read,
@@ -111,63 +111,63 @@ class Search:
         )
 
     async def _rows(
-        self, query: Query, pipes: RowPipes, place: Cursor, request: SearchRequest, limit: int
+        self, query: Query, pipes: RowPipes, cursor: Cursor, request: SearchRequest, limit: int
     ) -> QueryResult:
-        """The rows behind the place, up to its watermark.
+        """The rows behind the cursor, up to its watermark.
 
         Hardly ever is one above it, and to look at the number of each record takes a quarter of a page's time. So the
         watermark is a condition only where rows are skipped unseen, or when one that came is above it.
         """
-        offset = place.shown if pipes.sort else 0
-        for watermark in (place.watermark,) if offset else (None, place.watermark):
-            condition = filter_sql(query, TimeRange(place.from_ns, place.to_ns), watermark, self._materialized())
+        offset = cursor.shown if pipes.sort else 0
+        for watermark in (cursor.watermark,) if offset else (None, cursor.watermark):
+            condition = filter_sql(query, TimeRange(cursor.from_ns, cursor.to_ns), watermark, self._materialized())
             if request.cursor and not pipes.sort:
-                _only_beyond(condition, place, place.order)
-            sql = _sql(condition, order_by(pipes, place.order, condition), limit, offset)
+                _only_beyond(condition, cursor, cursor.order)
+            sql = _sql(condition, order_by(pipes, cursor.order, condition), limit, offset)
             answer = await self._scheduler.ask("search", sql, condition.params)
-            if all(place.watermark.covers(*_number(row)) for row in answer.rows):
+            if all(cursor.watermark.covers(*_number(row)) for row in answer.rows):
                 break
         return answer
 
-    async def _newer_page(self, query: Query, pipes: RowPipes, place: Cursor, limit: int) -> Page:
-        """The records next to the place on its newer side, up to a fresh watermark, in their order."""
+    async def _newer_page(self, query: Query, pipes: RowPipes, cursor: Cursor, limit: int) -> Page:
+        """The records next to the cursor on its newer side, up to a fresh watermark, in their order."""
         if pipes.sort or pipes.limit is not None:
             raise BadRequest("a sorted or limited answer has no newer page")
-        times, watermark = TimeRange(place.from_ns, place.to_ns), place.watermark.higher(self._watermark())
-        place = msgspec.structs.replace(place, watermark=place.watermark.of_nodes(watermark))
+        times, watermark = TimeRange(cursor.from_ns, cursor.to_ns), cursor.watermark.higher(self._watermark())
+        cursor = msgspec.structs.replace(cursor, watermark=cursor.watermark.of_nodes(watermark))
         condition = filter_sql(query, times, watermark, self._materialized())
-        _only_beyond(condition, place, "asc")
+        _only_beyond(condition, cursor, "asc")
         answer = await self._scheduler.ask(
             "search", _sql(condition, order_by(pipes, "asc", condition), limit, 0), condition.params
         )
-        rows = answer.rows if place.order == "asc" else answer.rows[::-1]
-        fresh = msgspec.structs.replace(place, watermark=watermark)
+        rows = answer.rows if cursor.order == "asc" else answer.rows[::-1]
+        fresh = msgspec.structs.replace(cursor, watermark=watermark)
         return Page(
             documents=[documents.document(row, pipes.fields) for row in rows],
             # To what was shown before: with the watermark that it was shown by.
-            cursor=_leading(place, rows[-1], shown=1) if rows and place.order == "desc" else None,
+            cursor=_leading(cursor, rows[-1], shown=1) if rows and cursor.order == "desc" else None,
             newer=_leading(fresh, answer.rows[-1] if rows else None, newer=True),
-            late=await self._late(query, times, place, watermark),
+            late=await self._late(query, times, cursor, watermark),
             rows_read=answer.rows_read,
             bytes_read=answer.bytes_read,
             incomplete=answer.incomplete,
         )
 
-    async def _late(self, query: Query, times: TimeRange, place: Cursor, watermark: Watermark) -> int:
-        """Records that came after the place's watermark and sort before it."""
+    async def _late(self, query: Query, times: TimeRange, cursor: Cursor, watermark: Watermark) -> int:
+        """Records that came after the cursor's watermark and sort before it."""
         late = filter_sql(query, times, watermark, self._materialized())
-        _only_beyond(late, place, "desc")
-        late.sql += f" AND {watermark_sql.above(place.watermark, late.bind)}"
+        _only_beyond(late, cursor, "desc")
+        late.sql += f" AND {watermark_sql.above(cursor.watermark, late.bind)}"
         answer = await self._scheduler.ask("search", f"SELECT count() FROM {TABLE} WHERE {late.sql}", late.params)
         return int(str(answer.rows[0][0]))
 
 
-def _leading(place: Cursor, row: Row | None, shown: int = 0, newer: bool = False) -> str:
-    """A cursor to what is beyond `row`; without one, beyond the place itself."""
+def _leading(cursor: Cursor, row: Row | None, shown: int = 0, newer: bool = False) -> str:
+    """A cursor to what is beyond `row`; without one, beyond the cursor itself."""
     if row is not None:
         node, seq = _number(row)
-        place = msgspec.structs.replace(place, time_ns=int(str(row[documents.TIME])), node=node, seq=seq)
-    return cursors.encode(msgspec.structs.replace(place, shown=shown, newer=newer))
+        cursor = msgspec.structs.replace(cursor, time_ns=int(str(row[documents.TIME])), node=node, seq=seq)
+    return cursors.encode(msgspec.structs.replace(cursor, shown=shown, newer=newer))
 
 
 def _number(row: Row) -> tuple[str, int]:
@@ -175,13 +175,13 @@ def _number(row: Row) -> tuple[str, int]:
     return str(row[documents.NODE]), int(str(row[documents.SEQ]))
 
 
-def _only_beyond(condition: Condition, place: Cursor, order: Order) -> None:
-    """Narrow to what comes after the place in that order."""
+def _only_beyond(condition: Condition, cursor: Cursor, order: Order) -> None:
+    """Narrow to what comes after the cursor in that order."""
     beyond = "<" if order == "desc" else ">"
-    place_time = time(condition, place.time_ns)
-    key = f"({place_time}, {condition.bind(place.node)}, {condition.bind(place.seq, 'UInt64')})"
+    cursor_time = time(condition, cursor.time_ns)
+    key = f"({cursor_time}, {condition.bind(cursor.node)}, {condition.bind(cursor.seq, 'UInt64')})"
     # The first condition alone is what the primary key is read by.
-    condition.sql += f" AND timestamp {beyond}= {place_time} AND {_KEY} {beyond} {key}"
+    condition.sql += f" AND timestamp {beyond}= {cursor_time} AND {_KEY} {beyond} {key}"
 
 
 def _sql(condition: Condition, order: str, limit: int, skip: int) -> str:

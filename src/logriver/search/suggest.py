@@ -27,7 +27,7 @@ _VALUES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A `text` to put at the place, and what it is."""
+    """A `text` to put at the cursor, and what it is."""
 
     text: str
     detail: str
@@ -54,24 +54,26 @@ class Suggestions:
 
     async def at(self, text: str, at: int) -> tuple[Place, list[Item]]:
         """What is being typed at the character `at` of `text`, and what it may become, the likeliest first."""
-        place = complete(text, at)
+        completion = complete(text, at)
         items: list[Item] = []
-        match place.kind:
+        match completion.kind:
             case "pipe":
-                has_table = _MAKES_TABLE.search(text, 0, place.start) is not None
+                has_table = _MAKES_TABLE.search(text, 0, completion.start) is not None
                 fitting = (pipe for pipe in PIPES.values() if has_table or not pipe.needs_table)
                 items = [Item(pipe.keyword, pipe.example) for pipe in fitting]
             case "value":
-                items = await self._values(place.field)
+                items = await self._values(completion.field)
             case "field":
-                after = "" if text[place.end : place.end + 1] == ":" else ":"
-                items = [Item(f"{field_name(name)}{after}", detail) for name, detail in await self._names(place.prefix)]
-            case "column" if place.columns:
-                items = [Item(column_name(name), "column of the result") for name in place.columns]
+                after = "" if text[completion.end : completion.end + 1] == ":" else ":"
+                items = [
+                    Item(f"{field_name(name)}{after}", detail) for name, detail in await self._names(completion.prefix)
+                ]
+            case "column" if completion.columns:
+                items = [Item(column_name(name), "column of the result") for name in completion.columns]
             case "column":
-                items = [Item(column_name(name), detail) for name, detail in await self._names(place.prefix)]
-        items += [Item(word, FUNCTION_EXAMPLES.get(word.removesuffix("("), "")) for word in place.keywords]
-        return place, _fitting(items, place.prefix)
+                items = [Item(column_name(name), detail) for name, detail in await self._names(completion.prefix)]
+        items += [Item(word, FUNCTION_EXAMPLES.get(word.removesuffix("("), "")) for word in completion.keywords]
+        return completion, _fitting(items, completion.prefix)
 
     async def _names(self, prefix: str) -> list[tuple[str, str]]:
         """Names of fields with their types; other names of columns only for one who begins to type them."""

@@ -23,7 +23,7 @@ _NOBODY_WAITS = 499
 AnswerAsk = Callable[[Ask], AsyncGenerator[bytes, None]]
 """Answers a request piece by piece; it is closed when nobody waits any more.
 
-Raises `LogriverError`, before the first piece for what can be told beforehand.
+Raises `LogriverError`, before the first piece for what is known beforehand.
 """
 
 log = logging.getLogger(__name__)

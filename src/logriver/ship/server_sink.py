@@ -1,6 +1,6 @@
 """A sink that is another Logriver's, over HTTP: what a follower needs of one, and nothing is kept here.
 
-A batch whose answer was lost may be on disk or not; whoever puts it again is told by the server's ledger. So every
+A batch whose answer was lost may be on disk or not; whoever puts it again learns it from the server's ledger. So every
 trouble on the way is a reason to wait and to put the same again: the files are the buffer.
 """
 
@@ -49,13 +49,13 @@ class ServerSink:
     """See `record.Sink`. On one event loop. Raises `BadRequest` for an address or a token that is none."""
 
     def __init__(self, server: str, token: str = "") -> None:
-        place = address(server)
-        self._url = place.url
+        server_address = address(server)
+        self._url = server_address.url
         self._client = httpx.AsyncClient(
-            base_url=place.url,
+            base_url=server_address.url,
             headers=bearer(token),
-            verify=place.verify,
-            trust_env=not place.local,
+            verify=server_address.verify,
+            trust_env=not server_address.local,
             timeout=_TIMEOUT,
             limits=httpx.Limits(max_connections=_MAX_CONNECTIONS, keepalive_expiry=_IDLE_SECONDS),
         )

@@ -10,7 +10,7 @@ from typing import Protocol
 from logriver.store.stop import Stop
 
 Param = str | int | float | list[str]
-Pieces = Generator[bytes, None, None]
+Chunks = Generator[bytes, None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Store(Protocol):
         """
         ...
 
-    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Pieces:
+    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Chunks:
         """Run a SELECT and give its output, one file in `format`, piece by piece and in constant memory.
 
         What `query` raises is raised where the output ends too early. Closing the iterator ends the query.

@@ -27,7 +27,7 @@ from logriver import clock
 from logriver.columns import TABLE, Column
 from logriver.errors import DataRefused, QueryTooExpensive, StoreError, Unavailable
 from logriver.store import ddl, materialized_columns
-from logriver.store.base import Block, Limits, Param, PartitionSize, Pieces, QueryResult
+from logriver.store.base import Block, Chunks, Limits, Param, PartitionSize, QueryResult
 from logriver.store.damage import Damage, Found
 from logriver.store.engine import ChdbError
 from logriver.store.engine_errors import NARROW, NO_SPACE, translated
@@ -298,7 +298,7 @@ class Embedded:
             raise _unreadable() from None
         time.sleep(_DAMAGE_PAUSE_SECONDS)
 
-    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Pieces:
+    def stream(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits) -> Chunks:
         """See `Store.stream`."""
         deadline = clock.monotonic() + _DAMAGE_SECONDS
         with self._stoppable(limits) as name:
@@ -316,7 +316,7 @@ class Embedded:
                         # What is out cannot be taken back; whoever asks again gets an answer without that part.
                         raise _unreadable() from None
 
-    def _written(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits, name: str) -> Pieces:
+    def _written(self, sql: str, params: Mapping[str, Param] | None, format: str, limits: Limits, name: str) -> Chunks:
         settings = f"{self._settings(limits, name)}, {_STREAM_SETTINGS}"
 
         def write(path: str) -> None:

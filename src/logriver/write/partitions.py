@@ -33,7 +33,7 @@ class Partitions:
             self._begin(removed + 1)
 
     @contextmanager
-    def place(self, block_bytes: int) -> Iterator[int]:
+    def use(self, block_bytes: int) -> Iterator[int]:
         """The partition for a block of `block_bytes` (as rows, several times what it will take on disk).
 
         It stays open inside of this block, so that retention does not drop what is being inserted.

@@ -140,8 +140,8 @@ class Writer:
         while waiting:
             part = waiting.pop(0)
             try:
-                with self._partitions.place(len(part.rows)) as place:
-                    self._store.insert(Block(part.rows, part.first_seq, part.count, place))
+                with self._partitions.use(len(part.rows)) as partition:
+                    self._store.insert(Block(part.rows, part.first_seq, part.count, partition))
             except DataRefused as error:
                 dead.add(self._dead_letter(part, error))
                 waiting = self._missing(part, dead) + waiting
@@ -166,26 +166,26 @@ class Writer:
         return seq
 
     def _count(self, row_range: RowRange) -> int:
-        answer = self._store.query(f"SELECT count() FROM {TABLE} WHERE {self._held_condition(row_range)}")
+        answer = self._store.query(f"SELECT count() FROM {TABLE} WHERE {self._range_condition(row_range)}")
         return int(str(answer.rows[0][0]))
 
     def _missing(self, row_range: RowRange, dead: set[int]) -> list[RowRange]:
         """The parts of a range that are neither stored nor `dead`."""
-        answer = self._store.query(f"SELECT _seq FROM {TABLE} WHERE {self._held_condition(row_range)}")
+        answer = self._store.query(f"SELECT _seq FROM {TABLE} WHERE {self._range_condition(row_range)}")
         stored = {int(str(seq)) for (seq,) in answer.rows} | dead
         if not stored:
             return [row_range]
         lines = row_range.rows.split(b"\n")
         parts: list[RowRange] = []
         first = 0
-        for place in range(row_range.count + 1):
-            if place == row_range.count or row_range.first_seq + place in stored:
-                if place > first:
-                    rows = b"\n".join([*lines[first:place], b""])
-                    parts.append(RowRange(row_range.first_seq + first, place - first, rows))
-                first = place + 1
+        for index in range(row_range.count + 1):
+            if index == row_range.count or row_range.first_seq + index in stored:
+                if index > first:
+                    rows = b"\n".join([*lines[first:index], b""])
+                    parts.append(RowRange(row_range.first_seq + first, index - first, rows))
+                first = index + 1
         return parts
 
-    def _held_condition(self, row_range: RowRange) -> str:
+    def _range_condition(self, row_range: RowRange) -> str:
         last_seq = row_range.first_seq + row_range.count - 1
         return f"_seq BETWEEN {row_range.first_seq} AND {last_seq} AND _node = '{self._node}'"

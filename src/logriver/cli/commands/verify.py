@@ -29,7 +29,7 @@ from logriver.decode.source_options import checked_formats
 from logriver.errors import LogriverError
 from logriver.follow.growing_file import Chunk, GrowingFile, NotTheSame
 from logriver.follow.line_format import LineFormat
-from logriver.follow.paths import sources_of
+from logriver.follow.paths import path_patterns
 from logriver.path_text import path_of, spelled, text_of
 from logriver.record import Decoded
 from logriver.settings import FollowSettings, load_as
@@ -159,7 +159,7 @@ def _options(text: SourceText, format: str, settings: _Settings) -> Options:
 
     Where nothing says the format, it is the server's `format`.
     """
-    followed = next((source for source in sources_of(settings) if source.means(Path(path_of(text.path)))), None)
+    followed = next((source for source in path_patterns(settings) if source.means(Path(path_of(text.path)))), None)
     options = followed.options if followed else Options(max_record_bytes=settings.max_record_bytes)
     name = text.format or options.format
     if text.format or text.zone or not followed:

@@ -13,7 +13,7 @@ from pathlib import Path
 from logriver.cli.doctor.finding import Finding, fail, ok, warn
 from logriver.errors import DataDirectoryError, SettingsError
 from logriver.follow.journal import journals_of
-from logriver.follow.paths import Source, sources_of
+from logriver.follow.paths import PathPattern, path_patterns
 from logriver.settings import FollowSettings
 
 _NETWORK = frozenset(
@@ -124,9 +124,9 @@ def lock(data: Path) -> Finding:
 
 def disk(data: Path, backlog_bytes: int) -> Finding:
     """The file system below the directory: its kind and its space."""
-    place = existing(data)
-    kind, mount = _file_system(place)
-    space = os.statvfs(place)
+    folder = existing(data)
+    kind, mount = _file_system(folder)
+    space = os.statvfs(folder)
     free = space.f_bavail * space.f_frsize
     says = f"{kind} at '{mount}', {free / _GB:.1f} GB of {space.f_blocks * space.f_frsize / _GB:.1f} GB free"
     if kind in _NETWORK or kind.startswith("fuse"):
@@ -148,17 +148,17 @@ def disk(data: Path, backlog_bytes: int) -> Finding:
 
 def fsync(data: Path) -> Finding:
     """How long it takes until 4 kB are on disk, measured with a file that has no name and leaves nothing."""
-    place = existing(data)
+    folder = existing(data)
     taken = []
     try:
-        with tempfile.TemporaryFile(dir=place, buffering=0) as file:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
             for _ in range(_SYNCS):
                 began = time.perf_counter()
                 file.write(bytes(4096))
                 os.fdatasync(file.fileno())
                 taken.append(time.perf_counter() - began)
     except OSError as error:
-        return fail("fsync", f"'{place}' cannot be written: {error.strerror}", "run this as the server's user")
+        return fail("fsync", f"'{folder}' cannot be written: {error.strerror}", "run this as the server's user")
     median, worst = statistics.median(taken) * 1000, max(taken) * 1000
     says = f"{median:.2f} ms (median), {worst:.2f} ms (longest of {_SYNCS})"
     if median > _SLOW_SYNC_MS:
@@ -169,7 +169,7 @@ def fsync(data: Path) -> Finding:
 def existing(path: Path) -> Path:
     """The path, or the nearest directory above it that is there."""
     path = path.absolute()
-    return next(place for place in (path, *path.parents) if place.is_dir())
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
 def _file_system(path: Path) -> tuple[str, str]:
@@ -185,7 +185,7 @@ def _file_system(path: Path) -> tuple[str, str]:
 def followed(settings: FollowSettings) -> list[Finding]:
     """What is followed can be: directories can be searched, files read, `journalctl` is there."""
     try:
-        sources, journals = sources_of(settings), journals_of(settings)
+        sources, journals = path_patterns(settings), journals_of(settings)
     except SettingsError as error:
         return [fail("follow", error.message, error.hint or "")]
     findings = [_journal()] if journals else []
@@ -198,7 +198,7 @@ def _journal() -> Finding:
     return ok("follow", "journalctl is there")
 
 
-def _followed(source: Source) -> list[Finding]:
+def _followed(source: PathPattern) -> list[Finding]:
     closed = _closed_directory(source.path)
     if closed:
         advice = f"setfacl -m u:{user()}:rx '{closed}', or put the server's user into its group"
@@ -212,7 +212,7 @@ def _followed(source: Source) -> list[Finding]:
     return [ok("follow", f"'{source.path}': {count} file{'s' if count > 1 else ''}, readable by {user()}")]
 
 
-def _nothing_yet(source: Source) -> Finding:
+def _nothing_yet(source: PathPattern) -> Finding:
     if not source.directory().is_dir():
         return warn("follow", f"'{source.path}': '{source.directory()}' is not there", "check the path")
     return warn("follow", f"'{source.path}': no such file yet", "it is followed as soon as it appears; check the path")
@@ -233,15 +233,15 @@ def _closed_directory(path: Path) -> Path | None:
 
     One that is only on the way need not be listed.
     """
-    for place in (*reversed(path.parents), path):
-        need = os.X_OK if place in path.parents else os.X_OK | os.R_OK
+    for folder in (*reversed(path.parents), path):
+        need = os.X_OK if folder in path.parents else os.X_OK | os.R_OK
         try:
-            if place.is_dir() and not os.access(place, need):
-                return place
+            if folder.is_dir() and not os.access(folder, need):
+                return folder
         except OSError:
-            return place.parent
-        if any(character in place.name for character in "*?["):
-            return None if os.access(place.parent, os.R_OK | os.X_OK) or not place.parent.is_dir() else place.parent
+            return folder.parent
+        if any(character in folder.name for character in "*?["):
+            return None if os.access(folder.parent, os.R_OK | os.X_OK) or not folder.parent.is_dir() else folder.parent
     return None
 
 

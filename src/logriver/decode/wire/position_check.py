@@ -39,11 +39,11 @@ def _stream_problem(range: StreamRange) -> str | None:
 
 def _range_problem(range: FileRange) -> str | None:
     """What cannot be so of a range."""
-    place = range.place or (0, 0)
+    file_key = range.file_key or (0, 0)
     numbers_fit = (
         0 <= range.start <= range.end < _INT64
         and 0 <= range.crc < _UINT32
-        and all(0 <= number < _UINT64 for number in place)
+        and all(0 <= number < _UINT64 for number in file_key)
         and 0 <= range.gone_ns <= clock.MAX_TIME_NS
     )
     if not numbers_fit:

@@ -140,7 +140,7 @@ def drained(wal: Wal) -> dict[int, str]:
     return found
 
 
-class Source:
+class Sender:
     """Sends its records in order, more of them before the first are answered for, and goes back to where it has to."""
 
     def __init__(self, number: int) -> None:
@@ -182,10 +182,10 @@ steps = st.lists(
 
 @given(steps)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
-def test_whatever_fails_what_is_kept_of_a_source_has_no_hole(
+def test_whatever_fails_what_is_kept_of_a_source_is_contiguous(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str]
 ) -> None:
-    directory = tmp_path_factory.mktemp("holes")
+    directory = tmp_path_factory.mktemp("contiguous")
     try:
         with pytest.MonkeyPatch.context() as patch:
             asyncio.run(live(directory, steps, Disk(patch)))
@@ -194,7 +194,7 @@ def test_whatever_fails_what_is_kept_of_a_source_has_no_hole(
 
 
 async def live(directory: Path, steps: list[str], disk: Disk) -> None:
-    sources = [Source(number) for number in range(3)]
+    sources = [Sender(number) for number in range(3)]
     copies: list[Path] = []
     async with opened(directory / "data") as wal:
         for step in steps:
@@ -222,7 +222,7 @@ async def live(directory: Path, steps: list[str], disk: Disk) -> None:
             await check(wal, sources)
 
 
-async def check(wal: Wal, sources: list[Source]) -> None:
+async def check(wal: Wal, sources: list[Sender]) -> None:
     known = await wal.known("me")
     ends = {held.path: held.end for held in known.files} | {held.stream.name: held.end for held in known.streams}
     assert not [gap for held in known.files for gap in held.gaps]
