@@ -53,6 +53,11 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
     "large trailers": (CHUNKED + chunk(RECORD) + b"0\r\n" + b"a: b\r\n" * 40_000, 431, "headers_too_large"),
     "a long trailer": (CHUNKED + chunk(RECORD) + b"0\r\na: " + b"b" * 3 * LIMIT, 431, "headers_too_large"),
     "a long extension": (CHUNKED + b"1;" + b"a" * 3 * LIMIT, 431, "headers_too_large"),
+    "trailers behind a large body": (
+        CHUNKED + chunk(b" " * LIMIT + RECORD) + b"0\r\n" + b"a: b\r\n" * 40_000,
+        431,
+        "headers_too_large",
+    ),
     "many extensions": (CHUNKED + chunk(b"x", b";" + b"a" * 1000) * 400, 431, "headers_too_large"),
 }
 

@@ -153,7 +153,7 @@ def test_a_batch_whose_answer_was_lost_is_stored_once(
         add(path, 10 * number, 10)
         wait_for_lines(server, path, 10 * number + 10)
         deadline = time.monotonic() + 30
-        while agent.log_path.read_text().count("does not continue what is held") < number:
+        while agent.log_path.read_text().count("does not continue what is committed") < number:
             assert time.monotonic() < deadline, agent.log_path.read_text()
             time.sleep(0.05)
     assert network.lost_answers == 3

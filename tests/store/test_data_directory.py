@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from logriver.queue.segment_files import nodes_of
 from tests.commands import logriver
 from tests.conftest import RunningServer
 from tests.crash_clients import wait_until_stored
@@ -46,8 +47,9 @@ def test_another_node_is_refused_and_named(ended: RunningServer) -> None:
     node = (ended.data / "NODE").read_text()
     (ended.data / "NODE").write_text("other1\n")
     log, state = contents(ended.data / "log"), contents(ended.data / "store")
+    first = "log/" if nodes_of(ended.data / "log") else "store/"
     said = refused(ended)
-    assert "NODE says 'other1'" in said
+    assert f"NODE says 'other1', and {first} is of node '{node.strip()}'" in said
     assert f"echo {node.strip()} > '{ended.data / 'NODE'}'" in said
     assert contents(ended.data / "log") == log
     assert contents(ended.data / "store").keys() >= {name for name in state if "/data.bin" in name}

@@ -39,8 +39,8 @@ def _log_ingestor(search: RecordSearch, levels: Distinct, resources: Distinct) -
     @routes.post("/fetch_logs", summary="The log ingestor's search: a page of 50", openapi_extra=_body(_FETCH_EXAMPLE))
     async def post_fetch_logs(request: Request) -> Response:
         body = await parameters.read_body(request, parameters.MAX_BODY_BYTES)
-        wanted, page = rule_bodies.page_of(body)
-        records = await search.records(wanted, PAGE_ROWS, (page - 1) * PAGE_ROWS)
+        rule_filter, page = rule_bodies.page_of(body)
+        records = await search.records(rule_filter, PAGE_ROWS, (page - 1) * PAGE_ROWS)
         return answers.json([ingestor_record(record) for record in records])
 
     @routes.get("/levels", summary="The levels that records have, as they were sent")
@@ -69,8 +69,8 @@ def _logingestor(search: RecordSearch) -> APIRouter:
     @routes.post("/logs/filter/", summary="LogIngestor's search", openapi_extra=_body(_FILTER_EXAMPLE))
     async def post_filter(request: Request) -> Response:
         body = await parameters.read_body(request, parameters.MAX_BODY_BYTES)
-        wanted, size = rule_bodies.filtered(body)
-        return answers.json({"status": True, "results": await search.records(wanted, size)})
+        rule_filter, size = rule_bodies.filtered(body)
+        return answers.json({"status": True, "results": await search.records(rule_filter, size)})
 
     return routes
 

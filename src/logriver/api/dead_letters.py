@@ -25,19 +25,19 @@ def router(dead_letters: DeadLetters, replay: Replay, max_record_bytes: int) -> 
     routes = APIRouter(tags=["dead letters"])
 
     @routes.get("/api/v1/dead-letters", summary="What was taken and could not be stored, newest first")
-    async def get_letters(
-        limit: Annotated[str, Query(description=f"letters, 1 to {MAX_LIMIT}")] = _DEFAULT_LIMIT,
+    async def get_dead_letters(
+        limit: Annotated[str, Query(description=f"dead letters, 1 to {MAX_LIMIT}")] = _DEFAULT_LIMIT,
         cursor: Annotated[str, Query(description="the cursor of the page before")] = "",
     ) -> Response:
-        wanted, before = _limit(limit), _cursor(cursor)
-        page = await run_in_threadpool(dead_letters.page, before, wanted)
+        at_most, before = _limit(limit), _cursor(cursor)
+        page = await run_in_threadpool(dead_letters.page, before, at_most)
         return answers.json({"dead_letters": [_shown(dead_letter) for dead_letter in page], "cursor": _next(page)})
 
     described = {"requestBody": {"required": False, "content": {"application/json": {"schema": {}}}}}
 
     @routes.post(
         "/api/v1/dead-letters/{id}/replay",
-        summary="Read a letter again, or the corrected record in the body, and store it",
+        summary="Read a dead letter again, or the corrected record in the body, and store it",
         openapi_extra=described,
     )
     async def post_replay(id: str, request: Request) -> Response:

@@ -111,11 +111,11 @@ def _page(message: str, form: str, status: int) -> Response:
 
 
 def _next(request: Request) -> str:
-    """Where the person wanted to go, if that is here."""
-    wanted = dict(parse_qsl(request.url.query)).get("next", "/")
+    """Where the person was going, if that is here."""
+    path = dict(parse_qsl(request.url.query)).get("next", "/")
     # Browsers read a backslash as a slash, and drop tabs and line ends: either could lead elsewhere.
-    is_here = wanted.startswith("/") and not urlsplit(wanted).netloc and wanted.isprintable() and "\\" not in wanted
-    return wanted if is_here and not wanted.startswith("//") else "/"
+    is_here = path.startswith("/") and not urlsplit(path).netloc and path.isprintable() and "\\" not in path
+    return path if is_here and not path.startswith("//") else "/"
 
 
 def _is_encrypted(request: Request) -> bool:

@@ -46,8 +46,8 @@ def _function(name: str, text: str) -> tuple[str, list[str]]:
         default, everything, names, path = found.groups()
         if everything:
             return f"const {everything} = {place(path)};"
-        wanted = f"default: {default}" if default else ", ".join(":".join(pair) for pair in _pairs(names))
-        return f"const {{ {wanted} }} = {place(path)};"
+        imported = f"default: {default}" if default else ", ".join(":".join(pair) for pair in _pairs(names))
+        return f"const {{ {imported} }} = {place(path)};"
 
     def passed_on(found: re.Match[str]) -> str:
         pairs = _pairs(found[1])

@@ -97,7 +97,7 @@ class Replay:
         if decoded.refused:
             raise Unprocessable(f"it fails again: {decoded.refused[0].reason}", hint=_GIVE_RECORD)
         if decoded.count != 1:
-            raise Unprocessable(f"a letter is replayed as one record, this is {decoded.count}", hint=_GIVE_RECORD)
+            raise Unprocessable(f"a dead letter is replayed as one record, this is {decoded.count}", hint=_GIVE_RECORD)
         return dead_letter.source, decoded
 
     def _decoded(self, source: str, text: bytes) -> Decoded:

@@ -22,8 +22,8 @@ async def refuse(scope: Any, send: Send, refusal: LogriverError) -> None:
         await send({"type": "websocket.http.response.body", "body": body})
         return
     if isinstance(refusal, Unauthenticated) and _is_person(scope):
-        wanted = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
-        await answer(scope, send, 303, b"", [(b"location", f"{LOGIN_PATH}?next={quote(wanted, safe='/')}".encode())])
+        next_path = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
+        await answer(scope, send, 303, b"", [(b"location", f"{LOGIN_PATH}?next={quote(next_path, safe='/')}".encode())])
         return
     headers = [*_JSON]
     if isinstance(refusal, Unauthenticated):

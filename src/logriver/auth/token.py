@@ -36,7 +36,7 @@ class Token:
 def kept_token(file: Path) -> tuple[str, bool]:
     """The token in `file`, and whether it was made just now because there was none.
 
-    Raises `SettingsError` for a file that others can read or that is empty, `OSError`.
+    Raises `SettingsError` for a file that others can read, that is empty or not text, `OSError`.
     """
     if not file.exists():
         text = secrets.token_urlsafe(_RANDOM_BYTES)
@@ -44,7 +44,12 @@ def kept_token(file: Path) -> tuple[str, bool]:
         return text, True
     if file.stat().st_mode & _OTHERS:
         raise SettingsError(f"the token in '{file}' can be read by others", hint=f"chmod 600 {file}")
-    text = file.read_text().strip()
+    try:
+        text = file.read_text().strip()
+    except UnicodeDecodeError:
+        raise SettingsError(
+            f"the token in '{file}' is not text", hint="remove the file, and a new one is made"
+        ) from None
     if not text:
         raise SettingsError(f"there is no token in '{file}'", hint="remove the file, and a new one is made")
     return text, False

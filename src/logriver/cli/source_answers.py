@@ -71,15 +71,15 @@ class _Page(msgspec.Struct):
 _decode_record = msgspec.json.Decoder(Record).decode
 
 
-def all_sources(client: httpx.Client, **wanted: str) -> Iterator[SourceAnswer]:
+def all_sources(client: httpx.Client, **given: str) -> Iterator[SourceAnswer]:
     """Every source, of all pages. Raises as `ask` does."""
-    params = wanted
+    params = given
     while True:
         page = ask(client, "/api/v1/sources", _Page, params=params)
         yield from page.sources
         if page.cursor is None:
             return
-        params = wanted | {"cursor": page.cursor}
+        params = given | {"cursor": page.cursor}
 
 
 class SourceRecords:

@@ -46,12 +46,12 @@ class RecordSearch:
         self._watermark = watermark
         self._materialized = materialized
 
-    async def records(self, wanted: RuleFilter, limit: int, offset: int = 0) -> list[Record]:
+    async def records(self, filter: RuleFilter, limit: int, offset: int = 0) -> list[Record]:
         """`limit` records after the newest `offset`, every field as it came, absent ones left out.
 
         Raises what `QueryScheduler.ask` and `filter_sql` raise.
         """
-        found = filter_sql(wanted.query, wanted.times, self._watermark(), self._materialized())
+        found = filter_sql(filter.query, filter.times, self._watermark(), self._materialized())
         # There are never more records than numbers.
         place = f"LIMIT {found.bind(limit, 'UInt64')} OFFSET {found.bind(min(offset, MAX_SEQ), 'UInt64')}"
         order = "ORDER BY timestamp DESC, _node DESC, _seq DESC"

@@ -114,9 +114,9 @@ class Hints:
         """The time of the newest record that it finds, where that matters, else of any; None if there is none."""
         order = "ORDER BY timestamp DESC" if guess.any_time else ""
         try:
-            wanted = filter_sql(guess.where, times, self._watermark(), self._materialized())
-            asked = f"SELECT toUnixTimestamp64Nano(timestamp) FROM {TABLE} WHERE {wanted.sql} {order} LIMIT 1"
-            answer = await self._scheduler.ask("hint", asked, wanted.params)
+            made = filter_sql(guess.where, times, self._watermark(), self._materialized())
+            asked = f"SELECT toUnixTimestamp64Nano(timestamp) FROM {TABLE} WHERE {made.sql} {order} LIMIT 1"
+            answer = await self._scheduler.ask("hint", asked, made.params)
         except LogriverError:
             return None
         return int(str(answer.rows[0][0])) if answer.rows else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from logriver.columns import ALIASES, TABLE
 from logriver.levels import LEVELS
-from logriver.query.hints.suggest import Place, complete
+from logriver.query.hints.suggest import Completion, complete
 from logriver.query.language.text import column_name, field_name, value_text
 from logriver.query.language.tree import Everything
 from logriver.query.language.words import FUNCTION_EXAMPLES
@@ -52,7 +52,7 @@ class Suggestions:
         self._materialized = materialized
         self._fields = fields
 
-    async def at(self, text: str, at: int) -> tuple[Place, list[Item]]:
+    async def at(self, text: str, at: int) -> tuple[Completion, list[Item]]:
         """What is being typed at the character `at` of `text`, and what it may become, the likeliest first."""
         completion = complete(text, at)
         items: list[Item] = []

@@ -54,7 +54,7 @@ def _check_node(path: Path, log_nodes: Collection[str], is_new: bool) -> None:
             f"data directory '{path}': NODE is missing beside the records of its node",
             hint=f"write the name back: echo {name} > '{file}'" if name else advice,
         )
-    node = file.read_text().strip()
+    node = file.read_text(errors="replace").strip()
     others = sorted(name for name in log_nodes if name != node)
     if others:
         raise other_node(path, node, "log/", others[0])

@@ -26,6 +26,8 @@ from logriver.store.belonging import check_together
 from logriver.store.migrations.data_format import FORMAT
 
 _LOOK_SECONDS = 0.02
+# Of the number in FORMAT.
+_MOST_DIGITS = 9
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +123,8 @@ def _check_format(path: Path) -> None:
     file = path / "FORMAT"
     if not file.exists():
         return
-    text = file.read_text().strip()
-    if not text.isdigit():
+    text = file.read_text(errors="replace").strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         raise DataDirectoryError(f"data directory '{path}': FORMAT says {text[:40]!r}, which is no version")
     if int(text) > FORMAT:
         raise DataDirectoryError(

@@ -112,7 +112,7 @@ class Embedded:
             f"min_free_disk_space_for_temporary_data = {max(_TIGHT_BYTES, _TEMPORARY_PARTITIONS * partition_bytes)}"
         )
         # Written only if it is another one: on a full disk it could not be written again.
-        if not config.exists() or config.read_text() != content:
+        if not config.exists() or config.read_bytes() != content.encode():
             config.write_text(content)
         try:
             self._sessions = Sessions(f"{directory / 'store'}?config-file={config}")

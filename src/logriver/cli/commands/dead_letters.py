@@ -17,7 +17,7 @@ _PAGE = 100
 _SHOWN_CHARACTERS = 200
 
 
-class _Letter(msgspec.Struct):
+class _DeadLetter(msgspec.Struct):
     id: str
     reason: str
     source: str
@@ -26,7 +26,7 @@ class _Letter(msgspec.Struct):
 
 
 class _Page(msgspec.Struct):
-    dead_letters: list[_Letter]
+    dead_letters: list[_DeadLetter]
     cursor: str | None = None
 
 
@@ -39,11 +39,11 @@ def run(
     server: ServerOption = LOCAL_SERVER,
     token: TokenOption = "",
 ) -> None:
-    """Exit codes: 0 done, 1 a letter failed again, 2 an error."""
+    """Exit codes: 0 done, 1 a dead letter failed again, 2 an error."""
     if action == "replay" and bool(id) == every:
-        raise typer.BadParameter("replay takes the id of a letter, or --all")
+        raise typer.BadParameter("replay takes the id of a dead letter, or --all")
     if record and not id:
-        raise typer.BadParameter("--record is for one letter")
+        raise typer.BadParameter("--record is for one dead letter")
     try:
         with connect(server, token=token) as client:
             if action == "ls":
@@ -58,13 +58,14 @@ def run(
 
 def _list(client: httpx.Client, limit: int) -> None:
     shown = 0
-    for letter in _letters(client):
+    for dead_letter in _dead_letters(client):
         if shown == limit:
             return
         shown += 1
-        typer.echo(f"{letter.id}  {letter.received}  {visible(letter.source)}")
-        typer.echo(f"    {visible(letter.reason)}")
-        typer.echo(f"    {visible(letter.raw[:_SHOWN_CHARACTERS])}{'..' * (len(letter.raw) > _SHOWN_CHARACTERS)}")
+        typer.echo(f"{dead_letter.id}  {dead_letter.received}  {visible(dead_letter.source)}")
+        typer.echo(f"    {visible(dead_letter.reason)}")
+        more = ".." * (len(dead_letter.raw) > _SHOWN_CHARACTERS)
+        typer.echo(f"    {visible(dead_letter.raw[:_SHOWN_CHARACTERS])}{more}")
     if not shown:
         typer.echo("no dead letters", err=True)
 
@@ -79,11 +80,11 @@ def _replay_one(client: httpx.Client, id: str, record: str) -> None:
 def _replay_all(client: httpx.Client) -> None:
     stored = failed = 0
     # All are listed first: one that is replayed is no longer there to go on from.
-    for letter in list(_letters(client)):
-        problem = _replay(client, letter.id, "")
+    for dead_letter in list(_dead_letters(client)):
+        problem = _replay(client, dead_letter.id, "")
         if problem:
             failed += 1
-            typer.echo(f"{letter.id}: {problem}", err=True)
+            typer.echo(f"{dead_letter.id}: {problem}", err=True)
         else:
             stored += 1
     typer.echo(f"{stored} stored, {failed} failed again")
@@ -91,7 +92,7 @@ def _replay_all(client: httpx.Client) -> None:
         raise typer.Exit(1)
 
 
-def _letters(client: httpx.Client) -> Iterator[_Letter]:
+def _dead_letters(client: httpx.Client) -> Iterator[_DeadLetter]:
     params = {"limit": str(_PAGE)}
     while True:
         page = ask(client, "/api/v1/dead-letters", _Page, params=params)

@@ -55,29 +55,29 @@ def run(
     if action == "ls" and (keyword or agent == "*"):
         raise typer.BadParameter("ls takes one directory of one machine")
     path = spelled(path)
-    wanted = {"filename": path, "keyword": keyword, "from": as_asked(since), "to": as_asked(until), "hostname": agent}
+    params = {"filename": path, "keyword": keyword, "from": as_asked(since), "to": as_asked(until), "hostname": agent}
     flags = {"regex": regex, "ignore_case": ignore_case, "multiline": multiline}
-    wanted |= {name: "true" for name, is_set in flags.items() if is_set}
+    params |= {name: "true" for name, is_set in flags.items() if is_set}
     if limit is not None:
-        wanted["n"] = str(limit)
+        params["n"] = str(limit)
     with exit_codes(""), connect(server, token=token) as client:
         if action == "ls":
             _list(client, {"path": path, "agent": agent}, format, color)
         else:
-            _search(client, wanted)
+            _search(client, params)
 
 
-def _list(client: httpx.Client, wanted: dict[str, str], format: Format, color: output.Color) -> None:
-    listing = ask(client, "/api/v1/files", _Listing, params=wanted)
+def _list(client: httpx.Client, params: dict[str, str], format: Format, color: output.Color) -> None:
+    listing = ask(client, "/api/v1/files", _Listing, params=params)
     rows: list[list[object]] = [[entry.type, entry.size, entry.modified, entry.name] for entry in listing.entries]
     table.show(Table(["type", "size", "modified", "name"], rows), format, color)
     if listing.truncated:
         output.note("there are more: name a directory below")
 
 
-def _search(client: httpx.Client, wanted: dict[str, str]) -> None:
+def _search(client: httpx.Client, params: dict[str, str]) -> None:
     found = False
-    with clients.stream(client, "/logs", wanted, {}, _SEARCH_SECONDS) as answer:
+    with clients.stream(client, "/logs", params, {}, _SEARCH_SECONDS) as answer:
         for piece in _shown(answer):
             found = True
             write_bytes(piece) if isinstance(piece, bytes) else write(piece)

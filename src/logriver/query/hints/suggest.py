@@ -42,7 +42,7 @@ _BEFORE_A_NEW_NAME = {"_AS", *(token for token, pipe in _PIPES.items() if pipe.b
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Completion:
     """`text[start:end]` is what a suggestion replaces, `prefix` the part of it before the cursor.
 
     A `value` belongs to `field`. `column` is a field or, behind `| stats`, one of `columns`. `keywords` are the words
@@ -58,16 +58,16 @@ class Place:
     keywords: tuple[str, ...] = ()
 
 
-def complete(text: str, at: int) -> Place:
+def complete(text: str, at: int) -> Completion:
     """What is being typed at the character `at` of `text`."""
     at = max(0, min(at, len(text)))
     before, typed = _tokens(text[:at])
     pipe = _PIPE_NAME.search(text, 0, at)
     start = (typed and typed.start_pos) or 0
     if pipe and not (typed and start < pipe.start() and text[start] == '"'):
-        return Place("pipe", pipe[1], pipe.start(1), _end_of_word(text, at))
+        return Completion("pipe", pipe[1], pipe.start(1), _end_of_word(text, at))
     if typed is None:
-        return Place("none", "", at, at)
+        return Completion("none", "", at, at)
     expected = _expected(before)
     prefix = text[start:at].removeprefix('"').replace('\\"', '"').removeprefix("`")
     kind, field = _kind(before, expected), ""
@@ -80,7 +80,7 @@ def complete(text: str, at: int) -> Place:
         keywords += _VALUE_OPERATORS if not prefix and before[-1].type == "FIELD" else ()
     if kind == "field" and text[start : start + 1] == '"':
         kind, keywords = "none", []
-    return Place(kind, prefix, start, _end_of_word(text, at), field, columns, tuple(keywords))
+    return Completion(kind, prefix, start, _end_of_word(text, at), field, columns, tuple(keywords))
 
 
 def _tokens(head: str) -> tuple[list[Token], Token | None]:

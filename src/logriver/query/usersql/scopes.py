@@ -40,8 +40,8 @@ class Star:
 class Query:
     """A SELECT inside of another query, or several joined by UNION and the like; it has the columns of the `first`.
 
-    `values` are the names that its WITH gives to other things than queries, `named` what the definition of each alias
-    names in turn, and `needed` where it does. It stands in the definition of the aliases `inside`.
+    `values` are the names that its WITH gives to other things than queries, `needed` what the definition of each alias
+    names, and where. It stands in the definition of the aliases `inside`.
     """
 
     inside_of: "Query | None" = None
@@ -49,7 +49,6 @@ class Query:
     first: "Scope | Query | None" = None
     ctes: dict[str, Relation] = field(default_factory=dict)
     values: set[str] = field(default_factory=set)
-    named: dict[str, set[str]] = field(default_factory=dict)
     needed: dict[str, list[tuple["Scope", tuple[str, ...]]]] = field(default_factory=dict)
     _known: dict[str, bool] = field(default_factory=dict)
 
@@ -73,36 +72,20 @@ class Query:
         """Whether this query's WITH, or that of one around it, gives `name` to a value."""
         here: Query | None = self
         while here is not None:
-            if name in here.values and here.is_settled(name, inside) and here.is_known(name):
+            if name in here.values and name not in inside and here.is_known(name):
                 return True
             inside |= here.inside
             here = here.inside_of
         return False
 
-    def is_settled(self, alias: str, inside: Inside) -> bool:
-        """Whether what an alias stands for is known without going in a circle, over itself or those around it.
-
-        In a circle the engine takes the name to be unknown, and looks for a function.
-        """
-        circle = inside | {alias}
-        seen: set[str] = set()
-        waiting = [alias]
-        while waiting and alias not in inside:
-            named = self.named.get(waiting.pop(), set()) - seen
-            if named & circle:
-                return False
-            seen |= named
-            waiting += named
-        return alias not in inside
-
     def is_known(self, alias: str) -> bool:
-        """Whether all that the definition of an alias names is there.
+        """Whether all that the definition of an alias names is there, without going in a circle.
 
-        What WITH defines and nothing reads is not looked at by the engine; where its definition means nothing, the name
-        is unknown, and it looks for a function.
+        What WITH defines and nothing reads is not looked at by the engine. Where its definition means nothing, or goes
+        in a circle, the name is unknown, and the engine looks for a function.
         """
         if alias not in self._known:
-            # Until it is known: a definition may go in circles.
+            # What needs it in turn is a circle.
             self._known[alias] = False
             self._known[alias] = all(scope.resolves(parts) for scope, parts in self.needed.get(alias, ()))
         return self._known[alias]
@@ -112,7 +95,6 @@ class Query:
         here: Query | None = self
         while here is not None:
             for alias in inside:
-                here.named.setdefault(alias, set()).add(parts[0])
                 here.needed.setdefault(alias, []).append((scope, parts))
             # The WITH of the first of several joined queries is that of all.
             around = here.inside_of
@@ -176,7 +158,7 @@ class Scope:
         return not labels and self.query.has_value(name, inside)
 
     def _is_alias(self, name: str, scope: "Scope", inside: Inside) -> bool:
-        return name in scope.aliases and self.query.is_settled(name, inside) and self.query.is_known(name)
+        return name in scope.aliases and name not in inside and self.query.is_known(name)
 
     def resolves(self, parts: tuple[str, ...]) -> bool:
         """Whether a name in the definition of an alias, reserved or not, means something."""

@@ -26,7 +26,7 @@ const tz = (zone) => (zone === "UTC" ? "UTC" : Intl.DateTimeFormat().resolvedOpt
 
 export function Explore({ place, go, zone, theme }) {
   const [round, setRound] = useState(0);
-  const [told, setTold] = useState({ loading: true });
+  const [outcome, setOutcome] = useState({ loading: true });
   const [shared, setShared] = useState("");
   const [sql, setSql] = useState(false);
   const [exporting, setExporting] = useState(false);
@@ -34,7 +34,7 @@ export function Explore({ place, go, zone, theme }) {
   const [plotted, setPlotted] = useState(memory.isPlotted());
   const [hovered, setHovered] = useState(null);
   const [marked, setMarked] = useState(null);
-  const isLate = useLate(told.loading);
+  const isLate = useLate(outcome.loading);
   const kind = answerKind(place.q);
   const params = { q: place.q, from: place.from, to: place.to };
   const conditions = { ...params, q: split(place.q)[0] };
@@ -48,7 +48,7 @@ export function Explore({ place, go, zone, theme }) {
   const add = (asked, excluded, changes) => go(changes ? { ...changes, open: "" } : { q: withTerm(place.q, asked, excluded), open: "" });
   const zoom = (from, to) => go({ from: new Date(from * 1000).toISOString(), to: new Date(to * 1000).toISOString() });
   const asked = JSON.stringify([params, round]);
-  const tell = (news) => setTold((old) => ({ ...old, ...news, asked }));
+  const report = (news) => setOutcome((old) => ({ ...old, ...news, asked }));
   const freeze = async () => {
     const fixed = { ...place, from: absolute(place.from), to: absolute(place.to || "now") };
     const copied = navigator.clipboard?.writeText(location.origin + write(fixed)).then(() => true, () => false);
@@ -61,26 +61,26 @@ export function Explore({ place, go, zone, theme }) {
     setPlotted(!plotted);
   };
   const cancel = () => {
-    told.cancel?.();
+    outcome.cancel?.();
     histogram.cancel();
   };
   useExploreKeys(place, go);
 
   // The lines are only drawn anew for what changes them, not for each move of the pointer.
   const list = useMemo(
-    () => kind === "rows" && html`<${RowList} params=${{ ...params, round }} ...${{ place, zone, tell, add, marked }} go=${move} hover=${setHovered} />`,
+    () => kind === "rows" && html`<${RowList} params=${{ ...params, round }} ...${{ place, zone, report, add, marked }} go=${move} hover=${setHovered} />`,
     [place, zone, round, marked],
   );
 
-  const stats = told.answer?.stats;
-  const without = (told.answer?.incomplete || histogram.data?.incomplete)?.join("; ");
+  const stats = outcome.answer?.stats;
+  const without = (outcome.answer?.incomplete || histogram.data?.incomplete)?.join("; ");
   // Of a question with pipes the histogram counts what goes into them.
   const known = split(place.q)[1] || histogram.loading || histogram.error || !histogram.data ? null : total(histogram.data);
-  const isEmpty = !(kind === "rows" && place.files) && told.answer?.rows?.length === 0;
-  const hint = told.answer?.hint;
+  const isEmpty = !(kind === "rows" && place.files) && outcome.answer?.rows?.length === 0;
+  const hint = outcome.answer?.hint;
   return html`
     <div class="ask">
-      <${QueryBar} text=${place.q} run=${run} error=${told.error || null} busy=${isLate} cancel=${cancel} />
+      <${QueryBar} text=${place.q} run=${run} error=${outcome.error || null} busy=${isLate} cancel=${cancel} />
       <${TimeRange} from=${place.from} to=${place.to} zone=${zone} change=${go} />
     </div>
     <p class="facts" role="status" aria-live="polite">
@@ -88,7 +88,7 @@ export function Explore({ place, go, zone, theme }) {
       ${stats && html`<span>${duration(stats.elapsed_ms)}</span><span class="long">${bytes(stats.bytes_read)} read</span>`}
       ${isLate && html`<span class="busy">searching<${Elapsed} /></span>`}
       ${without && html`<a class="plain" title=${without} ...${linkTo(place, go, { view: "status" })}>incomplete</a>`}
-      ${told.cancelled && !told.loading && html`<span>cancelled</span>`}
+      ${outcome.cancelled && !outcome.loading && html`<span>cancelled</span>`}
       ${shared && html`<span>${shared}</span>`}
       <span class="grow"></span>
       <button type="button" class="folds" aria-pressed=${plotted} onClick=${plot}>Histogram</button>
@@ -102,17 +102,17 @@ export function Explore({ place, go, zone, theme }) {
       <button type="button" class="long" onClick=${() => go({ view: "live" })}>Live</button>
     </p>
     ${plotted && html`<${Histogram} answer=${histogram.data} stale=${histogram.loading || Boolean(histogram.error)} ...${{ zone, theme, zoom }} pointed=${hovered} hover=${setMarked} />`}
-    ${!told.loading && !told.error && html`<${Failure} error=${histogram.error} again=${histogram.again} />`}
+    ${!outcome.loading && !outcome.error && html`<${Failure} error=${histogram.error} again=${histogram.again} />`}
     <div class=${folded ? "below folded" : "below"}>
-      ${!folded && html`<${FieldList} params=${conditions} wanted=${!told.loading && told.asked === asked} add=${add} columns=${columnsOf(place)}
+      ${!folded && html`<${FieldList} params=${conditions} wanted=${!outcome.loading && outcome.asked === asked} add=${add} columns=${columnsOf(place)}
         setColumns=${(columns) => go({ columns }, { replace: true })}
         run=${run} group=${(name) => go({ q: withPipe(place.q, `top 20 ${name}`) })} />`}
       <div class="answer">
-        ${(hint || isEmpty) && !told.loading && !told.error && html`<${Hint} hint=${hint} found=${!isEmpty} query=${told.answer.hint_query} go=${go} place=${place} />`}
+        ${(hint || isEmpty) && !outcome.loading && !outcome.error && html`<${Hint} hint=${hint} found=${!isEmpty} query=${outcome.answer.hint_query} go=${go} place=${place} />`}
         ${kind === "rows" && place.files && html`<${IncludeFiles} params=${{ ...params, round }} ...${{ place, zone, add }} hover=${setHovered} />`}
         ${list}
-        ${kind === "stats" && html`<${Statistics} params=${{ ...params, tz: tz(zone), round }} ...${{ tell, go, place, zone, theme }} />`}
-        ${kind === "patterns" && html`<${Patterns} params=${{ ...params, round }} ...${{ tell, go, zone }} />`}
+        ${kind === "stats" && html`<${Statistics} params=${{ ...params, tz: tz(zone), round }} ...${{ report, go, place, zone, theme }} />`}
+        ${kind === "patterns" && html`<${Patterns} params=${{ ...params, round }} ...${{ report, go, zone }} />`}
       </div>
     </div>
     ${sql && html`<${ShowSql} params=${params} close=${() => setSql(false)} />`}

@@ -10,12 +10,12 @@ import { QueryBar } from "./querybar.js";
 import { TimeRange } from "./timerange.js";
 import { visible } from "../helpers/record.js";
 
-export function Patterns({ params, tell, go, zone }) {
+export function Patterns({ params, report, go, zone }) {
   // Pipes of rows and tables have no meaning here; a limit beside `| patterns` has.
   const q = answerKind(params.q) === "patterns" ? params.q : split(params.q)[0];
   const answer = useCall("/api/v1/patterns", { ...params, q });
   useEffect(() => {
-    tell?.({ answer: answer.data, loading: answer.loading, error: answer.error, cancel: answer.cancel });
+    report?.({ answer: answer.data, loading: answer.loading, error: answer.error, cancel: answer.cancel });
   }, [answer.data, answer.loading, answer.error]);
   if (answer.error && answer.error.status !== 400) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
   if (!answer.data) return answer.loading && html`<p class="quiet">Searching</p>`;
@@ -42,13 +42,13 @@ export function Patterns({ params, tell, go, zone }) {
 
 export function PatternsView({ place, go, zone }) {
   const [round, setRound] = useState(0);
-  const [told, setTold] = useState({});
-  const isLate = useLate(Boolean(told.loading));
+  const [outcome, setOutcome] = useState({});
+  const isLate = useLate(Boolean(outcome.loading));
   const params = { q: place.q, from: place.from, to: place.to, round };
   return html`
     <div class="ask">
-      <${QueryBar} text=${place.q} run=${(q) => (q === place.q ? setRound(round + 1) : go({ q }))} error=${told.error} busy=${isLate} cancel=${told.cancel} />
+      <${QueryBar} text=${place.q} run=${(q) => (q === place.q ? setRound(round + 1) : go({ q }))} error=${outcome.error} busy=${isLate} cancel=${outcome.cancel} />
       <${TimeRange} from=${place.from} to=${place.to} zone=${zone} change=${go} />
     </div>
-    <${Patterns} params=${params} tell=${setTold} go=${go} zone=${zone} />`;
+    <${Patterns} params=${params} report=${setOutcome} go=${go} zone=${zone} />`;
 }

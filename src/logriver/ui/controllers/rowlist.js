@@ -14,7 +14,7 @@ import { useRowKeys } from "./rowkeys.js";
 const ASK_NEWER_SECONDS = 5;
 
 // Loads pages as the reader comes near either end. `params` is the question; a new one begins anew.
-function usePages(params, visit, tell) {
+function usePages(params, visit, report) {
   const pages = useRef(null);
   const [, redraw] = useState(0);
   const [state, setState] = useState({ loading: true, error: null });
@@ -29,13 +29,13 @@ function usePages(params, visit, tell) {
       if (of.control !== control.current) return;
       pages.current = of;
       setState({ loading: false, error: null });
-      tell({ answer: of.answer, loading: false, error: null });
+      report({ answer: of.answer, loading: false, error: null });
       redraw((old) => old + 1);
     } catch (error) {
       if (of.control !== control.current) return;
       const seen = error.name === "AbortError" ? null : error;
       setState({ loading: false, error: seen });
-      tell({ loading: false, error: seen, cancelled: !seen });
+      report({ loading: false, error: seen, cancelled: !seen });
     } finally {
       of.loading = false;
     }
@@ -53,20 +53,20 @@ function usePages(params, visit, tell) {
       Object.assign(seen.pages, { control: mine, key });
       pages.current = seen.pages;
       setState({ loading: false, error: null });
-      tell({ answer: seen.pages.answer, loading: false, error: null, cancelled: false });
+      report({ answer: seen.pages.answer, loading: false, error: null, cancelled: false });
       return () => mine.abort();
     }
     const fresh = new Pages(params);
     Object.assign(fresh, { control: mine, key });
-    tell({ loading: true, cancel: () => mine.abort() });
+    report({ loading: true, cancel: () => mine.abort() });
     load("next", fresh);
     return () => mine.abort();
   }, [key, visit]);
   return { pages: pages.current, ...state, load, key, question };
 }
 
-export function RowList({ params, place, go, zone, tell, add, hover, marked }) {
-  const { pages, loading, error, load, key, question } = usePages(params, place.visit, tell);
+export function RowList({ params, place, go, zone, report, add, hover, marked }) {
+  const { pages, loading, error, load, key, question } = usePages(params, place.visit, report);
   const [current, setCurrent] = useState(0);
   const [fresh, setFresh] = useState(0);
   const list = useRef(null), top = useRef(null), bottom = useRef(null);

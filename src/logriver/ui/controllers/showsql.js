@@ -8,13 +8,13 @@ import { Failure } from "./failure.js";
 
 export function ShowSql({ params, close }) {
   const answer = useCall("/api/v1/explain", params);
-  const told = answer.data;
+  const outcome = answer.data;
   return html`
     <${Dialog} title="What is asked" close=${close}>
       <${Failure} error=${answer.error} />
-      ${told && html`
-        <h3>Search</h3><pre class="code">${told.query}</pre>
-        <h3>SQL</h3><pre class="code">${told.sql}</pre>
-        <p class="quiet">It would read ${count(told.rows ?? 0)} rows${told.bytes ? ` (${bytes(told.bytes)})` : ""}.</p>`}
+      ${outcome && html`
+        <h3>Search</h3><pre class="code">${outcome.query}</pre>
+        <h3>SQL</h3><pre class="code">${outcome.sql}</pre>
+        <p class="quiet">It would read ${count(outcome.rows ?? 0)} rows${outcome.bytes ? ` (${bytes(outcome.bytes)})` : ""}.</p>`}
     <//>`;
 }

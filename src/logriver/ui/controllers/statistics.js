@@ -36,10 +36,10 @@ function timesOf(start, width, { from, to }) {
   };
 }
 
-export function Statistics({ params, tell, go, place, zone, theme }) {
+export function Statistics({ params, report, go, place, zone, theme }) {
   const answer = useTable(params);
   useEffect(() => {
-    tell({ answer: answer.data, loading: answer.loading, error: answer.error, cancel: answer.cancel });
+    report({ answer: answer.data, loading: answer.loading, error: answer.error, cancel: answer.cancel });
   }, [answer.data, answer.loading, answer.error]);
   if (answer.error && answer.error.status !== 400) return html`<${Failure} error=${answer.error} again=${answer.again} />`;
   if (!answer.data?.rows.length) return null;
