@@ -31,7 +31,7 @@ _MAX_DIGITS = 10
 _MESSAGE = {ranges.CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}
 _GET = {
     "tags": ["agents"],
-    "summary": "For agents: what is held of each file that a follower has seen",
+    "summary": "For agents: what is committed of each file that a follower has seen",
     "parameters": [
         {"name": "follower", "in": "query", "required": True, "schema": {"type": "string"}},
         {"name": "format", "in": "query", "required": False, "schema": {"type": "integer", "minimum": 1}},
@@ -47,7 +47,7 @@ _POST = {
         {
             "200": "on disk: the receipt",
             "400": "not a batch of a format that is known here, or a row that cannot be",
-            "409": "the range does not begin where what is held ends; the answer says where that is",
+            "409": "the range does not begin where what is committed ends; the answer says where that is",
             **REFUSALS,
         }
     ),
