@@ -1,4 +1,4 @@
-"""The view of followed files: incarnations with what is committed of them, what is lost, and how far behind they are."""
+"""The view of followed files: what is committed of each incarnation, what is lost, and how far behind they are."""
 
 import gzip
 import json
