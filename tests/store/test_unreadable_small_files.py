@@ -1,5 +1,6 @@
 """A small file of the data directory that is not what it should be: the start says which one, and what to do."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def token(path: Path) -> None:
         ("FORMAT", "²\n".encode(), opened, DataDirectoryError, "which is no version"),
         ("FORMAT", b"9" * 5_000, opened, DataDirectoryError, "which is no version"),
         ("FORMAT", b"", opened, DataDirectoryError, "which is no version"),
+        ("FORMAT", b"0\n", opened, DataDirectoryError, "which is no version"),
         ("NODE", NO_TEXT, opened, DataDirectoryError, "log/ is of node 'abc123'"),
         ("NODE", b"", opened, DataDirectoryError, "log/ is of node 'abc123'"),
         ("TOKEN", NO_TEXT, token, SettingsError, "is not text"),
@@ -43,3 +45,21 @@ def test_a_damaged_small_file_is_named(
         start(tmp_path)
     assert name in str(raised.value)
     assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+@pytest.mark.parametrize(
+    ("name", "start", "error"),
+    [("FORMAT", opened, DataDirectoryError), ("NODE", opened, DataDirectoryError), ("TOKEN", token, SettingsError)],
+)
+def test_what_is_no_file_is_named_and_nobody_waits_for_it(
+    tmp_path: Path,
+    make: Callable[[Path], None],
+    name: str,
+    start: Callable[[Path], None],
+    error: type[LogriverError],
+) -> None:
+    make(tmp_path / name)
+    with pytest.raises(error, match="is not a file") as raised:
+        start(tmp_path)
+    assert name in str(raised.value)

@@ -13,7 +13,7 @@ from logriver.follow.paths import JOURNAL
 from logriver.follow.sources import SourceStatus
 from logriver.ship.frames import AgentSource
 
-MOST_GENERATIONS = 100
+MOST_INCARNATIONS = 100
 """So many incarnations of one source are shown, the last changed."""
 
 
@@ -65,7 +65,7 @@ class FollowedSource:
             "last_event_ns": last_event_ns,
             "error": next((status.error for status in statuses if status.error), "") or self._away(),
             "gaps": [_gap(gap) for gap in sorted(gaps, key=lambda gap: gap.noticed_ns)[-MAX_GAPS:]],
-            "incarnations": [self._incarnation(committed) for committed in self.committed[-MOST_GENERATIONS:]],
+            "incarnations": [self._incarnation(committed) for committed in self.committed[-MOST_INCARNATIONS:]],
             "incarnation_count": len(self.committed),
         }
 

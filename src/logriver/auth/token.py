@@ -36,12 +36,14 @@ class Token:
 def kept_token(file: Path) -> tuple[str, bool]:
     """The token in `file`, and whether it was made just now because there was none.
 
-    Raises `SettingsError` for a file that others can read, that is empty or not text, `OSError`.
+    Raises `SettingsError` for what is no file, can be read by others, is empty or not text; `OSError`.
     """
     if not file.exists():
         text = secrets.token_urlsafe(_RANDOM_BYTES)
         _write(file, text)
         return text, True
+    if not file.is_file():
+        raise SettingsError(f"'{file}' is not a file", hint="remove it, and a token is made")
     if file.stat().st_mode & _OTHERS:
         raise SettingsError(f"the token in '{file}' can be read by others", hint=f"chmod 600 {file}")
     try:

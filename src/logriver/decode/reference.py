@@ -13,10 +13,10 @@ from logriver.decode.formats import CONTAINERS, recognise
 from logriver.decode.json.body import decode_body
 from logriver.decode.json.lines import JsonLines
 from logriver.decode.labels import Labels
-from logriver.decode.lines import access_log, text
+from logriver.decode.lines import access_log
 from logriver.decode.lines.api_requests import ApiRequests
 from logriver.decode.lines.containers import ContainerLines
-from logriver.decode.lines.format_lines import FormatLines, ValuesOf
+from logriver.decode.lines.format_lines import FormatLines
 from logriver.decode.lines.logfmt import LogFmt
 from logriver.decode.lines.multiline import ByIndentation, ByPattern, Multiline
 from logriver.decode.lines.user_format import UserFormat, UserLines
@@ -117,14 +117,13 @@ def _format(options: Options, name: str) -> tuple[Read, Whole]:
     if name in CONTAINERS:
         containers = ContainerLines(CONTAINERS[name], limit, zone, multiline)
         return _with_stamps(containers.decode, zone), containers.whole
-    if options.pattern:
-        values_of: ValuesOf | None = UserLines(UserFormat(name, options.pattern), zone).values_of
-    else:
-        own = {"access": access_log.values_of, "logfmt": LogFmt(zone).values_of}.get(name)
-        values_of = own and _or_as_text(own)
-    if name in ("access", "logfmt") or multiline is None:
+    if name in ("access", "logfmt"):
+        values_of = access_log.values_of if name == "access" else LogFmt(zone).values_of
         return _with_stamps(FormatLines(limit, values_of).decode, zone), _all
-    lines = FormatLines(limit, values_of, multiline.split)
+    pattern = UserLines(UserFormat(name, options.pattern), zone).values_of if options.pattern else None
+    if multiline is None:
+        return _with_stamps(FormatLines(limit, pattern, must_match=True).decode, zone), _all
+    lines = FormatLines(limit, pattern, multiline.split, must_match=True)
     return _with_stamps(lines.decode, zone), lambda data, _now_ns: multiline.whole(data, limit)
 
 
@@ -162,11 +161,6 @@ def _zone(options: Options) -> Zone:
 def _zone_of_json(options: Options) -> Zone | None:
     """Times in JSON are read faster where it is UTC."""
     return None if options.zone == "UTC" else _zone(options)
-
-
-def _or_as_text(values_of: ValuesOf) -> ValuesOf:
-    """A line of another format is read as text, and counts as one of this."""
-    return lambda line, stamps: values_of(line, stamps) or text.values_of([line], stamps)[0]
 
 
 def _with_stamps(decode: Callable[[bytes, int, Stamps], Decoded], zone: Zone) -> Read:

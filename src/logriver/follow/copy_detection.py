@@ -3,7 +3,7 @@ committed.
 
 A file that equals a known one up to what is committed of that may be a copy of it, made by a tool that will truncate
 the other next, or a file of its own that began with the same lines. As long as the known one lives unchanged it is
-committed back, because nobody can tell yet. So it is where nothing is committed yet of the other, whose first lines are
+held back, because nobody can tell yet. So it is where nothing is committed yet of the other, whose first lines are
 on their way.
 """
 

@@ -183,7 +183,7 @@ class FileReader:
         return None
 
     def _let_go(self) -> None:
-        """Of file and identity. The follower still asks about them, until it lets go of this."""
+        """Let go of file and identity. The follower still asks about them, until it lets go of this."""
         if self._file:
             self._settings.calls.later(self._file.close)
         self._file = None
@@ -404,7 +404,7 @@ class FileReader:
         try:
             await self._put(Batch(decoded, source=self.path, range=covers, dead=decoded.refused), covers)
         except RangeConflict as conflict:
-            if self._is_held_as_another(identity):
+            if self._is_committed_as_another(identity):
                 # By another follower of our name, an agent that was killed with its batch on the way perhaps.
                 self._incarnations.release(identity)
                 self.identity = None
@@ -423,7 +423,7 @@ class FileReader:
         self.last_event_ns = clock.now_ns()
         metrics.followed_bytes.inc(after.end - chunk.start)
 
-    def _is_held_as_another(self, identity: FileIdentity) -> bool:
+    def _is_committed_as_another(self, identity: FileIdentity) -> bool:
         committed = self._incarnations.newest_at(self.file_key)
         return self._incarnations.get(identity.id) is None and committed is not None
 

@@ -99,6 +99,10 @@ def open_directory(path: Path, log_nodes: Callable[[Path], Collection[str]] = la
 
 def _open(path: Path, log_nodes: Callable[[Path], Collection[str]]) -> DataDirectory:
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in ("FORMAT", "NODE"):
+        # To open a pipe is to wait for its other end.
+        if (path / name).exists() and not (path / name).is_file():
+            raise DataDirectoryError(f"data directory '{path}': {name} is not a file", hint="restore it from a backup")
     _check_format(path)
     lock = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -124,7 +128,7 @@ def _check_format(path: Path) -> None:
     if not file.exists():
         return
     text = file.read_text(errors="replace").strip()
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text)):
         raise DataDirectoryError(f"data directory '{path}': FORMAT says {text[:40]!r}, which is no version")
     if int(text) > FORMAT:
         raise DataDirectoryError(

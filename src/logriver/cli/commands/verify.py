@@ -66,7 +66,7 @@ class _Verdict:
 
     source: str
     follower: str
-    identity: str
+    incarnation: str
     committed_bytes: int
     not_yet_committed_bytes: int
     tally: Tally
@@ -219,7 +219,7 @@ def _show(verdict: _Verdict, format: str) -> None:
         return
     tally = verdict.tally
     lines = [
-        f"{verdict.source}, followed by {verdict.follower}, identity {verdict.identity}",
+        f"{verdict.source}, followed by {verdict.follower}, incarnation {verdict.incarnation}",
         f"bytes 0 to {verdict.committed_bytes} are committed: the file has the same, by CRC32C",
         *(
             [f"bytes from there on, {verdict.not_yet_committed_bytes}, are not committed yet"]

@@ -18,17 +18,22 @@ ValuesOf = Callable[[Line, Stamps], Values | None]
 class FormatLines:
     """The decoder of one format; of text without `values_of`."""
 
-    def __init__(self, max_record_bytes: int, values_of: ValuesOf | None = None, split: Split = split) -> None:
-        """`split` gives the records, which may have several lines."""
+    def __init__(
+        self,
+        max_record_bytes: int,
+        values_of: ValuesOf | None = None,
+        split: Split = split,
+        *,
+        must_match: bool = False,
+    ) -> None:
+        """`split` gives the records, which may have several lines. Where all `must_match`, the others are counted."""
         self._max_record_bytes = max_record_bytes
         self._values_of = values_of
         self._split = split
+        self._must_match = must_match
 
     def decode(self, chunk: bytes, offset: int, stamps: Stamps) -> Decoded:
-        """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused.
-
-        The rows that were read as text are `unmatched`.
-        """
+        """Rows of whole lines that begin at byte `offset` of their file; only lines that are too long are refused."""
         lines, refused = self._split(chunk, offset, self._max_record_bytes)
         if self._values_of is None:
             return Decoded(encoded(text.values_of(lines, stamps)), len(lines), refused)
@@ -38,6 +43,6 @@ class FormatLines:
             values = self._values_of(line, stamps)
             if values is None:
                 (values,) = text.values_of([line], stamps)
-                unmatched += 1
+                unmatched += self._must_match
             rows.append(values)
         return Decoded(encoded(rows), len(rows), refused, unmatched)
