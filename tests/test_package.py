@@ -109,6 +109,7 @@ def test_the_wheel_holds_every_module_and_every_asset(wheel: zipfile.ZipFile) ->
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
 
     assert "logriver/api/docs_assets/swagger-ui-bundle.js" in expected
+    assert "logriver/py.typed" in held
     assert held == expected
 
 

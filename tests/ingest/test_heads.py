@@ -41,6 +41,7 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
     "two lengths": (POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\n{}{}", 400, "bad_request"),
     "length and chunks": (POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", 400, "bad_request"),
     "unknown transfer coding": (POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n", 400, "bad_request"),
+    "a transfer coding twice": (POST + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n", 400, "bad_request"),
     "a huge length": (POST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n", 400, "bad_request"),
     "a large length": (POST + b"Content-Length: 9999999999\r\n\r\n", 413, "too_large"),
     "a folded header": (LINE + b"a: b\r\n c\r\n\r\n", 400, "bad_request"),
@@ -153,6 +154,23 @@ def test_a_flood_of_pipelined_requests_takes_no_memory(new_server: Any) -> None:
             continue
     assert resident(server) - before < 60_000_000
     assert server.client.get("/health").status_code == 200
+    for client in clients:
+        client.close()
+
+
+def test_a_flood_of_requests_that_wait_to_be_told_to_go_on_takes_no_memory(server: Any) -> None:
+    """None sends its body: each is told to go on once, and has a connection's deadline."""
+    server.client.get("/health")
+    before = resident(server)
+    clients = [RawClient(server.url) for _ in range(200)]
+    for client in clients:
+        client.send(POST + b"Expect: 100-continue\r\nContent-Length: 21\r\n\r\n")
+    for client in clients:
+        assert client.socket.recv(1000).startswith(b"HTTP/1.1 100")
+    assert resident(server) - before < 30_000_000
+    assert server.client.get("/health").status_code == 200
+    clients[0].send(RECORD)
+    assert json.loads(clients[0].answer().body)["accepted"] == 1
     for client in clients:
         client.close()
 

@@ -40,8 +40,9 @@ def test_what_would_not_fill_much_of_a_block_is_handed_over_early(
 ) -> None:
     async def waited_seconds() -> float:
         async with opened(tmp_path) as wal:
-            await wal.put(batch(*"abcdefghij"[:records]))
+            # The records wait from within the call on.
             began = clock.monotonic()
+            await wal.put(batch(*"abcdefghij"[:records]))
             assert await asyncio.to_thread(wal.poll, 10, LARGE, 2.0)
             return clock.monotonic() - began
 
