@@ -41,16 +41,18 @@ def compress(path: Path, inode_of: Path) -> None:
     path.unlink()
 
 
-@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("inode", ["the_oldest's", "a_file_of_others'", "one_that_is_not_followed_any_more"])
 async def test_who_waits_for_an_archive_gets_it_before_it_is_found_as_an_unseen_one(
-    tmp_path: Path, is_known: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, inode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follower, "_KEPT_AFTER_GONE_SECONDS", 1.0)
     path, sink = tmp_path / "app.log", TakesNoStates()
     sink.takes_states = True
+    not_followed = tmp_path / "before.log"
     append(path, b"known\n")
-    async with following(sink, path):
-        await until(lambda: sink.messages() == ["known"])
+    append(not_followed, b"before\n")
+    async with following(sink, path, not_followed):
+        await until(lambda: len(sink.messages()) == 2)
     known = path.rename(tmp_path / "app.log.3")
     append(path, b"has the turn\n")
     sink.is_full, sink.takes_states = True, False
@@ -62,15 +64,16 @@ async def test_who_waits_for_an_archive_gets_it_before_it_is_found_as_an_unseen_
         path.rename(tmp_path / "app.log.1")
         append(path, b"last\n")
         await until(lambda: len(running._readers) == 3)
-        # The oldest is deleted, and what is compressed next gets its inode, or that of a file of others.
-        oldest = known.rename(tmp_path / "oldest") if is_known else tmp_path / "another"
-        compress(tmp_path / "app.log.1", oldest)
+        # The oldest is deleted, and what is compressed next gets its inode, or that of another file.
+        oldest = known.rename(tmp_path / "oldest")
+        owners = {"the_oldest's": oldest, "a_file_of_others'": tmp_path / "another"}
+        compress(tmp_path / "app.log.1", owners.get(inode, not_followed))
         sink.is_full = False
         # What was rotated before is known now, and what became of the oldest is not yet.
         await until(lambda: {"has the turn", "last"} <= set(sink.messages()), 20)
         await asyncio.sleep(1.5)
         sink.takes_states = True
-        await until(lambda: len(sink.messages()) == 4, 20)
+        await until(lambda: len(sink.messages()) == 5, 20)
         await asyncio.sleep(2.5)
-    assert sorted(sink.messages()) == ["compressed", "has the turn", "known", "last"]
+    assert sorted(sink.messages()) == ["before", "compressed", "has the turn", "known", "last"]
     assert [gap for held in sink.ledger.values() for gap in held.gaps] == []

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,25 @@ async def test_a_call_that_is_given_up_is_refused_until_it_comes_back_and_its_re
     assert await calls.run("key", lambda: "answer") == "answer"
     await calls.close()
     await until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("files-")])
+
+
+async def test_the_result_goes_back_of_who_is_cancelled_as_it_comes() -> None:
+    calls, returned, blocked = FileCalls(), asyncio.Queue[object](), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def give_back(result: object) -> None:
+        loop.call_soon_threadsafe(returned.put_nowait, result)
+
+    asking = asyncio.create_task(calls.run("a", partial(blocked.wait, 5), give_back))
+    await asyncio.sleep(0)
+    (call,) = calls._under_way
+    calls._ended(call, "opened", None)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert asking.cancelled()
+    blocked.set()
+    assert {await asyncio.wait_for(returned.get(), 5) for _ in range(2)} == {True, "opened"}
+    await calls.close()
 
 
 async def test_what_computes_is_no_file_system_that_hangs() -> None:

@@ -131,6 +131,21 @@ async def test_what_was_read_is_no_gap_whatever_became_of_it_while_nobody_follow
     assert sorted(sink.messages()) == sorted(written)
 
 
+async def test_a_copy_with_the_inode_of_a_file_that_was_read_and_deleted_is_found(tmp_path: Path) -> None:
+    path, other, sink = tmp_path / "app.log", tmp_path / "other.log", Ledger()
+    append(path, b"one\n")
+    append(other, b"other\n")
+    async with following(sink, path, other):
+        await until(lambda: sorted(sink.messages()) == ["one", "other"])
+    append(path, b"two\n")
+    other.rename(tmp_path / "app.log.1").write_bytes(path.read_bytes())
+    os.truncate(path, 0)
+    append(path, b"new\n")
+    async with following(sink, path, other) as follower:
+        await until(lambda: sorted(sink.messages()) == ["new", "one", "other", "two"])
+        assert all_gaps(follower) == []
+
+
 def all_gaps(follower: Follower) -> list[tuple[int, int]]:
     return [(gap.offset, gap.bytes) for source in follower.sources() for gap in source.gaps]
 

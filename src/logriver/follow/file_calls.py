@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from logriver import clock
@@ -95,7 +96,14 @@ class FileCalls:
         """
         if key in self._hanging:
             raise TimeoutError(self._reason(self._hanging[key]))
-        return await self._begin(key, function, late).outcome
+        outcome = self._begin(key, function, late).outcome
+        try:
+            return await outcome
+        except asyncio.CancelledError:
+            # Cancelled after the call had come back and before its result was taken.
+            if late and outcome.done() and not outcome.cancelled() and not outcome.exception():
+                self.later(partial(late, outcome.result()))
+            raise
 
     def hangs(self, key: Hashable) -> bool:
         """Whether calls with that key are refused just now."""

@@ -259,7 +259,7 @@ class Follower:
                     self._gone_since[key] = clock.monotonic()
                 elif not (archive := compressed_since(path, reader.seen, unknown)):
                     continue
-                elif self._incarnations.known_at(archive.file_key):
+                elif self._is_unsettled_at(archive.file_key):
                     # It has the inode of a file that is found out to be gone first. Until then it is not lost.
                     self._gone_since[key] = clock.monotonic()
                     self._settle_at = 0
@@ -271,6 +271,11 @@ class Follower:
                     self._readers[archive.file_key] = self._readers.pop(key)
                     self._gone_since.pop(key, None)
         return awaited
+
+    def _is_unsettled_at(self, file_key: FileKey) -> bool:
+        """Whether it is still for us to find out what became of the file that was known there."""
+        known = (self._incarnations.get(identity.id) for identity in self._incarnations.at(file_key))
+        return any(committed and not committed.gone_ns and self._is_ours(committed) for committed in known)
 
     async def _unknown_archives(self, beside: list[FoundFile]) -> list[FoundFile]:
         """Those that nobody reads or has read: by how they begin, as the oldest file's inode is free for the newest."""

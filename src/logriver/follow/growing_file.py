@@ -108,7 +108,7 @@ class GrowingFile:
 
     def still_is(self, committed: Committed) -> bool:
         """Whether a file that was known under this key has what is committed of it."""
-        if not self._begins_as(committed):
+        if not self.begins_as(committed):
             return False
         if committed.end <= _COMPARED_BYTES:
             return self.same_up_to(committed)
@@ -116,7 +116,7 @@ class GrowingFile:
 
     def same_up_to(self, committed: Committed) -> bool:
         """Whether all committed bytes of another file are the same here; what was compared is not read again."""
-        if not self._begins_as(committed):
+        if not self.begins_as(committed):
             return False
         try:
             begin = self._compared if self._compared.end <= committed.end else Checkpoint()
@@ -125,7 +125,8 @@ class GrowingFile:
             return False
         return (self._compared.crc, self._compared.tail) == (committed.crc, committed.tail)
 
-    def _begins_as(self, committed: Committed) -> bool:
+    def begins_as(self, committed: Committed) -> bool:
+        """Whether the file may have what is committed of another: its first bytes, and enough of them."""
         length = committed.identity.head_length
         return head_hash(self.head(length)) == committed.identity.head_hash and self.size() >= committed.end
 

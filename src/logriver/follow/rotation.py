@@ -147,14 +147,18 @@ class Rotations:
                 # Read to its end, and perhaps deleted since: then this one has got its inode.
                 known = None
             long_enough = file.is_archive or file.status.st_size >= committed.end
-            if known is None and file.file_key != committed.file_key and long_enough:
-                copy = await self._as_copy(file, committed)
+            followed = known and file.file_key in self._incarnations.present
+            if not followed and file.file_key != committed.file_key and long_enough:
+                copy = await self._as_copy(file, committed, known)
                 if copy:
                     return copy
         return None
 
-    async def _as_copy(self, file: FoundFile, committed: Committed) -> Copy | None:
-        """The file, if it is a copy of this one and not of another that began in the same way."""
+    async def _as_copy(self, file: FoundFile, committed: Committed, known: Committed | None) -> Copy | None:
+        """The file, if it is a copy of this one and not of another that began in the same way.
+
+        `known` is what its inode was last known for: nothing, if what has it now begins in another way.
+        """
         opened: GrowingFile | None = None
         run = partial(self._calls.run, file.file_key[0])
         try:
@@ -162,6 +166,10 @@ class Rotations:
             opened = await run(partial(kind, file.path, 1), GrowingFile.close)
             if not await run(partial(opened.same_up_to, committed)):
                 return None
+            if known is not None:
+                begins_as_known: bool = await run(partial(opened.begins_as, known))
+                if begins_as_known:
+                    return None
             for other in self._incarnations.alike(await run(partial(opened.head, HEAD_BYTES))):
                 if other.end > committed.end and await run(partial(opened.same_up_to, other)):
                     return None
