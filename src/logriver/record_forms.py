@@ -42,7 +42,7 @@ class FileRangeForm(msgspec.Struct, array_like=True, frozen=True):
     end: int
     crc: int
     tail: bytes
-    place: tuple[int, int] | None = None
+    file_key: tuple[int, int] | None = None
     over: bool = False
     gone_ns: int = 0
     gap: GapForm | None = None
@@ -110,7 +110,7 @@ def to_range(form: FileRangeForm) -> FileRange:
         form.end,
         form.crc,
         form.tail,
-        form.place,
+        form.file_key,
         form.over,
         form.gone_ns,
         gap,

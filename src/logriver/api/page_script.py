@@ -37,7 +37,7 @@ def _function(name: str, text: str) -> tuple[str, list[str]]:
     needed: list[str] = []
     exported: list[str] = []
 
-    def place(path: str) -> str:
+    def module(path: str) -> str:
         other = posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
         needed.append(other)
         return f'modules["{other}"]'
@@ -45,13 +45,13 @@ def _function(name: str, text: str) -> tuple[str, list[str]]:
     def imported(found: re.Match[str]) -> str:
         default, everything, names, path = found.groups()
         if everything:
-            return f"const {everything} = {place(path)};"
+            return f"const {everything} = {module(path)};"
         imported = f"default: {default}" if default else ", ".join(":".join(pair) for pair in _pairs(names))
-        return f"const {{ {imported} }} = {place(path)};"
+        return f"const {{ {imported} }} = {module(path)};"
 
     def passed_on(found: re.Match[str]) -> str:
         pairs = _pairs(found[1])
-        exported.extend(f"{new}: {place(found[2])}.{old}" for old, new in pairs)
+        exported.extend(f"{new}: {module(found[2])}.{old}" for old, new in pairs)
         return ""
 
     def declared(found: re.Match[str]) -> str:

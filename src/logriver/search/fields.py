@@ -94,9 +94,9 @@ def _sql(condition: Condition, rows: int, of_each_source: bool) -> str:
     records = f"{TABLE} WHERE {condition.sql}"
     if of_each_source:
         # The newest of each, then the second newest of each, and so on.
-        place = f"row_number() OVER (PARTITION BY _source, service ORDER BY {newest})"
+        rank = f"row_number() OVER (PARTITION BY _source, service ORDER BY {newest})"
         many = f"SELECT * FROM {records} ORDER BY {newest} LIMIT {rows * _TIMES_AS_MANY}"
-        records = f"(SELECT *, {place} AS place FROM ({many})) ORDER BY place, {newest}"
+        records = f"(SELECT *, {rank} AS rank FROM ({many})) ORDER BY rank, {newest}"
     else:
         records += f" ORDER BY {newest}"
     sample = f"SELECT timestamp, _node, _seq, {fields}, {there} FROM {records} LIMIT {condition.bind(rows, 'UInt64')}"

@@ -19,9 +19,9 @@ from logriver.query.hints.hints import (
     as_field,
     in_any_case,
     name_of,
+    other_name,
     other_operators,
     other_pipes,
-    other_place,
     over_words,
     renamed,
     spaced,
@@ -245,10 +245,10 @@ def _other_conditions(query: Query, name: str, condition: Query) -> Iterator[_Gu
             yield _Guess("a time is one moment, of that day there is", _replaced(query, condition, day))
         quoted = Text(f"{name}:{condition.value}")
         yield _Guess("as a text in quotes there is", _replaced(query, condition, quoted))
-    place = other_place(name)
-    if place:
-        moved = _replaced(query, condition, renamed(condition, place))
-        yield _Guess(f"not in {name[:60]!r}, but in {place[:60]!r}", moved)
+    other = other_name(name)
+    if other:
+        moved = _replaced(query, condition, renamed(condition, other))
+        yield _Guess(f"not in {name[:60]!r}, but in {other[:60]!r}", moved)
 
 
 def _last_guesses(query: Query, fields: list[_Named], texts: list[Text], times: TimeRange) -> Iterator[_Guess]:

@@ -131,7 +131,7 @@ def _sum(counts: str, condition: Condition, made: Buckets) -> str:
 
 
 def _sql(condition: Condition, value: Value, frequent: list[str] | None, made: Buckets, tz: ZoneInfo) -> str:
-    """SELECT of bucket, key and count. A key is the value itself, or its place among `frequent`, which costs less."""
+    """SELECT of bucket, key and count. A key is the value itself, or its number among `frequent`, which costs less."""
     zone_sql = condition.bind(tz.key if made.seconds >= DAY else zone.UTC.key)
     key = value.sql
     if frequent is not None:
@@ -146,16 +146,16 @@ def _sql(condition: Condition, value: Value, frequent: list[str] | None, made: B
 def _key(given: object, frequent: list[str] | None) -> Key:
     if frequent is None:
         return Key(str(given) or None)
-    place = int(str(given))
-    if place < 0:
+    number = int(str(given))
+    if number < 0:
         return Key(None)
-    return Key(frequent[place - 1]) if place else Key(OTHER, rest=True)
+    return Key(frequent[number - 1]) if number else Key(OTHER, rest=True)
 
 
 def _series(counted: Iterable[tuple[Key, int, object]], length: int) -> dict[Key, list[int]]:
     series: dict[Key, list[int]] = defaultdict(lambda: [0] * length)
-    for key, place, count in counted:
-        series[key][place] += int(str(count))
+    for key, bucket, count in counted:
+        series[key][bucket] += int(str(count))
     ranked = sorted(series, key=lambda key: (key.rest, -sum(series[key]), key.text or ""))
     rest = Key(OTHER, rest=True)
     kept = {key: series[key] for key in ranked[:MAX_KEYS] if not key.rest}

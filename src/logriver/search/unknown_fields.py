@@ -68,8 +68,8 @@ class UnknownFields:
         if not key.isascii() or "\\" in key or '"' in key:
             return True
         names = sorted({way[-1] for way in ways(key)})
-        checks = [f"position(attributes, {{name{place}:String}}) > 0" for place in range(len(names))]
-        params = {f"name{place}": escaping.parameter(f'"{name}"') for place, name in enumerate(names)}
+        checks = [f"position(attributes, {{name{number}:String}}) > 0" for number in range(len(names))]
+        params = {f"name{number}": escaping.parameter(f'"{name}"') for number, name in enumerate(names)}
         answer = await self._scheduler.ask("hint", f"SELECT 1 FROM {TABLE} WHERE {' OR '.join(checks)} LIMIT 1", params)
         return bool(answer.rows)
 

@@ -234,7 +234,7 @@ def whole_day(condition: Field) -> Range | None:
     return Range(condition.name, condition.value, end.partition("T")[0], with_low=True, with_high=False)
 
 
-def other_place(name: str) -> str:
+def other_name(name: str) -> str:
     """The name of a field that was left over when another filled the column, and back."""
     rest = name.removeprefix("attributes.")
     return rest if rest != name else f"attributes.{name}" if name in RESERVED else ""

@@ -175,10 +175,10 @@ def _level(operator: str, value: str, made: Condition) -> str:
 
 def levels_of(operator: str, meaning: str) -> Sequence[str]:
     """The levels that are so by severity; `meaning` is one of `LEVELS`."""
-    place = LEVELS.index(meaning)
+    rank = LEVELS.index(meaning)
     return {
-        "<": LEVELS[:place],
-        "<=": LEVELS[: place + 1],
-        ">": LEVELS[place + 1 :],
-        ">=": LEVELS[place:],
+        "<": LEVELS[:rank],
+        "<=": LEVELS[: rank + 1],
+        ">": LEVELS[rank + 1 :],
+        ">=": LEVELS[rank:],
     }[operator]

@@ -68,13 +68,13 @@ def merged(templates: Iterable[str]) -> dict[str, str]:
 
 
 def _widened(words_of_text: set[Words]) -> dict[Words, Words]:
-    """Templates that are one of many variants in one word, with it replaced; each in the place of most variants."""
+    """Templates that are one of many variants in one word, with it replaced; each at the word of most variants."""
     variants: dict[Words, list[Words]] = defaultdict(list)
     for words in words_of_text:
         # Of two words or one, nothing would be left to know it by.
-        for place in range(len(words) if len(words) > 2 else 0):
-            if words[place] != ANY:
-                variants[(*words[:place], ANY, *words[place + 1 :])].append(words)
+        for at in range(len(words) if len(words) > 2 else 0):
+            if words[at] != ANY:
+                variants[(*words[:at], ANY, *words[at + 1 :])].append(words)
     wider: dict[Words, Words] = {}
     for general, cases in sorted(variants.items(), key=lambda found: (-len(found[1]), found[0])):
         if len(cases) >= MANY_VARIANTS:
@@ -87,10 +87,10 @@ def words_of(template: str) -> list[Query]:
     """Conditions that every message of the template fulfils: the words between its placeholders."""
     runs = _PLACEHOLDER.split(template)
     found: list[Query] = []
-    for place, run in enumerate(runs):
+    for at, run in enumerate(runs):
         # A word that touches a placeholder, or may be cut off, is only a part of one.
-        whole = _FIRST_WORD.sub("", run) if place else run
-        if place < len(runs) - 1 or len(template) >= MAX_CHARACTERS:
+        whole = _FIRST_WORD.sub("", run) if at else run
+        if at < len(runs) - 1 or len(template) >= MAX_CHARACTERS:
             whole = _LAST_WORD.sub("", whole)
         if re.search(r"[^\W_]", whole):
             found.append(Text(whole.strip()))

@@ -14,7 +14,7 @@ const LEAST_DRAG_PIXELS = 4;
 const TIP_PIXELS = 16;
 
 // Records without the field stand behind those that have it.
-const fill = (key, place) => (key ? seriesColour(key, place) : colour("--line"));
+const fill = (key, number) => (key ? seriesColour(key, number) : colour("--line"));
 
 // The answer as stacked columns: the first series of the result is drawn at the back, with the sum of all.
 export function stacked(answer) {
@@ -24,12 +24,12 @@ export function stacked(answer) {
   for (let time = starts[0]; starts.length && time <= starts.at(-1); time += step) at.push(time);
   // Days of a zone with summer time are not all as long: then only what is there is drawn.
   const times = starts.every((time) => (time - starts[0]) % step === 0) && at.length < 5000 ? at : starts;
-  const place = new Map(times.map((time, index) => [time, index]));
+  const indexOf = new Map(times.map((time, index) => [time, index]));
   const rank = (key) => (LEVELS.indexOf(key) + 1 || LEVELS.length + 1);
   const series = [...answer.series].sort((a, b) => rank(b.key) - rank(a.key));
   const own = series.map(({ values }) => {
     const column = new Array(times.length).fill(0);
-    for (const [time, number] of values) column[place.get(time)] = number;
+    for (const [time, number] of values) column[indexOf.get(time)] = number;
     return column;
   });
   const sums = own.map(() => new Array(times.length).fill(0));
@@ -85,8 +85,8 @@ export function Histogram({ answer, stale, zone, theme, zoom, pointed, hover }) 
         x: { range: () => [data.times[0], data.times.at(-1) + data.step] },
         y: { range: (_, least, most) => [0, Math.max(most, 1)] },
       },
-      series: [{}, ...data.keys.map((key, place) => ({
-        label: key, paths: bars, fill: fill(key, place), stroke: "transparent", width: 0, points: { show: false },
+      series: [{}, ...data.keys.map((key, number) => ({
+        label: key, paths: bars, fill: fill(key, number), stroke: "transparent", width: 0, points: { show: false },
       }))],
       axes: [timeAxis(zone, !isNarrow()), { ...plainAxis(52), values: (_, values) => values.map(shortCount), splits: (chart) => [0, chart.scales.y.max] }],
       hooks: { ready: [(chart) => pointer.current(chart)], setCursor: [show], setSelect: [select] },

@@ -14,5 +14,5 @@ export const LEVELS = ["fatal", "error", "warn", "info", "debug", "trace"];
 // So many series have a colour that no other has.
 export const SERIES_COLOURS = 10;
 
-// A level has its own colour wherever it is drawn, any other series one by its place.
-export const seriesColour = (name, place) => colour(LEVELS.includes(name) ? `--level-${name}` : `--series-${place % SERIES_COLOURS}`);
+// A level has its own colour wherever it is drawn, any other series one by its number.
+export const seriesColour = (name, number) => colour(LEVELS.includes(name) ? `--level-${name}` : `--series-${number % SERIES_COLOURS}`);
