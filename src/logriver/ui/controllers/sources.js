@@ -31,7 +31,7 @@ export function Sources({ go, zone }) {
       ${sources.length > 0 && html`
         <div class="scroll" tabindex="0" role="region" aria-label="followed files"><table class="figures">
           <thead><tr><th scope="col">File</th><th scope="col">Follower</th><th scope="col">Format</th>
-            <th scope="col">Held</th><th scope="col" class="number">Behind</th><th scope="col" class="number">Lost</th>
+            <th scope="col">Committed</th><th scope="col" class="number">Behind</th><th scope="col" class="number">Lost</th>
             <th scope="col">Last event</th><th scope="col">Problem</th></tr></thead>
           <tbody>${sources.map((source) => html`
             <${Row} key=${`${source.follower} ${source.path}`} source=${source} go=${go} zone=${zone} />`)}</tbody>
