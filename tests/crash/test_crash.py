@@ -123,7 +123,7 @@ def wait_until_followed(server: RunningServer, path: Path) -> None:
 def test_killed_at_random_every_acknowledged_record_and_line_is_there_once(
     new_server: NewServer, tmp_path: Path
 ) -> None:
-    crash_many_times(new_server, tmp_path, 10, SEED)
+    crash_many_times(new_server, tmp_path, 20, SEED)
 
 
 @pytest.mark.soak
